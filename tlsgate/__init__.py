@@ -1,0 +1,1 @@
+"""tlsgate: mail to and from listed partners only over authenticated TLS."""
