@@ -1,0 +1,159 @@
+"""The files of a policy host's generation: nginx, and the policy that it serves.
+
+RFC 8461, section 3.3: HTTPS with a certificate for `mta-sts.<domain>`, media type text/plain, no
+redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else.
+
+`nginx.conf` stands by itself; `https.conf` names the certificates. The watcher puts `https.conf`
+at `HTTPS_INCLUDE` once the certificates are staged: until then port 80 alone is served, which is
+how the first certificate can be had by http-01 at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tlsgate.render.dns_records import require_hostname
+from tlsgate.render.mta_sts import PolicySettings, policy_text
+
+HTTPS_INCLUDE = "/run/tlsgate/https.conf"
+POLICY_FILE = "mta-sts.txt"
+NAMES_PER_CERTIFICATE = 25
+"""Public CAs' short-lived and TLS-server profiles take no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHostSettings:
+    """`domains` in the config's order; `ipv6` where the container's network has IPv6."""
+
+    domains: tuple[str, ...]
+    policy: PolicySettings
+    ipv6: bool = False
+
+
+def group_certificates(domains: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Certificate name → its `mta-sts.` names, at most 25 each, in the order given.
+
+    The order is kept, not sorted: a domain that is appended touches the last certificate only.
+    """
+    names = [f"mta-sts.{require_hostname(domain)}" for domain in domains]
+    groups = [
+        tuple(names[start : start + NAMES_PER_CERTIFICATE])
+        for start in range(0, len(names), NAMES_PER_CERTIFICATE)
+    ]
+    return tuple((f"policy-{number}", group) for number, group in enumerate(groups, start=1))
+
+
+def render_policy_host(settings: PolicyHostSettings) -> dict[str, str]:
+    """File name → content: `nginx.conf`, `https.conf` and the policy, `mta-sts.txt`."""
+    return {
+        "nginx.conf": _NGINX.format(
+            listen=_listen("80", settings.ipv6), https_include=_as_pattern(HTTPS_INCLUDE)
+        ),
+        "https.conf": _https(settings),
+        POLICY_FILE: policy_text(settings.policy),
+    }
+
+
+def _https(settings: PolicyHostSettings) -> str:
+    servers = [_REJECT.format(listen=_listen("443 ssl default_server", settings.ipv6))]
+    servers += [
+        _SERVER.format(
+            listen=_listen("443 ssl", settings.ipv6),
+            name=name,
+            certificate=f"/run/tlsgate/tls/{certificate}.pem",
+            policy=f"/run/tlsgate/active/{POLICY_FILE}",
+        )
+        for certificate, names in group_certificates(settings.domains)
+        for name in names
+    ]
+    return "".join(servers)
+
+
+def _listen(port_and_flags: str, ipv6: bool) -> str:
+    lines = f"listen {port_and_flags};"
+    return f"{lines}\n        listen [::]:{port_and_flags};" if ipv6 else lines
+
+
+def _as_pattern(path: str) -> str:
+    """The path as a pattern that matches only itself: nginx lets a pattern match nothing."""
+    return f"{path[:-1]}[{path[-1]}]"
+
+
+_NGINX = """\
+# Made by tlsgate; changed by the next `pulumi up`, not by hand.
+worker_processes 1;
+daemon off;
+pid /run/tlsgate/nginx.pid;
+error_log stderr warn;
+
+events {{
+    worker_connections 512;
+}}
+
+http {{
+    log_format events escape=json '{{"event":"http","at":"$time_iso8601","client":"$remote_addr",'
+        '"host":"$host","request":"$request","status":$status,"bytes":$body_bytes_sent,'
+        '"tls":"$ssl_protocol"}}';
+    access_log /dev/stdout events;
+    server_tokens off;
+    default_type text/plain;
+    types {{ }}
+    keepalive_timeout 10s;
+    client_header_timeout 10s;
+    client_body_timeout 10s;
+    send_timeout 10s;
+    client_max_body_size 1k;
+    # 10,000 names of up to 63 octets a label must fit.
+    server_names_hash_max_size 32768;
+    server_names_hash_bucket_size 512;
+    client_body_temp_path /tmp/body;
+    proxy_temp_path /tmp/proxy;
+    fastcgi_temp_path /tmp/fastcgi;
+    uwsgi_temp_path /tmp/uwsgi;
+    scgi_temp_path /tmp/scgi;
+
+    server {{
+        {listen}
+        server_name _;
+        root /challenge;
+        location / {{
+            return 404;
+        }}
+        location ^~ /.well-known/acme-challenge/ {{
+            limit_except GET {{ deny all; }}
+            disable_symlinks on;
+        }}
+    }}
+
+    # Absent until the certificates are staged.
+    include {https_include};
+}}
+"""
+
+_REJECT = """\
+    server {{
+        {listen}
+        server_name _;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_reject_handshake on;
+    }}
+"""
+
+_SERVER = """\
+    server {{
+        {listen}
+        server_name {name};
+        ssl_certificate {certificate};
+        ssl_certificate_key {certificate};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_session_tickets off;
+        location / {{
+            return 404;
+        }}
+        location = /.well-known/mta-sts.txt {{
+            limit_except GET {{ deny all; }}
+            alias {policy};
+        }}
+    }}
+"""
