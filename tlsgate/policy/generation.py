@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlsgate.policy.events import emit
-from tlsgate.policy.identities import BadIdentities, IdentityIndex, load_identities
+from tlsgate.policy.identities import IdentityIndex, load_identities
 
 POLL_SECONDS = 1.0
 IDENTITIES = "identities.json"
@@ -30,7 +30,7 @@ class Loaded:
 
 
 def load(current: Path) -> Loaded:
-    """Reads the generation that `current` points to. Raises OSError, BadIdentities, ssl.SSLError.
+    """Reads the generation that `current` points to. Raises OSError, ValueError.
 
     Every file is read by the generation's own path, so that a switch meanwhile mixes nothing.
     """
@@ -84,7 +84,7 @@ class Generation:
         self._seen = target
         try:
             self._loaded = await asyncio.to_thread(load, self._current)
-        except (OSError, BadIdentities, ssl.SSLError, UnicodeError, ValueError) as fault:
+        except (OSError, ValueError) as fault:
             emit(
                 "alert",
                 what=f"generation {target} refused",
