@@ -74,8 +74,8 @@ _SCALARS: Mapping[Kind, type] = {Kind.STRING: str, Kind.INTEGER: int, Kind.BOOLE
 
 
 def check(resource: str, table: Table, inputs: Mapping[str, Any]) -> list[Failure]:
-    """Return every input that `table` does not allow, at any depth, in the order of the inputs."""
-    return list(_check_object(resource, table, inputs, ""))
+    """Return every input that `table` does not allow, at any depth, sorted by path."""
+    return sorted(_check_object(resource, table, inputs, ""), key=lambda failure: failure.path)
 
 
 def _check_object(
@@ -193,12 +193,12 @@ def differences(
                 for change in differences(spec.fields, old, {}, new)
             ]
         else:
-            found += _difference(name, spec, old, new)
+            found += _difference(name, spec, old, new, added=name not in old_inputs)
     return found
 
 
-def _difference(name: str, spec: Property, old: Any, new: Any) -> Iterator[Change]:
+def _difference(name: str, spec: Property, old: Any, new: Any, *, added: bool) -> Iterator[Change]:
     before, after = canonical(spec, old), canonical(spec, new)
     if has_unknown(after) or before != after:
-        verb = "add" if old is None else "delete" if new is None else "update"
+        verb = "add" if added else "delete" if new is None else "update"
         yield Change(name, verb, not spec.in_place)
