@@ -1,0 +1,175 @@
+"""The partner record (DESIGN §4) as frozen values.
+
+Whatever holds a `Partner` may trust it: domains are lower-case A-labels, keys are SHA-256 hashes
+of an SPKI in lower-case hex, networks are canonical CIDR blocks. Tuples of names, keys and
+networks are sets in sorted order, so that two records that say the same are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+
+class Mode(StrEnum):
+    """Whether the rule holds mail back, or only tells what it would have held back."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+
+class Verify(StrEnum):
+    """What proves the partner's server when the gateway sends."""
+
+    PKIX = "pkix"
+    DANE = "dane"
+    PRIVATE_CA = "private-ca"
+    PIN = "pin"
+
+
+class Require(StrEnum):
+    """What a client must show to send in the partner's name; TLS always."""
+
+    TLS = "tls"
+    CERTIFICATE = "certificate"
+    NETWORK = "network"
+
+
+class Direction(StrEnum):
+    """Seen from the gateway."""
+
+    OUTBOUND = "outbound"
+    INBOUND = "inbound"
+
+
+class Allow(StrEnum):
+    """How far an exception goes: TLS without authentication, or no TLS at all."""
+
+    ENCRYPTED = "encrypted"
+    PLAINTEXT = "plaintext"
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """How mail to the partner is protected."""
+
+    verify: Verify = Verify.PKIX
+    mx: tuple[str, ...] = ()
+    """Names accepted in the certificate, `.name` for any below it; empty: the domain itself."""
+    public_keys: tuple[str, ...] = ()
+    """The server's SPKI hashes; only with `pin`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "verify": self.verify.value,
+            "mx": list(self.mx),
+            "public_keys": list(self.public_keys),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What mail from the partner must show."""
+
+    require: Require = Require.TLS
+    public_keys: tuple[str, ...] = ()
+    """The client certificates' SPKI hashes; only with `certificate`."""
+    networks: tuple[str, ...] = ()
+    """CIDR blocks that the partner sends from."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "require": self.require.value,
+            "public_keys": list(self.public_keys),
+            "networks": list(self.networks),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionRule:
+    """A weaker rule that ends by itself after the day `until`."""
+
+    until: date
+    direction: Direction
+    allow: Allow
+    reason: str
+    approved_by: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "until": self.until.isoformat(),
+            "direction": self.direction.value,
+            "allow": self.allow.value,
+            "reason": self.reason,
+            "approved_by": self.approved_by,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """One organisation, and how mail to and from it is protected."""
+
+    name: str
+    contact: str
+    agreed: date
+    review: date
+    mode: Mode
+    domains: tuple[str, ...]
+    subdomains: bool
+    outbound: Outbound
+    inbound: Inbound
+    exceptions: tuple[ExceptionRule, ...] = ()
+    file: str = ""
+    """Where the record stands; no part of the record itself."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: canonical, in the record's key order, without `file`."""
+        return {
+            "name": self.name,
+            "contact": self.contact,
+            "agreed": self.agreed.isoformat(),
+            "review": self.review.isoformat(),
+            "mode": self.mode.value,
+            "domains": list(self.domains),
+            "subdomains": self.subdomains,
+            "outbound": self.outbound.to_dict(),
+            "inbound": self.inbound.to_dict(),
+            "exceptions": [rule.to_dict() for rule in self.exceptions],
+        }
+
+
+def partner_from_dict(values: Mapping[str, Any]) -> Partner:
+    """Return the partner that `to_dict` described. Trusts its input: nothing is checked."""
+    outbound, inbound = values["outbound"], values["inbound"]
+    return Partner(
+        name=values["name"],
+        contact=values["contact"],
+        agreed=date.fromisoformat(values["agreed"]),
+        review=date.fromisoformat(values["review"]),
+        mode=Mode(values["mode"]),
+        domains=tuple(values["domains"]),
+        subdomains=values["subdomains"],
+        outbound=Outbound(
+            Verify(outbound["verify"]), tuple(outbound["mx"]), tuple(outbound["public_keys"])
+        ),
+        inbound=Inbound(
+            Require(inbound["require"]), tuple(inbound["public_keys"]), tuple(inbound["networks"])
+        ),
+        exceptions=tuple(_exception_from_dict(rule) for rule in values["exceptions"]),
+    )
+
+
+def _exception_from_dict(values: Mapping[str, Any]) -> ExceptionRule:
+    return ExceptionRule(
+        until=date.fromisoformat(values["until"]),
+        direction=Direction(values["direction"]),
+        allow=Allow(values["allow"]),
+        reason=values["reason"],
+        approved_by=values["approved_by"],
+    )
