@@ -57,15 +57,15 @@ def render_policy_host(settings: PolicyHostSettings) -> dict[str, str]:
 
 def _https(settings: PolicyHostSettings) -> str:
     servers = [_REJECT.format(listen=_listen("443 ssl default_server", settings.ipv6))]
+    # One server a certificate, not a name: each costs nginx a TLS context.
     servers += [
         _SERVER.format(
             listen=_listen("443 ssl", settings.ipv6),
-            name=name,
+            names="\n            ".join(names),
             certificate=f"/run/tlsgate/tls/{certificate}.pem",
             policy=f"/run/tlsgate/active/{POLICY_FILE}",
         )
         for certificate, names in group_certificates(settings.domains)
-        for name in names
     ]
     return "".join(servers)
 
@@ -143,7 +143,8 @@ _REJECT = """\
 _SERVER = """\
     server {{
         {listen}
-        server_name {name};
+        server_name
+            {names};
         ssl_certificate {certificate};
         ssl_certificate_key {certificate};
         ssl_protocols TLSv1.2 TLSv1.3;
