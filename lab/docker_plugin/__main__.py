@@ -1,5 +1,13 @@
 """Start the plugin: `python -m lab.docker_plugin [engine address]`, as Pulumi's engine does.
 
+The engine finds it by an executable file `pulumi-resource-docker` on PATH, which set-up writes:
+
+    #!/bin/sh
+    PYTHONPATH=<repository> exec <environment>/bin/python -P -m lab.docker_plugin "$@"
+
+without changing directory: a relative build context counts from the Pulumi project, where the
+engine starts its plugins; -P keeps that project's modules out of the plugin.
+
 Prints the port that it listens on (127.0.0.1) as its first line. Where the real plugin is
 installed beside it, that one is run instead: the stand-in must never hide it. The variable
 TLSGATE_DOCKER_PLUGIN=stand-in, set by the stand-in's own tests, says otherwise.
