@@ -1,6 +1,6 @@
 """The DNS records that a gateway's stack publishes, and their master-file form.
 
-MX (RFC 7505's opposite: RFC 5321, section 5), A and AAAA, `_mta-sts` (RFC 8461, section 3.1),
+MX (RFC 5321, section 5), A and AAAA, `_mta-sts` (RFC 8461, section 3.1),
 `_smtp._tls` (RFC 8460, section 3) and CAA (RFC 8659). TLSA and `_acme-challenge` are the
 agent's: no function here makes them.
 """
