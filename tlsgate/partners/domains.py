@@ -7,6 +7,8 @@ mappings of UTS 46), without a trailing dot. A public suffix is nobody's mail do
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -64,40 +66,66 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
 
 
+@dataclass(frozen=True, slots=True)
+class _Slip:
+    """A known way to write a name wrongly; `right` turns the name into what to write."""
+
+    seen: Callable[[str], bool]
+    message: str
+    right: Callable[[str], str]
+
+
+_EXAMPLE = "a domain, such as acme.example"
+_SLIPS = (  # the likeliest first: the first that is seen is told
+    _Slip(lambda name: not name.strip(), "is empty", lambda _: _EXAMPLE),
+    _Slip(
+        lambda name: len(name) > NAME_LENGTH,
+        f"is longer than {NAME_LENGTH} characters",
+        lambda _: "a name that DNS can hold",
+    ),
+    _Slip(
+        lambda name: any(char.isspace() for char in name),
+        "holds white space",
+        lambda _: "one domain an entry, without spaces",
+    ),
+    _Slip(
+        lambda name: "@" in name,
+        "is an address, not a domain",
+        lambda name: name.rpartition("@")[2] or _EXAMPLE,
+    ),
+    _Slip(
+        lambda name: "/" in name and not _ADDRESS.fullmatch(name), "has a slash", lambda _: _EXAMPLE
+    ),
+    _Slip(
+        lambda name: _ADDRESS.fullmatch(name) is not None,
+        "is an IP address",
+        lambda _: "a name; the partner's addresses belong under inbound.networks",
+    ),
+    _Slip(
+        lambda name: name.startswith("*."),
+        "has a wildcard",
+        lambda name: f"{name[2:]}; `subdomains: true` covers what is below it",
+    ),
+    _Slip(lambda name: name[0] == ".", "starts with a dot", lambda name: name.lstrip(".")),
+    _Slip(lambda name: name[-1] == ".", "ends with a dot", lambda name: name.rstrip(".")),
+)
+
+
 def _syntax_fault(name: str) -> Fault:
-    """Name the first thing that makes a name not canonical, the likeliest slips first."""
-    if not name.strip():
-        return "is empty", "Write a domain, such as acme.example"
-    if name != name.strip() or any(char.isspace() for char in name):
-        return "holds white space", "Write one domain an entry, without spaces"
-    if "@" in name:
-        return "is an address, not a domain", f"Write {_after(name, '@')}"
-    if "://" in name:
-        return "is a URL, not a domain", "Write the domain alone"
-    if _ADDRESS.fullmatch(name):
-        return "is an IP address", "Write a domain; addresses belong under inbound.networks"
-    if name.startswith("*."):
-        return "has a wildcard", f"Write {name[2:]}; `subdomains: true` covers what is below it"
-    if name.startswith("."):
-        return "starts with a dot", f"Write {name.lstrip('.')}"
-    if name.endswith("."):
-        return "ends with a dot", f"Write {name.rstrip('.')}"
+    """Name what makes a name not canonical."""
+    for slip in _SLIPS:
+        if slip.seen(name):
+            return slip.message, f"Write {visible(slip.right(name)) or _EXAMPLE}"
     if not name.isascii():
         return _unicode_fault(name)
     if name != name.lower():
-        return "has upper-case letters", f"Write {name.lower()}"
-    if len(name) > NAME_LENGTH:
-        return f"is longer than {NAME_LENGTH} characters", "Write a name that DNS can hold"
+        return "has upper-case letters", f"Write {visible(name.lower())}"
     if "." not in name:
         return "has no dot", "Write the whole domain, such as acme.example"
     return (
         "is not a domain name (RFC 1035 §2.3.1)",
         "Write labels of letters, digits and inner hyphens, at most 63 characters each",
     )
-
-
-def _after(text: str, mark: str) -> str:
-    return text.rpartition(mark)[2] or "a domain, such as acme.example"
 
 
 def _unicode_fault(name: str) -> Fault:
@@ -114,17 +142,23 @@ def _unicode_fault(name: str) -> Fault:
 
 
 def _label_fault(name: str) -> Fault | None:
-    """Check that each A-label decodes, and encodes back to itself."""
+    """Check that each A-label decodes, and encodes back to itself (RFC 5891 §5.4)."""
     import idna  # noqa: PLC0415 (most lists hold no such name)
 
-    try:
-        canonical = idna.encode(idna.decode(name)).decode("ascii")
-    except (idna.IDNAError, UnicodeError) as error:
-        return (
-            f"is not a valid international domain name ({_reason(error)})",
-            "Write the A-label form of the name, as its owner registered it",
-        )
-    return None if canonical == name else ("is not in its canonical form", f"Write {canonical}")
+    for label in name.split("."):
+        if not label.startswith("xn--"):
+            continue
+        try:
+            genuine = idna.alabel(idna.ulabel(label)).decode("ascii") == label
+            reason = "is not what its Unicode form encodes to"
+        except (idna.IDNAError, UnicodeError) as error:
+            genuine, reason = False, _reason(error)
+        if not genuine:
+            return (
+                f"is not a valid international domain name ({label}: {reason})",
+                "Write the A-label form of the name, as its owner registered it",
+            )
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,67 @@
+"""The partner list written out: canonical JSON, its digest, and canonical YAML."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tlsgate.partners.model import Partner
+
+_PLAIN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9.@+/_-]*(?: [A-Za-z0-9.@+/_&()-]+)*")
+"""Texts that YAML reads as they stand, in a list too."""
+_NOT_TEXT = re.compile(
+    r"[-+.]?(?:[0-9][0-9_.:]*(?:e[-+]?[0-9]+)?|0[xo][0-9a-f_]+|\.?inf|\.?nan)"
+    r"|[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
+    r"|true|false|yes|no|on|off|y|n|null",
+    re.IGNORECASE,
+)
+"""Texts that other YAML readers take for something else."""
+
+
+def canonical_json(partners: Iterable[Partner]) -> str:
+    """Return the list as one line of JSON: by name, keys sorted, without spaces or files."""
+    ordered = sorted(partners, key=lambda partner: partner.name)
+    records = [partner.to_dict() for partner in ordered]
+    return json.dumps(records, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def digest(partners: Iterable[Partner]) -> str:
+    """Return the SHA-256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(partners).encode("ascii")).hexdigest()
+
+
+def to_yaml(partner: Partner) -> str:
+    """Return the record as a partner file: keys in the record's order, empty lists left out."""
+    return "".join(f"{line}\n" for line in _lines(partner.to_dict()))
+
+
+def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        if value == []:
+            continue
+        if isinstance(value, Mapping):
+            yield f"{key}:"
+            yield from (f"  {line}" for line in _lines(value))
+        elif isinstance(value, list) and isinstance(value[0], Mapping):
+            yield f"{key}:"
+            for item in value:
+                first, *rest = _lines(item)
+                yield f"  - {first}"
+                yield from (f"    {line}" for line in rest)
+        else:
+            yield f"{key}: {_value(key, value)}"
+
+
+def _value(key: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return f"[{', '.join(_value('', item) for item in value)}]"
+    text = str(value)
+    is_date = key in {"agreed", "review", "until"}
+    if _PLAIN.fullmatch(text) and (is_date or not _NOT_TEXT.fullmatch(text)):
+        return text
+    return json.dumps(text, ensure_ascii=False)

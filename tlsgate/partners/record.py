@@ -1,0 +1,210 @@
+"""From one YAML document to one partner, with every problem of the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    ExceptionRule,
+    Inbound,
+    Mode,
+    Outbound,
+    Partner,
+    Require,
+    Verify,
+)
+from tlsgate.partners.section import Place, Section
+from tlsgate.partners.syntax import Mapping, Node
+from tlsgate.partners.values import (
+    NAME_LENGTH,
+    REASON_LENGTH,
+    parse_address,
+    parse_choice,
+    parse_date,
+    parse_domain,
+    parse_mx_name,
+    parse_network,
+    parse_public_key,
+    parse_text,
+)
+from tlsgate.problems import Problem
+
+RECORD_KEYS = (
+    "name",
+    "contact",
+    "agreed",
+    "review",
+    "mode",
+    "domains",
+    "subdomains",
+    "outbound",
+    "inbound",
+    "exceptions",
+)
+OUTBOUND_KEYS = ("verify", "mx", "public_keys")
+INBOUND_KEYS = ("require", "public_keys", "networks")
+EXCEPTION_KEYS = ("until", "direction", "allow", "reason", "approved_by")
+
+_parse_name = parse_text(NAME_LENGTH)
+_parse_reason = parse_text(REASON_LENGTH)
+_parse_mode = parse_choice(Mode)
+_parse_verify = parse_choice(Verify)
+_parse_require = parse_choice(Require)
+_parse_direction = parse_choice(Direction)
+_parse_allow = parse_choice(Allow)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read of a record: enough to compare it with the others."""
+
+    file: str
+    name: Place[str] | None
+    domains: tuple[Place[str], ...]
+    subdomains: bool
+    partner: Partner | None
+    """None if the record has a problem."""
+
+
+def read_record(node: Node, file: str, today: date | None, problems: list[Problem]) -> Draft | None:
+    """Read one document; None if it is no mapping at all."""
+    if not isinstance(node, Mapping):
+        remedy = "Write the record's keys, such as `name: Acme Motors AG`"
+        problems.append(Problem(file, node.line, "", "not-a-record", "is not a record", remedy))
+        return None
+    found = len(problems)
+    top = Section(node, "", RECORD_KEYS, file, problems)
+    name = top.value("name", _parse_name, "Acme Motors AG")
+    contact = top.value("contact", parse_address, "postmaster@acme.example")
+    agreed, review = _dates(top, today)
+    mode = _mode(top)
+    domains = _domains(top)
+    subdomains = top.flag("subdomains", True)
+    outbound = _outbound(top.section("outbound", OUTBOUND_KEYS))
+    inbound = _inbound(top.section("inbound", INBOUND_KEYS))
+    exceptions = _exceptions(top, agreed)
+    partner = None
+    if len(problems) == found and name and contact and agreed and review:
+        partner = Partner(
+            name=name,
+            contact=contact,
+            agreed=agreed,
+            review=review,
+            mode=mode,
+            domains=_sorted(domains),
+            subdomains=subdomains,
+            outbound=outbound,
+            inbound=inbound,
+            exceptions=exceptions,
+            file=file,
+        )
+    place = Place(name, top.line_of("name"), "name") if name else None
+    return Draft(file, place, tuple(domains), subdomains, partner)
+
+
+def _sorted(places: list[Place[str]]) -> tuple[str, ...]:
+    return tuple(sorted(place.value for place in places))
+
+
+def _dates(top: Section, today: date | None) -> tuple[date | None, date | None]:
+    agreed = top.value("agreed", parse_date, "2026-10-01")
+    review = top.value("review", parse_date, "2027-10-01")
+    if agreed and today and agreed > today:
+        message = f"{agreed} is in the future"
+        remedy = "Write the day of the agreement"
+        top.problem("agreed", top.line_of("agreed"), "bad-date", message, remedy)
+    if agreed and review and review <= agreed:
+        message = f"{review} is not after {agreed}, the day of the agreement"
+        remedy = "Write the day by which the agreement is to be confirmed again"
+        top.problem("review", top.line_of("review"), "bad-date", message, remedy)
+    return agreed, review
+
+
+def _mode(top: Section) -> Mode:
+    mode = top.value("mode", _parse_mode) or Mode.ENFORCE
+    if mode is Mode.OBSERVE:
+        _not_yet(top, "mode", "observe", "Write `mode: enforce`")
+    return mode
+
+
+def _not_yet(section: Section, key: str, what: str, remedy: str) -> None:
+    message = f"{what} is not enforced yet, and is never accepted and ignored"
+    section.problem(key, section.line_of(key), "not-yet", message, remedy)
+
+
+def _domains(top: Section) -> list[Place[str]]:
+    domains = top.values("domains", parse_domain)
+    if "domains" not in top.entries:
+        remedy = "Write `domains: [acme.example]`"
+        top.problem("domains", top.line, "missing", "is missing", remedy)
+    else:
+        _refuse_empty(top, "domains", "Write at least one domain, or delete the record")
+    return domains
+
+
+def _refuse_empty(section: Section, key: str, remedy: str) -> None:
+    if section.is_empty_list(key):
+        section.problem(key, section.line_of(key), "empty-list", "is empty", remedy)
+
+
+def _outbound(section: Section) -> Outbound:
+    verify = section.value("verify", _parse_verify) or Verify.PKIX
+    mx = section.values("mx", parse_mx_name)
+    keys = section.values("public_keys", parse_public_key)
+    _refuse_empty(section, "mx", "Delete the key, or write the names of the partner's servers")
+    if verify is Verify.PRIVATE_CA:
+        _not_yet(section, "verify", "private-ca", "Write `verify: pkix`, or pin the server's key")
+    if mx and verify in (Verify.DANE, Verify.PIN):
+        why = "DNS says which" if verify is Verify.DANE else "the pinned key says which"
+        message = f"is not used with `verify: {verify}`: {why} server is right"
+        remedy = "Delete it, or write `verify: pkix`"
+        section.problem("mx", section.line_of("mx"), "not-used", message, remedy)
+    _check_keys(section, "verify", verify, Verify.PIN)
+    return Outbound(verify, _sorted(mx), _sorted(keys))
+
+
+def _inbound(section: Section) -> Inbound:
+    require = section.value("require", _parse_require) or Require.TLS
+    keys = section.values("public_keys", parse_public_key)
+    networks = section.values("networks", parse_network)
+    _check_keys(section, "require", require, Require.CERTIFICATE)
+    if require is Require.NETWORK and not section.has_items("networks"):
+        message = "is needed with `require: network`"
+        remedy = "Write the CIDR blocks that the partner sends from"
+        section.problem("networks", section.line_of("networks"), "missing", message, remedy)
+    return Inbound(require, _sorted(keys), _sorted(networks))
+
+
+def _check_keys(section: Section, key: str, chosen: Verify | Require, user: object) -> None:
+    """`public_keys` stand beside the one choice that uses them, and never without it."""
+    line, given = section.line_of("public_keys"), section.has_items("public_keys")
+    if chosen is user and not given:
+        message = f"is needed with `{key}: {chosen}`"
+        remedy = "Write the SHA-256 of the SPKI of each key"
+        section.problem("public_keys", line, "missing", message, remedy)
+    if chosen is not user and given:
+        message = f"is not used with `{key}: {chosen}`"
+        remedy = f"Delete it, or write `{key}: {user}`"
+        section.problem("public_keys", line, "not-used", message, remedy)
+
+
+def _exceptions(top: Section, agreed: date | None) -> tuple[ExceptionRule, ...]:
+    rules = []
+    for section in top.sections("exceptions", EXCEPTION_KEYS):
+        until = section.value("until", parse_date, "2026-12-24")
+        direction = section.value("direction", _parse_direction, "outbound")
+        allow = section.value("allow", _parse_allow, "encrypted")
+        reason = section.value("reason", _parse_reason, "certificate renewal late, ticket 4711")
+        approved_by = section.value("approved_by", parse_address, "security@example.org")
+        if until and agreed and until < agreed:
+            message = f"{until} is before {agreed}, the day of the agreement"
+            remedy = "Write the exception's last day"
+            section.problem("until", section.line_of("until"), "bad-date", message, remedy)
+        if until and direction and allow and reason and approved_by:
+            rules.append(ExceptionRule(until, direction, allow, reason, approved_by))
+    if top.has_items("exceptions"):
+        _not_yet(top, "exceptions", "an exception", "Delete it: the partner's mail waits instead")
+    return tuple(rules)

@@ -1,0 +1,242 @@
+"""YAML as the partner list allows it: mappings, lists and texts, each with its line.
+
+A deliberately small part of YAML 1.1/1.2. No implicit types (`no`, `010`, `12:30` stay text, the
+record's own rules give them a meaning), no tags, anchors, aliases or directives, hence no object
+construction and no expansion. Limits on size and depth are checked while reading, and nesting
+is kept on a list, not on Python's stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    Event,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from tlsgate.problems import Problem, shown
+
+SIZE_LIMIT = 256 * 1024
+"""Bytes a file; a record has about 1 KiB."""
+DEPTH_LIMIT = 8
+"""The record itself nests 3 deep."""
+
+_TAB = re.compile(r"^ *\t", re.MULTILINE)
+_FORBIDDEN = re.compile(
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f"  # control characters, but tab and line ends
+    "\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2069"  # what hides or reorders text
+    "\\ufeff\\ufffe\\uffff]"  # byte order mark, no characters at all
+    "|\\r(?!\\n)"
+)
+_REMEDIES = (
+    ("mapping values are not allowed", "Put quotes around a value that holds `: `"),
+    ("cannot start any token", "Put quotes around the value"),
+    ("expected <document start>", "Start the line at the column of the keys above it"),
+    ("could not find expected ':'", "Write `key: value`"),
+    ("expected ',' or ']'", "Close the list with `]`"),
+    ("expected ',' or '}'", "Close the mapping with `}`"),
+    ("quoted scalar", "Close the quotation mark"),
+)
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A text, as written; `plain` without quotes."""
+
+    text: str
+    line: int
+    plain: bool
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    line: int
+    items: list[Node] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys and values; of a doubled key the first."""
+
+    line: int
+    entries: dict[str, tuple[int, Node]] = field(default_factory=dict)
+    """From the key to the key's own line and the value."""
+
+
+Node = Scalar | Sequence | Mapping
+
+
+class _RefusedError(Exception):
+    """Reading the file cannot go on."""
+
+    def __init__(self, line: int, code: str, message: str, remedy: str) -> None:
+        super().__init__(line, code, message, remedy)
+        self.facts = (line, code, message, remedy)
+
+
+def read_documents(data: bytes, file: str) -> tuple[list[Node], list[Problem]]:
+    """Return the documents of a YAML stream and what is wrong with it.
+
+    A problem that ends the reading leaves no documents. Never raises.
+    """
+    problems: list[Problem] = []
+    try:
+        text = _decode(data)
+        _check_characters(text)
+        documents = list(_build(text, file, problems))
+    except _RefusedError as refusal:
+        line, code, message, remedy = refusal.facts
+        return [], [*problems, Problem(file, line, "", code, message, remedy)]
+    if not documents:
+        problems.append(
+            Problem(file, 0, "", "empty-file", "holds no record", "Write a record, or delete it")
+        )
+    return documents, problems
+
+
+def _decode(data: bytes) -> str:
+    if len(data) > SIZE_LIMIT:
+        raise _RefusedError(
+            0,
+            "file-too-large",
+            f"is larger than {SIZE_LIMIT // 1024} KiB",
+            "Write one partner a file",
+        )
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _RefusedError(line, "not-utf-8", "is not UTF-8", "Save the file as UTF-8") from None
+
+
+def _check_characters(text: str) -> None:
+    bad = _FORBIDDEN.search(text)
+    if bad:
+        name = f"U+{ord(bad[0]):04X}"
+        message = f"holds the invisible character {name}"
+        remedy = "Delete it; save the file as UTF-8 without a byte order mark"
+        raise _RefusedError(_line_at(text, bad.start()), "bad-character", message, remedy)
+    tab = _TAB.search(text)
+    if tab:
+        raise _RefusedError(
+            _line_at(text, tab.start()), "tab", "is indented with a tab", "Indent with spaces"
+        )
+
+
+def _line_at(text: str, position: int) -> int:
+    return text.count("\n", 0, position) + 1
+
+
+def _build(text: str, file: str, problems: list[Problem]) -> Iterator[Node]:
+    """Turn the parser's events into nodes, one document after the other."""
+    open_nodes: list[Sequence | Mapping] = []
+    keys: list[Scalar | None] = []  # beside each open node: the key that waits for its value
+    for event in _events(text):
+        kind = type(event)
+        if kind is ScalarEvent:
+            node: Node = _scalar(event)
+        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+            line = _start(event, len(open_nodes))
+            open_nodes.append(Mapping(line) if kind is MappingStartEvent else Sequence(line))
+            keys.append(None)
+            continue
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            node = open_nodes.pop()
+            keys.pop()
+        else:
+            _check_event(event)
+            continue
+        if not open_nodes:
+            yield node
+            continue
+        parent = open_nodes[-1]
+        if type(parent) is Sequence:
+            parent.items.append(node)
+        elif keys[-1] is None:
+            keys[-1] = _key(node)
+        elif type(parent) is Mapping:
+            _add(parent, keys[-1], node, file, problems)
+            keys[-1] = None
+
+
+def _events(text: str) -> Iterator[Event]:
+    try:
+        yield from yaml.parse(text, Loader=yaml.CSafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        said = " ".join(part for part in (error.context, error.problem) if part)
+        remedy = next(
+            (remedy for words, remedy in _REMEDIES if words in said),
+            "Check the indentation and the quotation marks of this line and the one above",
+        )
+        line = mark.line + 1 if mark else 0
+        raise _RefusedError(line, "bad-yaml", f"is not YAML: {said}", remedy) from None
+    except yaml.YAMLError as error:
+        said = shown(str(error))
+        remedy = "Write plain YAML in UTF-8"
+        raise _RefusedError(0, "bad-yaml", f"is not YAML: {said}", remedy) from None
+
+
+def _scalar(event: ScalarEvent) -> Scalar:
+    if event.anchor is not None or event.tag is not None:
+        _refuse_properties(event)
+    return Scalar(event.value, event.start_mark.line + 1, not event.style)
+
+
+def _start(event: MappingStartEvent | SequenceStartEvent, depth: int) -> int:
+    line: int = event.start_mark.line + 1
+    if event.anchor is not None or event.tag is not None:
+        _refuse_properties(event)
+    if depth >= DEPTH_LIMIT:
+        message = f"nests more than {DEPTH_LIMIT} deep"
+        raise _RefusedError(line, "too-deep", message, "Write the record's own keys only")
+    return line
+
+
+def _refuse_properties(event: Event) -> None:
+    line = event.start_mark.line + 1
+    if event.anchor is not None:
+        message = f"has the anchor {shown('&' + event.anchor)}"
+        raise _RefusedError(line, "anchor", message, "Write the value where it is needed")
+    message = f"has the tag {shown(event.tag)}"
+    raise _RefusedError(line, "tag", message, "Write the value without a tag")
+
+
+def _check_event(event: Event) -> None:
+    """Look at the events that carry no node: directives and aliases."""
+    if isinstance(event, AliasEvent):
+        line = event.start_mark.line + 1
+        message = f"has the alias {shown('*' + event.anchor)}"
+        remedy = "Write the value itself; put quotes around a text that starts with `*`"
+        raise _RefusedError(line, "alias", message, remedy)
+    if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
+        line = event.start_mark.line + 1
+        raise _RefusedError(line, "directive", "has a % directive", "Delete the directive")
+
+
+def _key(node: Node) -> Scalar:
+    if isinstance(node, Scalar):
+        return node
+    message = "has a list or a mapping as a key"
+    raise _RefusedError(node.line, "bad-key", message, "Write `key: value`")
+
+
+def _add(parent: Mapping, key: Scalar, value: Node, file: str, problems: list[Problem]) -> None:
+    first = parent.entries.get(key.text)
+    if first is None:
+        parent.entries[key.text] = (key.line, value)
+        return
+    message = f"the key {shown(key.text)} is already in line {first[0]}"
+    problems.append(Problem(file, key.line, "", "key-doubled", message, "Keep one of the two"))
