@@ -2,14 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tlsgate.partners.model import Partner
+from tlsgate.problems import ProblemsError
+from tlsgate.render.nexthop import lint_nexthops
+from tlsgate.render.partner_maps import compile_partners
+from tlsgate.render.postfix_main import render_main
+from tlsgate.render.postfix_master import render_master
 from tlsgate.render.postfix_settings import PostfixSettings
 
 __all__ = ["PostfixSettings", "render_postfix"]
 
+# A mailbox is `local@domain`, the domain of letters, digits and hyphens only. This keeps out
+# whatever could send mail by another key than the partner's: address literals, a final dot,
+# characters beyond ASCII, a port, a second destination in the local part (RFC 5321, section 4.1.2
+# allows some of them; no mail domain needs them).
+_ADDRESS = r"/^[^@]+@([a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/"
+
 
 def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> dict[str, str]:
-    """File name → content. Raises ValueError, ProblemsError on what cannot be enforced."""
-    raise NotImplementedError
+    """File name → content.
+
+    Raises ProblemsError for a route that would carry a partner's mail past its policy, and
+    ValueError for a record that Postfix cannot enforce.
+    """
+    problems = lint_nexthops(partners, dict(settings.routes), settings.domains, settings.relayhost)
+    if problems:
+        raise ProblemsError(problems)
+    maps = compile_partners(partners)
+    files = {
+        "main.cf": render_main(settings, maps),
+        "master.cf": render_master(settings),
+        "partner_policy": _table(maps.outbound),
+        "partner_senders": _table(maps.inbound),
+        "partner_networks": _table(maps.networks),
+        "identities.json": maps.identities_json(),
+        "routes": _table((key, _route(hop)) for key, hop in sorted(settings.routes)),
+        "sender_syntax": f"/^<>$/ DUNNO\n!{_ADDRESS} 553 5.1.7 Bad sender address\n",
+        "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",
+    }
+    if settings.extra_ca:
+        files["extra-ca.pem"] = settings.extra_ca
+    return files
+
+
+def _table(entries: Iterable[tuple[str, str]]) -> str:
+    """The source of a lookup table (postmap(1))."""
+    return "".join(f"{key}\t{value}\n" for key, value in entries)
+
+
+def _route(hop: str) -> str:
+    return hop if hop.startswith("smtp:") else f"smtp:{hop}"
