@@ -1,0 +1,38 @@
+"""Whether a delivered generation came into force, asked from beside the watcher."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tlsgate.generation.files import Paths
+from tlsgate.generation.manifest import MANIFEST
+
+
+def verdict(paths: Paths, name: str) -> tuple[bool, str]:
+    """Whether it is decided, and why not if it is not in force.
+
+    What the watcher wrote before the generation was (again) installed says nothing about it.
+    """
+    installed = _modified(paths.generations / name / MANIFEST)
+    if installed is None:
+        return True, f"generation {name} is not installed"
+    if _said_since(paths.active_id, installed) and paths.active_id.read_text().strip() == name:
+        return True, ""
+    if _said_since(paths.refused, installed):
+        refusal = json.loads(paths.refused.read_text())
+        if refusal["generation"] == name:
+            return True, f"the watcher refused generation {name}: {refusal['reason']}"
+    return False, "The watcher has said nothing about it; see the container's log"
+
+
+def _said_since(file: Path, installed: int) -> bool:
+    modified = _modified(file)
+    return modified is not None and modified >= installed
+
+
+def _modified(file: Path) -> int | None:
+    try:
+        return file.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
