@@ -39,7 +39,11 @@ _FORBIDDEN = re.compile(
     "|\\r(?!\\n)"
 )
 _REMEDIES = (
-    ("mapping values are not allowed", "Put quotes around a value that holds `: `"),
+    (
+        "mapping values are not allowed",
+        "Start the keys of a mapping in one column; put quotes around a value that holds `: `",
+    ),
+    ("escape c", "Write the character itself"),
     ("cannot start any token", "Put quotes around the value"),
     ("expected <document start>", "Start the line at the column of the keys above it"),
     ("could not find expected ':'", "Write `key: value`"),
@@ -144,15 +148,15 @@ def _build(text: str, file: str, problems: list[Problem]) -> Iterator[Node]:
     open_nodes: list[Sequence | Mapping] = []
     keys: list[Scalar | None] = []  # beside each open node: the key that waits for its value
     for event in _events(text):
-        kind = type(event)
-        if kind is ScalarEvent:
+        if isinstance(event, ScalarEvent):
             node: Node = _scalar(event)
-        elif kind is MappingStartEvent or kind is SequenceStartEvent:
+        elif isinstance(event, MappingStartEvent | SequenceStartEvent):
             line = _start(event, len(open_nodes))
-            open_nodes.append(Mapping(line) if kind is MappingStartEvent else Sequence(line))
+            is_mapping = isinstance(event, MappingStartEvent)
+            open_nodes.append(Mapping(line) if is_mapping else Sequence(line))
             keys.append(None)
             continue
-        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             node = open_nodes.pop()
             keys.pop()
         else:
@@ -189,14 +193,18 @@ def _events(text: str) -> Iterator[Event]:
         raise _RefusedError(0, "bad-yaml", f"is not YAML: {said}", remedy) from None
 
 
+def _line(event: Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark else 0
+
+
 def _scalar(event: ScalarEvent) -> Scalar:
     if event.anchor is not None or event.tag is not None:
         _refuse_properties(event)
-    return Scalar(event.value, event.start_mark.line + 1, not event.style)
+    return Scalar(event.value, _line(event), not event.style)
 
 
 def _start(event: MappingStartEvent | SequenceStartEvent, depth: int) -> int:
-    line: int = event.start_mark.line + 1
+    line = _line(event)
     if event.anchor is not None or event.tag is not None:
         _refuse_properties(event)
     if depth >= DEPTH_LIMIT:
@@ -205,25 +213,24 @@ def _start(event: MappingStartEvent | SequenceStartEvent, depth: int) -> int:
     return line
 
 
-def _refuse_properties(event: Event) -> None:
-    line = event.start_mark.line + 1
+def _refuse_properties(event: ScalarEvent | MappingStartEvent | SequenceStartEvent) -> None:
     if event.anchor is not None:
         message = f"has the anchor {shown('&' + event.anchor)}"
-        raise _RefusedError(line, "anchor", message, "Write the value where it is needed")
-    message = f"has the tag {shown(event.tag)}"
-    raise _RefusedError(line, "tag", message, "Write the value without a tag")
+        remedy = "Write the value where it is needed; put quotes around a text that starts with `&`"
+        raise _RefusedError(_line(event), "anchor", message, remedy)
+    message = f"has the tag {shown(event.tag or '')}"
+    remedy = "Write the value without a tag; put quotes around a text that starts with `!`"
+    raise _RefusedError(_line(event), "tag", message, remedy)
 
 
 def _check_event(event: Event) -> None:
     """Look at the events that carry no node: directives and aliases."""
     if isinstance(event, AliasEvent):
-        line = event.start_mark.line + 1
-        message = f"has the alias {shown('*' + event.anchor)}"
+        message = f"has the alias {shown('*' + (event.anchor or ''))}"
         remedy = "Write the value itself; put quotes around a text that starts with `*`"
-        raise _RefusedError(line, "alias", message, remedy)
+        raise _RefusedError(_line(event), "alias", message, remedy)
     if isinstance(event, DocumentStartEvent) and (event.version or event.tags):
-        line = event.start_mark.line + 1
-        raise _RefusedError(line, "directive", "has a % directive", "Delete the directive")
+        raise _RefusedError(_line(event), "directive", "has a % directive", "Delete the directive")
 
 
 def _key(node: Node) -> Scalar:

@@ -96,10 +96,14 @@ def parse_domain(text: str) -> str:
 
 def parse_mx_name(text: str) -> str:
     """Return a host name, or `.name` for any name below it."""
+    if text.startswith("*."):
+        remedy = f"Write {visible(text[1:])}: the dot accepts any name below"
+        raise RefusedError("bad-mx", "has a wildcard", remedy)
     name = text.removeprefix(".")
     fault = host_fault(name)
     if fault:
-        raise RefusedError("bad-mx", *fault)
+        message, remedy = fault
+        raise RefusedError("bad-mx", message, remedy + (", after the dot" if name != text else ""))
     if is_public_suffix(name):
         remedy = "Write the name of the partner's own mail servers, such as .mail.acme.example"
         raise RefusedError("bad-mx", "is a public suffix: it would accept anyone's name", remedy)

@@ -1,0 +1,245 @@
+"""`tlsgate partners`: check, list and compile the partner list.
+
+JSON shapes (`--json`, one object on stdout, whatever the exit status):
+
+- every command, if the list is refused:
+  `{"problems": [{"file", "line", "key", "code", "message", "remedy"}, …]}`
+- check: `{"problems": [], "partners": int, "domains": int, "digest": hex,
+  "reviews_due": [{"name", "review", "file"}, …]}`
+- list: `{"problems": [], "digest": hex, "partners": [record as in DESIGN §4, with "file"]}`
+- compile: `{"problems": [], "digest": hex, "outbound": {key: policy},
+  "inbound": {key: restriction}, "networks": {CIDR: restriction}, "identities": [{…}]}`
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.partners.domains import host_fault
+from tlsgate.partners.format import digest
+from tlsgate.partners.load import load_partners
+from tlsgate.partners.model import Partner
+from tlsgate.problems import ProblemsError, shown
+from tlsgate.render.partner_maps import compile_partners
+
+Action = Callable[[tuple[Partner, ...], argparse.Namespace], None]
+
+_EXAMPLES = """\
+examples:
+  tlsgate partners {name}
+  tlsgate partners {name} path/to/partners --own-domain corp.example
+  tlsgate partners {name} --json
+
+exit status: 0 all right, 1 problems in the list, 2 wrong usage
+{shape}"""
+_PROBLEMS_SHAPE = """
+JSON of a list with problems:
+  {"problems": [{"file", "line", "key", "code", "message", "remedy"}, ...]}
+"""
+_SHOWN_DOMAINS = 3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the three commands."""
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(
+        commands,
+        "check",
+        _check,
+        "tell every problem of every file, or that there is none",
+        '{"problems": [], "partners": int, "domains": int, "digest", '
+        '"reviews_due": [{"name", "review", "file"}]}',
+    )
+    _add(
+        commands,
+        "list",
+        _list,
+        "show the partners, one line each",
+        '{"problems": [], "digest", "partners": [the records, with "file"]}',
+    )
+    _add(
+        commands,
+        "compile",
+        _compile,
+        "show what the gateway enforces: the Postfix maps of both directions",
+        '{"problems": [], "digest", "outbound": {key: policy}, "inbound": {key: restriction}, '
+        '"networks": {CIDR: restriction}, "identities": [...]}',
+    )
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    action: Action,
+    summary: str,
+    shape: str,
+) -> None:
+    shapes = f"{_PROBLEMS_SHAPE}JSON of a list without:\n  {shape}\n"
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=_EXAMPLES.format(name=name, shape=shapes),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "directory",
+        metavar="DIR",
+        nargs="?",
+        type=Path,
+        default=Path("partners"),
+        help="the folder of partner files (default: partners)",
+    )
+    parser.add_argument(
+        "--own-domain",
+        metavar="DOMAIN",
+        dest="own_domains",
+        action="append",
+        type=_own_domain,
+        default=[],
+        help="a domain of your own, which no partner may list; may be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.set_defaults(run=_run, action=action)
+
+
+def _own_domain(text: str) -> str:
+    fault = host_fault(text)
+    if fault:
+        raise argparse.ArgumentTypeError(f"{shown(text)} {fault[0]}. {fault[1]}")
+    return text
+
+
+def _run(options: argparse.Namespace) -> int:
+    options.today = _today()
+    try:
+        partners = load_partners(
+            options.directory, own_domains=options.own_domains, today=options.today
+        )
+    except ProblemsError as error:
+        if options.json:
+            _print_json({"problems": [problem.to_dict() for problem in error.problems]})
+        else:
+            print(error, file=sys.stdout if options.action is _check else sys.stderr)
+        return EXIT_PROBLEMS
+    options.action(partners, options)
+    return EXIT_OK
+
+
+def _today() -> date:
+    """Return the day where the command runs; the only look at the clock."""
+    return date.today()
+
+
+def _check(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
+    domains = sum(len(partner.domains) for partner in partners)
+    due = [partner for partner in partners if partner.review < options.today]
+    if options.json:
+        _print_json(
+            {
+                "problems": [],
+                "partners": len(partners),
+                "domains": domains,
+                "digest": digest(partners),
+                "reviews_due": [
+                    {"name": one.name, "review": one.review.isoformat(), "file": one.file}
+                    for one in due
+                ],
+            }
+        )
+        return
+    for partner in due:
+        print(f"{partner.file}: note: {partner.name} was to be reviewed by {partner.review}.")
+    counts = f"{_count(len(partners), 'partner')}, {_count(domains, 'domain')}"
+    print(f"{counts}: no problems\ndigest {digest(partners)}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _list(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
+    if options.json:
+        records = [{**partner.to_dict(), "file": partner.file} for partner in partners]
+        _print_json({"problems": [], "digest": digest(partners), "partners": records})
+        return
+    rows = [("PARTNER", "DOMAINS", "BELOW", "OUTBOUND", "INBOUND", "REVIEW", "FILE")]
+    rows += [
+        (
+            partner.name,
+            _some(partner.domains),
+            "yes" if partner.subdomains else "no",
+            partner.outbound.verify.value,
+            partner.inbound.require.value,
+            partner.review.isoformat(),
+            partner.file,
+        )
+        for partner in partners
+    ]
+    _print_table(rows)
+
+
+def _some(domains: Sequence[str]) -> str:
+    more = len(domains) - _SHOWN_DOMAINS
+    text = ", ".join(domains[:_SHOWN_DOMAINS])
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _compile(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
+    maps = compile_partners(partners)
+    if options.json:
+        _print_json(
+            {
+                "problems": [],
+                "digest": digest(partners),
+                "outbound": dict(maps.outbound),
+                "inbound": dict(maps.inbound),
+                "networks": dict(maps.networks),
+                "identities": [asdict(identity) for identity in maps.identities],
+            }
+        )
+        return
+    print("# Outbound: the TLS policy by the domain that mail goes to")
+    _print_table(maps.outbound)
+    print("\n# Inbound: the restriction by the sender's domain")
+    _print_table(maps.inbound)
+    print("\n# Networks: the restriction for the null sender by the client's address")
+    _print_table(maps.networks)
+    print("\n# Identities: what the policy helper asks of the client, by the sender's domain")
+    _print_table(
+        (identity.domain, identity.require, ", ".join(identity.networks or identity.public_keys))
+        for identity in maps.identities
+    )
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def _print_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print columns two spaces apart, the last one as long as it is."""
+    table = list(rows) or [("(none)",)]
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)
+        )
+        print("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """Return the columns that a terminal gives the text: wide characters take two."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(char) else 1 + (unicodedata.east_asian_width(char) in "WF")
+        for char in text
+    )
