@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import COMPILED, Refused
 
 COMMAND_SECONDS = 60
+SETTLE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def _query(directory: Path, kind: str, name: str, source: bytes) -> None:
 
 def _reload_postfix(paths: Paths) -> None:
     _run(["postfix", "-c", str(paths.active), "reload"])
+    # The signal is sent, not yet obeyed: whoever waits for this reload counts on it.
+    time.sleep(SETTLE_SECONDS)
 
 
 def _prepare_nginx(directory: Path, sources: Mapping[str, bytes]) -> None:

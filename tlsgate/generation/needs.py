@@ -16,7 +16,7 @@ _TABLE = re.compile(r"\b(lmdb|cidr|regexp):/run/tlsgate/active/([A-Za-z0-9_.-]+)
 _STAGED = r"/run/tlsgate/tls/([a-z0-9][a-z0-9.-]*)\.pem"
 _CHAIN_FILES = re.compile(rf"^smtpd_tls_chain_files = {_STAGED}$", re.M)
 _MY_NAME = re.compile(r"^myhostname = (\S+)$", re.M)
-_SERVER_NAME = re.compile(r"^\s*server_name (\S+);", re.M)
+_SERVER_NAMES = re.compile(r"^\s*server_name\s+([^;]+);", re.M)
 _SERVER_CERTIFICATE = re.compile(rf"^\s*ssl_certificate {_STAGED};", re.M)
 
 
@@ -42,8 +42,11 @@ def certificates(kind: str, files: Mapping[str, bytes]) -> dict[str, tuple[str, 
         return {chains[0]: (names[0],)}
     wanted: dict[str, tuple[str, ...]] = {}
     for block in _text(files, "https.conf").split("server {")[1:]:
+        names = [name for names in _SERVER_NAMES.findall(block) for name in names.split()]
         for certificate in _SERVER_CERTIFICATE.findall(block):
-            wanted[certificate] = (*wanted.get(certificate, ()), *_SERVER_NAME.findall(block))
+            if not names:
+                raise Refused(f"https.conf names no host for certificate {certificate}")
+            wanted[certificate] = (*wanted.get(certificate, ()), *names)
     return wanted
 
 

@@ -163,9 +163,10 @@ class Watcher:
         https_before = self._paths.https.exists()
         if not replaced and decision.take is None and decision.https == https_before:
             return
+        # The server may start as soon as `active` is there, so that comes last.
+        self._set_https(decision.https)
         if decision.take is not None:
             point(self._paths.active, self._paths.generations / decision.take.generation)
-        self._set_https(decision.https)
         try:
             self._engine.check(self._paths)
         except Refused as fault:

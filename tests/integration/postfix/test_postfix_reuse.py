@@ -1,0 +1,101 @@
+"""TLS connections are reused, and never for a stricter policy than they were opened under.
+
+Domains of different policies share one MX, whose certificate is for mx.one.example.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from tests.integration.postfix.pki import new_key
+from tests.integration.postfix.world import HOST, World, partner, until
+from tlsgate.partners.model import Outbound
+
+pytestmark = pytest.mark.integration
+
+ONE = partner("one")
+OTHERS = [partner("two"), partner("strict", outbound=Outbound(mx=(".one.example", "x.example")))]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gateway(world: World) -> None:
+    """Two partners on one MX, with different names; `free.example` is none."""
+    key = new_key()
+    world.put_certificate("1", key, world.authority.issue([HOST], key=key))
+    world.deliver([ONE, *OTHERS])
+    world.start_gateway()
+
+
+def _sessions(world: World, prefix: str, count: int) -> list[int]:
+    """The sessions that `count` messages came in."""
+
+    def look() -> list[int]:
+        found = [m["session"] for m in world.received("shared") if f"<{prefix}" in m["mail"]]
+        return found if len(found) == count else []
+
+    return until(look, what=f"{count} deliveries to {prefix}")
+
+
+def test_connections_are_reused(world: World) -> None:
+    recipients = [f"reuse{number}@one.example" for number in range(40)]
+    world.send(*recipients)
+    sessions = _sessions(world, "reuse", 40)
+    assert len(set(sessions)) < 40
+    assert "connection established to mx.one.example" in world.log()
+    assert "Verified TLS connection reused to mx.one.example" in world.log()
+
+
+@pytest.mark.parametrize("weak", ["one", "free", "strict"])
+def test_a_connection_serves_its_own_policy_only(world: World, weak: str) -> None:
+    """`two` accepts names that the MX does not have; its mail comes between that of others."""
+    recipients = [
+        f"{weak}{number}@{domain}.example" for number in range(30) for domain in (weak, "two")
+    ]
+    world.send(*recipients)
+    until(lambda: all(map(world.deliveries, recipients)), what="every delivery")
+    arrived = [m["mail"] for m in world.received("shared") if f"<{weak}" in m["mail"]]
+    assert not [mail for mail in arrived if "two.example" in mail]
+    assert {world.outcome(r).status for r in recipients if "two" in r} == {"deferred"}
+    assert {world.outcome(r).status for r in recipients if "two" not in r} == {"sent"}
+
+
+def test_a_partner_gets_no_connection_of_the_time_before_it_was_one(world: World) -> None:
+    world.send(*(f"before{number}@free.example" for number in range(30)))
+    _sessions(world, "before", 30)
+    world.switch([ONE, *OTHERS, partner("free")])
+    world.send("after@free.example")
+    assert world.outcome("after@free.example").status == "deferred"
+
+
+def test_a_tightened_policy_gets_no_connection_of_the_looser_one(world: World) -> None:
+    """Same domain, same level `secure`, other names: nothing but `match` tells them apart.
+
+    Mail flows all the time, so that connections of the looser policy are open at the switch.
+    """
+    world.switch([ONE, *OTHERS])
+    over = threading.Event()
+
+    def stream() -> None:
+        with world.session(2525) as session:
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                session.sendmail("a@corp.example", [f"stream{number}@one.example"], "\r\n")
+                time.sleep(0.01)
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    try:
+        until(lambda: "stream20@" in str(world.received("shared")))
+        world.switch([partner("one", outbound=Outbound(mx=("other.example",))), *OTHERS])
+        tight = [f"tight{number}@one.example" for number in range(20)]
+        world.send(*tight)
+    finally:
+        over.set()
+        thread.join()
+    assert {world.outcome(recipient).status for recipient in tight} == {"deferred"}
+    assert "<tight" not in str([mail["mail"] for mail in world.received("shared")])

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.generation.test_generation_certificate import OTHER, issue, pem
+from tests.unit.generation.test_generation_install import paths, prepare  # noqa: F401
+from tlsgate.generation.engines import Engine
+from tlsgate.generation.files import Paths, point
+from tlsgate.generation.install import install
+from tlsgate.generation.manifest import Refused
+from tlsgate.generation.watch import Watcher
+
+HOST = "mx.example"
+MAIN = f"myhostname = {HOST}\nsmtpd_tls_chain_files = /run/tlsgate/tls/{HOST}.pem\n"
+
+
+class Server:
+    """A program that counts its reloads, and refuses what it is told to."""
+
+    def __init__(self, paths: Paths, kind: str = "postfix") -> None:  # noqa: F811
+        self.paths = Paths(paths.config, paths.keys, paths.run, paths.config.parent / "state")
+        self.reloads = 0
+        self.refuses: str | None = None
+        self.engine = Engine(kind, prepare, self._check, self._reload, 25)
+
+    def _check(self, _paths: Paths) -> None:
+        if self.refuses == "check":
+            raise Refused("it does not like it")
+
+    def _reload(self, _paths: Paths) -> None:
+        if self.refuses == "reload":
+            raise Refused("it is not there yet")
+        self.reloads += 1
+
+    def deliver(self, routes: str = "r", main: str = MAIN, https: str = "") -> str:
+        files = {"main.cf": main, "routes": routes}
+        if https:
+            files["https.conf"] = https
+        directory = self.paths.config.parent / "incoming"
+        for old in directory.iterdir():
+            old.unlink()
+        for name, text in files.items():
+            (directory / name).write_text(text)
+        point_before = self.paths.active.readlink() if self.paths.active.is_symlink() else None
+        name = install(self.paths, self.engine, directory).generation
+        # The job has a /run of its own.
+        if point_before is None:
+            self.paths.active.unlink(missing_ok=True)
+        else:
+            point(self.paths.active, point_before)
+        return name
+
+    def certify(self, number: int, key: str = "", chain: str = "", name: str = HOST) -> str:
+        directory = self.paths.keys / name / "generations" / str(number)
+        directory.mkdir(parents=True)
+        content = (key or pem(), chain or issue(HOST))
+        (directory / "key.pem").write_text(content[0])
+        (directory / "fullchain.pem").write_text(content[1])
+        point(self.paths.keys / name / "current", Path("generations") / str(number))
+        return "".join(content)
+
+    def staged(self) -> str:
+        return self.paths.staged(HOST).read_text()
+
+    def active(self) -> str:
+        return self.paths.active_id.read_text().strip()
+
+    def start(self) -> Watcher:
+        watcher = Watcher(self.paths, self.engine)
+        assert watcher.start()
+        watcher.step()
+        self.reloads = 0
+        return watcher
+
+
+@pytest.fixture
+def server(paths: Paths) -> Server:  # noqa: F811
+    return Server(paths)
+
+
+def alerts(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = map(json.loads, capsys.readouterr().out.splitlines())
+    return [f"{e['what']}: {e['reason']}" for e in lines if e["event"] == "alert"]
+
+
+def test_start_stages_and_does_not_reload(server: Server) -> None:
+    name, staged = server.deliver(), server.certify(1)
+    watcher = Watcher(server.paths, server.engine)
+    assert watcher.start()
+    assert server.active() == name
+    assert server.paths.active.resolve() == (server.paths.generations / name).resolve()
+    assert server.staged() == staged
+    assert server.paths.staged(HOST).stat().st_mode & 0o777 == 0o600
+    assert (server.paths.run / "tls").stat().st_mode & 0o777 == 0o700
+    watcher.step()
+    assert server.reloads == 0
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (lambda s: s.paths.current.unlink(), "no generation to serve"),
+        (lambda s: (s.paths.current / "routes").write_text("x"), "changed since"),
+        (lambda s: (s.paths.keys / HOST / "current").unlink(), f"no certificate {HOST}"),
+        (lambda s: s.certify(2, key=pem(OTHER)), "does not belong"),
+    ],
+)
+def test_start_fails_closed(
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    break_it: Callable[[Server], object],
+    reason: str,
+) -> None:
+    server.deliver()
+    server.certify(1)
+    break_it(server)
+    assert not Watcher(server.paths, server.engine).start()
+    assert reason in "\n".join(alerts(capsys))
+    assert not server.paths.active.exists()
+
+
+def test_start_falls_back_to_the_last_good_generation(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = server.deliver()
+    server.certify(1)
+    server.start()
+    bad = server.deliver(routes="r2")
+    (server.paths.generations / bad / "routes").write_text("edited")
+    for leftover in (server.paths.active, server.paths.active_id):
+        leftover.unlink()  # a new container has a new tmpfs
+    assert Watcher(server.paths, server.engine).start()
+    assert server.active() == good
+    assert f"generation {bad} refused" in "\n".join(alerts(capsys))
+
+
+def test_a_new_generation_is_taken_up_once(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    new = server.deliver(routes="r2")
+    watcher.step()
+    watcher.step()
+    assert (server.active(), server.reloads) == (new, 1)
+
+
+def test_a_repaired_generation_is_taken_up_again(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    (server.paths.current / "routes.lmdb").write_text("edited")
+    server.deliver()
+    watcher.step()
+    assert server.reloads == 1
+
+
+def test_a_bad_generation_is_refused_once(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    bad = server.deliver(routes="r2")
+    (server.paths.current / "routes").write_text("edited")
+    for _ in range(3):
+        watcher.step()
+    assert alerts(capsys) == [f"generation {bad} refused: changed since it was installed: routes"]
+    assert json.loads(server.paths.refused.read_text())["generation"] == bad
+    assert (server.active(), server.reloads) == (good, 0)
+    server.deliver(routes="r2")
+    watcher.step()
+    assert (server.active(), server.reloads) == (bad, 1)
+    assert not server.paths.refused.exists()
+
+
+def test_a_renewed_certificate_is_staged(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    renewed = server.certify(2)
+    watcher.step()
+    watcher.step()
+    assert (server.staged(), server.reloads) == (renewed, 1)
+
+
+@pytest.mark.parametrize(
+    ("key", "chain", "reason"),
+    [
+        (pem(OTHER), issue(HOST), "does not belong"),
+        (pem(), issue(HOST, end=-1), "expired"),
+        (pem(), issue("other.example"), "mismatch"),
+        (pem(), "nothing", "cannot be used"),
+    ],
+)
+def test_a_bad_certificate_is_refused(
+    server: Server, capsys: pytest.CaptureFixture[str], key: str, chain: str, reason: str
+) -> None:
+    server.deliver()
+    staged = server.certify(1)
+    watcher = server.start()
+    server.certify(2, key, chain)
+    for _ in range(3):
+        watcher.step()
+    [alert] = alerts(capsys)
+    assert reason in alert
+    assert (server.staged(), server.reloads) == (staged, 0)
+
+
+def test_a_bad_generation_does_not_keep_a_renewed_certificate_out(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    server.deliver(main=MAIN.replace(HOST, "mx2.example"))
+    renewed = server.certify(2)
+    watcher.step()
+    assert (server.staged(), server.reloads) == (renewed, 1)
+
+
+def test_what_the_server_does_not_like_is_undone(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = server.deliver()
+    staged = server.certify(1)
+    watcher = server.start()
+    server.refuses = "check"
+    bad = server.deliver(routes="r2")
+    server.certify(2)
+    watcher.step()
+    assert alerts(capsys) == [f"generation {bad} refused: it does not like it"]
+    assert server.paths.active.readlink().name == good
+    assert (server.staged(), server.reloads) == (staged, 0)
+
+
+def test_a_reload_is_tried_until_it_succeeds(server: Server) -> None:
+    old = server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    server.refuses = "reload"
+    new = server.deliver(routes="r2")
+    watcher.step()
+    assert server.active() == old
+    server.refuses = None
+    watcher.step()
+    assert (server.active(), server.reloads) == (new, 1)
+
+
+def test_a_restarted_watcher_goes_on(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    server.start()
+    new = server.deliver(routes="r2")
+    watcher = Watcher(server.paths, server.engine)
+    assert watcher.start()
+    watcher.step()
+    assert (server.active(), server.reloads) == (new, 1)
+
+
+def test_the_policy_host_starts_without_certificates(paths: Paths) -> None:  # noqa: F811
+    server = Server(paths, kind="nginx")
+    https = (
+        f"server {{\n server_name {HOST};\n ssl_certificate /run/tlsgate/tls/policy-1.pem;\n}}\n"
+    )
+    server.deliver(https=https)
+    watcher = server.start()
+    assert not paths.https.exists()
+    server.certify(1, name="policy-1")
+    watcher.step()
+    assert paths.https.read_text() == f"include {paths.active}/https.conf;\n"
+    assert server.reloads == 1
+    # From now on a generation whose certificate is not there yet has to wait.
+    server.deliver(https=https.replace("policy-1", "policy-2"))
+    watcher.step()
+    assert (paths.https.exists(), server.reloads) == (True, 1)

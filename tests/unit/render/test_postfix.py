@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.render.test_partner_maps import ACME, PINS
+from tlsgate.partners.model import Inbound, Require
+from tlsgate.problems import ProblemsError
+from tlsgate.render.postfix import PostfixSettings, render_postfix
+
+SETTINGS = PostfixSettings(
+    host_name="mx1.corp.example",
+    domains=("corp.example", "brand.example"),
+    internal_host="192.0.2.20",
+    internal_networks=("192.0.2.0/24", "2001:db8::/64"),
+)
+
+
+def parameters(text: str) -> dict[str, str]:
+    """main.cf as Postfix reads it: name → value on one line. No name is set twice."""
+    joined = re.sub(r"\n[ \t]+", " ", re.sub(r"^#.*\n", "", text, flags=re.M))
+    pairs = [line.split("=", 1) for line in joined.splitlines() if line.strip()]
+    names = [name.strip() for name, _ in pairs]
+    assert len(names) == len(set(names))
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def main(settings: PostfixSettings = SETTINGS, **changes: Any) -> dict[str, str]:
+    return parameters(render_postfix(replace(settings, **changes), [ACME])["main.cf"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tls_required_enable", "no"),
+        ("smtp_tls_security_level", "dane"),
+        ("smtp_dns_support_level", "dnssec"),
+        ("smtp_tls_mandatory_protocols", ">=TLSv1.2"),
+        ("smtpd_tls_protocols", ">=TLSv1.2"),
+        ("smtpd_tls_mandatory_protocols", ">=TLSv1.2"),
+        ("smtp_tls_chain_files", ""),
+        ("parent_domain_matches_subdomains", ""),
+        ("mydestination", ""),
+        ("relay_domains", "corp.example brand.example"),
+        ("relay_transport", "internal:[192.0.2.20]:25"),
+        ("smtp_fallback_relay", ""),
+        ("mynetworks", ""),
+        ("internal_networks", "192.0.2.0/24 [2001:db8::]/64"),
+        ("smtpd_tls_ask_ccert", "no"),
+        ("milter_default_action", "tempfail"),
+        ("smtp_tls_CAfile", ""),
+        ("delay_warning_time", "1h"),
+        ("maximal_queue_lifetime", "5d"),
+        (
+            "smtp_tls_policy_maps",
+            "lmdb:/run/tlsgate/active/partner_policy socketmap:inet:policy:8461:QUERY",
+        ),
+    ],
+)
+def test_what_every_gateway_has(name: str, value: str) -> None:
+    assert main()[name] == value
+
+
+def test_port_25_never_permits() -> None:
+    """No permit and no OK in any list or table that port 25 asks."""
+    files = render_postfix(SETTINGS, [replace(ACME, inbound=Inbound(networks=("192.0.2.0/24",)))])
+    values = parameters(files["main.cf"])
+    lists = [
+        value for name, value in values.items() if re.match(r"(smtpd_.*_restr|partner_)", name)
+    ]
+    assert len(lists) > 8
+    assert not [value for value in lists if "permit" in value]
+    assert values["smtpd_relay_restrictions"] == "reject_unauth_destination"
+    assert values["smtpd_sender_restrictions"].startswith("check_sender_access lmdb:")
+    for table in ("partner_senders", "partner_networks", "sender_syntax", "recipient_syntax"):
+        for line in files[table].splitlines():
+            assert re.search(r"\s(partner_\w+|reject_plaintext_session|DUNNO|55\d .*)$", line), line
+
+
+def test_what_settings_change() -> None:
+    asks = replace(ACME, inbound=Inbound(Require.CERTIFICATE, public_keys=PINS))
+    settings = replace(
+        SETTINGS,
+        extra_ca="-----BEGIN CERTIFICATE-----\n",
+        milters=("inet:spam:11332",),
+        internal_tls="secure",
+        internal_host="mail.corp.example",
+        internal_tls_required=False,
+        routes=(("b.example", "[192.0.2.9]:26"), ("a.example", "smtp:")),
+        policy_host="2001:db8::5",
+    )
+    files = render_postfix(settings, [asks])
+    values = parameters(files["main.cf"])
+    assert values["smtp_tls_CAfile"] == "/run/tlsgate/active/extra-ca.pem"
+    assert files["extra-ca.pem"] == settings.extra_ca
+    assert values["smtpd_milters"] == "inet:spam:11332"
+    assert values["smtpd_tls_ask_ccert"] == "yes"
+    assert values["internal_tls_level"] == "may"
+    assert "socketmap:inet:[2001:db8::5]:8461:QUERY" in values["smtp_tls_policy_maps"]
+    assert "-o smtp_tls_security_level=secure\n" in files["master.cf"]
+    assert files["routes"] == "a.example\tsmtp:\nb.example\tsmtp:[192.0.2.9]:26\n"
+
+
+def test_without_internal_networks_there_is_no_listener_for_them() -> None:
+    assert "\n2525 " in render_postfix(SETTINGS, [])["master.cf"]
+    alone = replace(SETTINGS, internal_networks=())
+    assert "2525" not in render_postfix(alone, [])["master.cf"]
+
+
+def test_a_route_around_a_policy_is_refused() -> None:
+    with pytest.raises(ProblemsError, match=r"acme\.example"):
+        render_postfix(replace(SETTINGS, relayhost="relay.example"), [ACME])
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"host_name": "mx1"}, "host_name"),
+        ({"host_name": "mx1.corp.example\nmynetworks = 0.0.0.0/0"}, "host_name"),
+        ({"host_name": "192.0.2.1"}, "host_name"),
+        ({"domains": ()}, "domains"),
+        ({"domains": ("$mydomain",)}, "domains"),
+        ({"internal_host": "mail server"}, "internal_host"),
+        ({"internal_port": 0}, "internal_port"),
+        ({"internal_tls": "dane"}, "internal_tls"),
+        ({"internal_tls": "secure"}, "internal_host"),
+        ({"internal_networks": ("0.0.0.0/0",)}, "open relay"),
+        ({"internal_networks": ("192.0.2.1/24",)}, "host bits"),
+        ({"message_size": 0}, "message_size"),
+        ({"queue_lifetime": "5 days"}, "queue_lifetime"),
+        ({"delay_warning": "1h\n"}, "delay_warning"),
+        ({"milters": ("inet:a:1, b",)}, "milters"),
+        ({"routes": (("a.example", "local:"),)}, "routes"),
+        ({"routes": (("user@a.example", "[192.0.2.1]"),)}, "routes"),
+        ({"routes": (("a.example", "discard:"),)}, "routes"),
+        ({"relayhost": "a b"}, "relayhost"),
+        ({"policy_host": "policy:1"}, "policy_host"),
+        ({"public_addresses": ("mx1",)}, "public_addresses"),
+        ({"inet_protocols": "ipx"}, "inet_protocols"),
+        ({"extra_ca": "secret"}, "extra_ca"),
+    ],
+)
+def test_settings_that_postfix_must_not_see(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        replace(SETTINGS, **changes)
+
+
+def test_settings_survive_json() -> None:
+    settings = replace(SETTINGS, routes=(("a.example", "[192.0.2.9]"),), milters=("unix:/m",))
+    assert PostfixSettings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    with pytest.raises(ValueError, match="colour"):
+        PostfixSettings.from_dict({**settings.to_dict(), "colour": "red"})
+
+
+@given(st.text(min_size=1))
+def test_no_host_name_adds_a_line(name: str) -> None:
+    lines = render_postfix(SETTINGS, [])["main.cf"].count("\n")
+    try:
+        settings = replace(SETTINGS, internal_host=name)
+    except ValueError:
+        return
+    assert render_postfix(settings, [])["main.cf"].count("\n") == lines
+
+
+@pytest.mark.parametrize(
+    ("address", "fits"),
+    [
+        ("a@b.example", True),
+        ("a.b+c=d@B.EXAMPLE", True),
+        ("a@xn--bcher-kva.example", True),
+        ("a@b_c.example", True),
+        ("a@b", False),
+        ("a@b.example.", False),
+        ("a@[192.0.2.1]", False),
+        ("a@192.0.2.1", False),
+        ("a@b@c.example", False),
+        ("a@bü.example", False),
+        ("a@b.example:26", False),
+        ("@b.example", False),
+    ],
+)
+def test_the_syntax_of_addresses(address: str, fits: bool) -> None:
+    line = render_postfix(SETTINGS, [])["recipient_syntax"]
+    pattern = line[line.index("/") + 1 : line.rindex("/")]
+    # POSIX extended expressions and Python's agree on what this one uses.
+    assert bool(re.search(pattern, address, re.IGNORECASE)) == fits
