@@ -14,9 +14,17 @@ from pathlib import Path
 import docker
 import pytest
 from docker.models.containers import Container
-from edge_lab import IMAGES, build, certificate, execute, network, start, until_healthy
-from signed_zone import sign
 
+from tests.integration.edge.edge_lab import (
+    IMAGES,
+    build,
+    certificate,
+    execute,
+    network,
+    start,
+    until_healthy,
+)
+from tests.integration.edge.signed_zone import sign
 from tlsgate.render.mta_sts import PolicySettings, policy_text
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
 from tlsgate.render.unbound import ResolverSettings, render_unbound

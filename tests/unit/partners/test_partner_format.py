@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from partner_files import RECORD, TODAY, complaints, load, record
 
+from tests.unit.partners.partner_files import RECORD, TODAY, complaints, load, record
 from tlsgate.partners.format import canonical_json, digest, to_yaml
 from tlsgate.partners.load import read_drafts
 from tlsgate.partners.model import (

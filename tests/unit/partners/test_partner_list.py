@@ -2,8 +2,8 @@ import os
 from pathlib import Path
 
 import pytest
-from partner_files import RECORD, complaints, load, record
 
+from tests.unit.partners.partner_files import RECORD, complaints, load, record
 from tlsgate.partners.load import load_partners
 from tlsgate.problems import ProblemsError
 

@@ -1,8 +1,8 @@
 from datetime import date
 
 import pytest
-from partner_files import FILE, RECORD, complaints, load, record
 
+from tests.unit.partners.partner_files import FILE, RECORD, complaints, load, record
 from tlsgate.partners.model import Inbound, Mode, Outbound, Partner, Require, Verify
 
 PIN = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"

@@ -1,6 +1,6 @@
 import pytest
-from partner_files import RECORD, complaints
 
+from tests.unit.partners.partner_files import RECORD, complaints
 from tlsgate.partners.syntax import Mapping, Scalar, Sequence, read_documents
 
 ALIASES = "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 9))

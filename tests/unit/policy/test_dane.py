@@ -9,8 +9,8 @@ from typing import cast
 import dns.rdata
 import pytest
 from dns.rdtypes.ANY.TLSA import TLSA
-from fake_dns import FakeLookups, Table
 
+from tests.unit.policy.fake_dns import FakeLookups, Table
 from tlsgate.policy.dane import Domain, Host, combine, domain_dane, is_usable
 from tlsgate.policy.lookups import LookupFailure
 

@@ -8,12 +8,12 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from fake_dns import FakeLookups, Table
 from hypothesis import given
 from hypothesis import strategies as st
 from postfix_mta_sts_resolver import netstring
 from postfix_mta_sts_resolver.base_cache import CacheEntry
 
+from tests.unit.policy.fake_dns import FakeLookups, Table
 from tlsgate.policy.dane import Domain
 from tlsgate.policy.outbound import DANE_ONLY, NOT_FOUND, Responder, choose, mail_domain
 from tlsgate.policy.sts import PolicyFault, PolicyResolver, check_policy
