@@ -23,7 +23,7 @@ from components.settings import Settings
 from components.settings_reader import parse_settings
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
-from tlsgate.problems import ProblemsError
+from tlsgate.problems import Problem, ProblemsError
 from tlsgate.render.nexthop import lint_nexthops
 
 NAMESPACE = "tlsgate:"
@@ -52,7 +52,7 @@ def read_inputs() -> Inputs:
 
 def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:
     """Return settings and partners, or raise ProblemsError with the problems of both."""
-    problems: list[Any] = []
+    problems: list[Problem] = []
     settings: Settings | None = None
     try:
         settings = parse_settings(raw, locate)
@@ -67,11 +67,35 @@ def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:
     except ProblemsError as error:
         problems += error.problems
     if settings is not None:
+        problems += missing_files(settings, locate)
         routes = dict(settings.routes)
         problems += lint_nexthops(partners, routes, settings.domains, settings.relayhost or "")
     if problems or settings is None:
         raise ProblemsError(problems)
     return Inputs(settings, partners)
+
+
+def missing_files(settings: Settings, locate: Locate) -> list[Problem]:
+    """Return a problem for every file that the config names and that cannot be read."""
+    named = {
+        "tlsgate:acme.caFile": settings.acme.ca_file,
+        "tlsgate:acme.eab.hmacKeyFile": settings.acme.eab_hmac_key_file,
+        "tlsgate:dns.tsigKeyFile": settings.dns.tsig_key_file,
+        "tlsgate:dns.agentTsigKeyFile": settings.dns.agent_tsig_key_file,
+        "tlsgate:extraCaFile": settings.extra_ca_file,
+        "tlsgate:resolver.trustAnchorFile": settings.resolver.trust_anchor_file,
+        "tlsgate:images.buildCaFile": settings.images.build_ca_file,
+    }
+    problems = []
+    for key, path in named.items():
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            message = f"{path} cannot be read ({error.strerror})"
+            remedy = "Name a file that is there, relative to the project"
+            problems.append(Problem(*locate(key), key, "no-file", message, remedy))
+    return problems
 
 
 def raw_values(config: Mapping[str, str]) -> dict[str, object]:

@@ -4,15 +4,17 @@ A `docker.Container` that ended with an error is recorded as created and would n
 (D4); a job that failed is not recorded at all. Its last line of standard output is JSON, and
 becomes the output `result`. With `read_command`, `pulumi refresh` runs that and shows a `result`
 that differs from what the job left as drift, which the next `up` undoes by running the job again.
+With `delete_command`, `pulumi destroy` runs that before the volumes go.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+import docker
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
@@ -24,6 +26,7 @@ INPUTS = (
     "image",
     "command",
     "read_command",
+    "delete_command",
     "mounts",
     "network",
     "dns",
@@ -40,7 +43,8 @@ INPUTS = (
 class JobArgs:
     """What to run.
 
-    `files` go to /incoming; `triggers` make the job run again when they change, and nothing else.
+    `volumes`: path → name, read-only but for those in `writable`. `files` go to /incoming.
+    `triggers` make the job run again when they change, and nothing else. `timeout`: seconds.
     """
 
     name: str
@@ -48,7 +52,9 @@ class JobArgs:
     command: Sequence[str]
     labels: Mapping[str, str]
     read_command: Sequence[str] | None = None
-    mounts: Sequence[engine.VolumeMount] = ()
+    delete_command: Sequence[str] | None = None
+    volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    writable: frozenset[str] = frozenset()
     network: pulumi.Input[str] | None = None
     dns: Sequence[str] = ()
     user: str | None = None
@@ -84,6 +90,10 @@ def run_from(props: Props, command: Sequence[str]) -> engine.Run:
     )
 
 
+def _volumes_exist(client: docker.DockerClient, props: Props) -> bool:
+    return all(engine.volume_exists(client, mount["volume"]) for mount in props["mounts"])
+
+
 class JobProvider(Provider):
     """Runs the job at create and update; looks at what it left at refresh."""
 
@@ -107,10 +117,16 @@ class JobProvider(Provider):
         if not props.get("read_command"):
             return ReadResult(id_, props)
         client = engine.engine()
-        if not all(engine.volume_exists(client, mount["volume"]) for mount in props["mounts"]):
+        if not _volumes_exist(client, props):
             return ReadResult("", {})
         output = engine.run_to_end(client, run_from(props, props["read_command"]))
         return ReadResult(id_, {**props, "result": parse_result(props["name"], output)})
+
+    def delete(self, _id: str, _props: Props) -> None:
+        """Undo what the job made outside its volumes; without them there is nothing to go by."""
+        client = engine.engine()
+        if _props.get("delete_command") and _volumes_exist(client, _props):
+            engine.run_to_end(client, run_from(_props, _props["delete_command"]))
 
     def _run(self, props: Props) -> Props:
         output = engine.run_to_end(engine.engine(), run_from(props, props["command"]))
@@ -134,7 +150,11 @@ class Job(Resource, module="tlsgate", name="Job"):
             "image": args.image,
             "command": list(args.command),
             "read_command": list(args.read_command) if args.read_command else None,
-            "mounts": [asdict(mount) for mount in args.mounts],
+            "delete_command": list(args.delete_command) if args.delete_command else None,
+            "mounts": [
+                {"volume": volume, "target": path, "read_only": path not in args.writable}
+                for path, volume in args.volumes.items()
+            ],
             "network": args.network,
             "dns": list(args.dns),
             "user": args.user,

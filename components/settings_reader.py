@@ -28,11 +28,11 @@ from components.settings import (
 from tlsgate.partners.domains import domain_fault, is_within
 from tlsgate.problems import Problem, ProblemsError
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
+from tlsgate.render.postfix_settings import MILTER, is_address, is_route
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 DEFAULT_SUBNET = "172.31.25.0/24"
 DURATION = re.compile(r"[1-9][0-9]*[smhdw]")
-MILTER = re.compile(r"(inet:[^\s:]+:\d{1,5}|unix:/\S+)")
 
 
 def parse_settings(raw: Mapping[str, object], locate: Locate) -> Settings:
@@ -47,23 +47,29 @@ def parse_settings(raw: Mapping[str, object], locate: Locate) -> Settings:
         top.problem(
             "domains", "missing", "no domain is named", "List your mail domains, one a line"
         )
+    internal = _internal(top.section("internal"))
+    acme = _acme(top.section("acme"))
     settings = Settings(
         domains=domains,
         gateways=_gateways(top, domains),
-        internal=_internal(top.section("internal")),
-        acme=_acme(top.section("acme")),
+        internal=internal,
+        acme=acme,
         dns=_dns(top.section("dns")),
         mta_sts=_mta_sts(top.section("mtaSts")),
         tls_rpt=_tls_rpt(top),
         queue=_queue(top.section("queue")),
         message_size=top.integer("messageSize", 52_428_800, low=65_536, high=1 << 31),
-        ports=_ports(top.section("ports")),
+        ports=_ports(
+            top.section("ports"),
+            internal=bool(internal.networks),
+            http=acme.challenge == "http-01",
+        ),
         milters=top.each("milters", lambda key, item: _milter(top, key, item)),
         extra_ca_file=top.optional_text("extraCaFile"),
         resolver=_resolver(top.section("resolver")),
         network=_network(top.section("network")),
         routes=_routes(top.section("routes")),
-        relayhost=top.optional_text("relayhost"),
+        relayhost=_relayhost(top),
         images=_images(top.section("images")),
         partners=top.text("partners", "partners"),
         delete_data=top.flag("deleteData", False),
@@ -177,6 +183,9 @@ def _internal(reader: ConfigReader) -> InternalSettings:
     server = _endpoint(reader, "server", 25)
     tls = reader.choice("tls", "encrypt", ("none", "may", "encrypt", "secure"))
     require_tls = reader.flag("requireTls", True)
+    if server is not None and tls == "secure" and is_address(server.host):
+        message = "secure verifies a name, but tlsgate:internal.server is an address"
+        reader.problem("tls", "secure-needs-name", message, "Name the server, or write encrypt")
     reader.finish()
     return InternalSettings(networks, server or Endpoint("", 25), tls, require_tls)
 
@@ -285,11 +294,31 @@ def _duration(reader: ConfigReader, key: str, default: str) -> str:
     return value
 
 
-def _ports(reader: ConfigReader) -> PortSettings:
-    ports = (_endpoint(reader, k, required=False) for k in ("smtp", "internal", "http", "https"))
-    settings = PortSettings(*ports)
+def _ports(reader: ConfigReader, *, internal: bool, http: bool) -> PortSettings:
+    settings = PortSettings(
+        smtp=_published(reader, "smtp", 25),
+        internal=_published(reader, "internal", 2525 if internal else None),
+        http=_published(reader, "http", 80 if http else None),
+        https=_published(reader, "https", 443),
+    )
     reader.finish()
     return settings
+
+
+def _published(reader: ConfigReader, key: str, default_port: int | None) -> Endpoint | None:
+    """Return where the host publishes a port: on all its addresses unless one is named."""
+    value = reader.values.get(key)
+    if value == "none" or (value is None and default_port is None):
+        reader.take(key)
+        return None
+    if value is None and default_port is not None:
+        reader.take(key)
+        return Endpoint("0.0.0.0", default_port)  # noqa: S104 - a mail server is for everybody
+    endpoint = _endpoint(reader, key)
+    if endpoint is not None and not is_address(endpoint.host):
+        message = f"{endpoint.host!r} is not an address of the deploying host"
+        reader.problem(key, "bad-endpoint", message, "Write address:port, such as 0.0.0.0:25")
+    return endpoint
 
 
 def _milter(reader: ConfigReader, key: str, item: object) -> str | None:
@@ -331,7 +360,21 @@ def _network(reader: ConfigReader) -> NetworkSettings:
 
 
 def _routes(reader: ConfigReader) -> tuple[tuple[str, str], ...]:
-    return tuple((str(domain), reader.text(domain)) for domain in sorted(reader.values))
+    routes = [(str(domain), reader.text(domain)) for domain in sorted(reader.values)]
+    for domain, hop in routes:
+        if hop and not is_route(hop):
+            message = f"{hop!r} is not a next hop that keeps the gateway's TLS policy"
+            remedy = "Write smtp:, a host, or [host]:port"
+            reader.problem(domain, "bad-route", message, remedy)
+    return tuple(routes)
+
+
+def _relayhost(top: ConfigReader) -> str | None:
+    value = top.optional_text("relayhost")
+    if value is not None and (not is_route(value) or value.startswith("smtp:")):
+        message = f"{value!r} is not a next hop"
+        top.problem("relayhost", "bad-route", message, "Write a domain, a host, or [host]:port")
+    return value
 
 
 def _images(reader: ConfigReader) -> ImageSettings:

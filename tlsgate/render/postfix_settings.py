@@ -16,7 +16,7 @@ IDENTITY_PORT = 10040
 
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"[1-9][0-9]*[smhdw]")
-_MILTER = re.compile(r"(inet:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+)")
+MILTER = re.compile(r"(inet:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+)")
 _ROUTE_KEY = re.compile(r"\*|\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NEXTHOP = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[A-Za-z0-9.:-]+\](:[0-9]{1,5})?")
 
@@ -91,7 +91,7 @@ def _check(settings: PostfixSettings) -> None:
     _require("message_size", settings.message_size > 0)
     for name in ("queue_lifetime", "delay_warning", "retry_shortest", "retry_longest"):
         _require(name, _DURATION.fullmatch(getattr(settings, name)))
-    _require("milters", all(map(_MILTER.fullmatch, settings.milters)))
+    _require("milters", all(map(MILTER.fullmatch, settings.milters)))
     _require("routes", all(_ROUTE_KEY.fullmatch(key) for key, _ in settings.routes))
     _require("routes", all(map(is_route, (hop for _, hop in settings.routes))))
     _require("relayhost", not settings.relayhost or _NEXTHOP.fullmatch(settings.relayhost))

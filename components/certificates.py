@@ -1,0 +1,184 @@
+"""Certificates: key volumes, the job that issues the first, and the agent that renews (D1, D2).
+
+Keys are born in volumes and stay there. `up` owns the intent and the first issuance; from then on
+the agent's container owns the certificates' life. Nothing here knows an expiry date, so a renewal
+is never drift; `refresh` shows a certificate whose names or issuer are not what the config says.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+
+from components.engine import read_host_file
+from components.job import Job, JobArgs
+from components.settings import Settings
+from components.stack import ContainerArgs, Stack, below, container
+from components.volume_files import VolumeFiles, VolumeFilesArgs
+from tlsgate.render.policy_host import group_certificates
+
+COMMAND = ["python3", "-m", "tlsgate.acme"]
+CONFIG = "/config"
+MX_KEYS = "/keys/mx"
+POLICY_KEYS = "/keys/policy"
+ISSUE_SECONDS = 600
+AGENT_USER = "10001:10001"
+
+
+@dataclass(frozen=True)
+class CertificatesArgs:
+    """Where the agent runs.
+
+    `challenge_volume`: where the policy host serves http-01's answers from.
+    """
+
+    stack: Stack
+    settings: Settings
+    image: pulumi.Input[str]
+    network: pulumi.Input[str]
+    mx_volume: pulumi.Input[str]
+    policy_volume: pulumi.Input[str]
+    challenge_volume: pulumi.Input[str]
+
+
+class Certificates(pulumi.ComponentResource):
+    """Outputs: `issued`, a list of name, names, spki_sha256 and issuer; `account`, its URI."""
+
+    issued: pulumi.Output[Any]
+    account: pulumi.Output[Any]
+    job: Job
+
+    def __init__(
+        self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("tlsgate:index:Certificates", name, {}, opts)
+        own = below(self, opts)
+        stack, settings = args.stack, args.settings
+        config = stack.volume("agent-config", self)
+        state = stack.volume("acme", self, keep=not settings.delete_data)
+        files = VolumeFiles(
+            "agent-files",
+            VolumeFilesArgs(
+                volume=config,
+                image=args.image,
+                labels=stack.labels,
+                files={"agent.json": agent_config_text(settings), **trust_files(settings)},
+                secrets=secret_files(settings),
+            ),
+            own,
+        )
+        volumes: dict[str, pulumi.Input[str]] = {
+            CONFIG: config,
+            "/acme": state,
+            MX_KEYS: args.mx_volume,
+            POLICY_KEYS: args.policy_volume,
+            "/challenge": args.challenge_volume,
+        }
+        writable = frozenset(volumes) - {CONFIG}
+        resolver = settings.network.address("resolver")
+        self.job = Job(
+            "issue",
+            JobArgs(
+                name=stack.called("issue"),
+                image=args.image,
+                command=[*COMMAND, "issue"],
+                read_command=[*COMMAND, "show"],
+                delete_command=[*COMMAND, "withdraw"],
+                volumes=volumes,
+                writable=writable,
+                network=args.network,
+                dns=[resolver],
+                user=AGENT_USER,
+                labels=stack.labels,
+                timeout=ISSUE_SECONDS,
+                triggers={"config": files.digest},
+            ),
+            own,
+        )
+        container(
+            stack,
+            "agent",
+            ContainerArgs(
+                image=args.image,
+                memory=256,
+                health=[*COMMAND, "health"],
+                network=args.network,
+                address=settings.network.address("agent"),
+                dns=[resolver],
+                volumes=volumes,
+                writable=writable,
+            ),
+            own.merge(pulumi.ResourceOptions(depends_on=[self.job])),
+        )
+        self.issued = self.job.result.apply(lambda result: result["certificates"])
+        self.account = self.job.result.apply(lambda result: result["account"])
+        self.register_outputs({"issued": self.issued, "account": self.account})
+
+
+def agent_config(settings: Settings) -> dict[str, Any]:
+    """Return what the agent reads as agent.json; secrets are named by path only."""
+    acme, dns = settings.acme, settings.dns
+    server: dict[str, Any] | None = None
+    if dns.sink == "rfc2136" and dns.agent_server is not None:
+        server = {
+            "server": dns.agent_server.host,
+            "port": dns.agent_server.port,
+            "zones": list(dns.zones),
+            "tsig_key_file": f"{CONFIG}/agent.tsig",
+            "ttl": dns.ttl,
+        }
+    challenge: dict[str, Any] = {"type": "http-01", "directory": "/challenge"}
+    if acme.challenge == "dns-01":
+        challenge = {"type": "dns-01", **(server or {})}
+    return {
+        "directory": acme.directory,
+        "contact": list(acme.contact),
+        "profile": acme.profile,
+        "ca_file": f"{CONFIG}/acme-ca.pem" if acme.ca_file else None,
+        "roots_file": f"{CONFIG}/extra-ca.pem" if settings.extra_ca_file else None,
+        "eab": (
+            {"key_id": acme.eab_key_id, "hmac_key_file": f"{CONFIG}/eab.key"}
+            if acme.eab_key_id
+            else None
+        ),
+        "challenge": challenge,
+        "tlsa": server,
+        "certificates": [
+            *(
+                {
+                    "name": host.name,
+                    "volume": "mx",
+                    "names": [host.name],
+                    "tlsa": [f"_25._tcp.{host.name}"],
+                }
+                for host in settings.gateways
+            ),
+            *(
+                {"name": name, "volume": "policy", "names": list(names), "tlsa": []}
+                for name, names in group_certificates(settings.domains)
+            ),
+        ],
+    }
+
+
+def agent_config_text(settings: Settings) -> str:
+    """Return the content of agent.json."""
+    return json.dumps(agent_config(settings), indent=2) + "\n"
+
+
+def trust_files(settings: Settings) -> dict[str, str]:
+    """Return the roots that the agent trusts besides the system's: file name → PEM."""
+    paths = {"acme-ca.pem": settings.acme.ca_file, "extra-ca.pem": settings.extra_ca_file}
+    return {name: read_host_file(path).decode() for name, path in paths.items() if path}
+
+
+def secret_files(settings: Settings) -> dict[str, str]:
+    """Return the agent's secrets: file name → path on the deploying machine."""
+    paths = {
+        "agent.tsig": settings.dns.agent_tsig_key_file,
+        "eab.key": settings.acme.eab_hmac_key_file,
+    }
+    return {name: path for name, path in paths.items() if path}

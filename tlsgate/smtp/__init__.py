@@ -1,0 +1,1 @@
+"""What the outside sees of a mail domain, asked as a sender would ask it."""
