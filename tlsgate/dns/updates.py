@@ -1,0 +1,147 @@
+"""Publishing, withdrawing and reading the record sets of a stack.
+
+Everything is read first and changed only if nothing stands in the way; each change carries what
+was read as a prerequisite (RFC 2136, section 2.4), so that a record which someone else changed
+is reported, not overwritten. A zone's changes are atomic per message; if a later message fails,
+the earlier ones are taken back. A run that was killed half way can be repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tlsgate.dns.errors import ConflictError, DnsError, PrerequisiteError, ZoneError
+from tlsgate.dns.plan import Change, Plan, batches, message, plan
+from tlsgate.dns.server import NameServer, SetKey
+from tlsgate.dns.sets import by_key, key_of, same, show, to_record, zone_of
+from tlsgate.dns.wildcards import survey
+from tlsgate.render.dns_records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done: sets by `name TYPE`, and remarks for the user."""
+
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def publish(
+    server: NameServer,
+    zones: Sequence[str],
+    wanted: Sequence[Record],
+    previous: Sequence[Record] = (),
+) -> Outcome:
+    """Make `wanted` live and remove what only `previous` has.
+
+    `previous` is what this stack knows it made. Raises ConflictError with every set that holds
+    something else, before anything is changed, and any other DnsError.
+    """
+    made = _planned(server, zones, wanted, previous)
+    if made.conflicts:
+        raise ConflictError(made.conflicts)
+    _apply(server, made.changes)
+    return Outcome(
+        changed=tuple(str(change) for change in made.changes if change.after is not None),
+        removed=tuple(str(change) for change in made.changes if change.after is None),
+        notes=made.notes,
+    )
+
+
+def withdraw(server: NameServer, zones: Sequence[str], published: Sequence[Record]) -> Outcome:
+    """Remove what still holds what was published; the rest is left and noted."""
+    return publish(server, zones, (), published)
+
+
+def conflicts(
+    server: NameServer, zones: Sequence[str], wanted: Sequence[Record]
+) -> tuple[str, ...]:
+    """Return what stands in the way of `wanted`, none of which this stack made yet."""
+    return _planned(server, zones, wanted, ()).conflicts
+
+
+def live(server: NameServer, zones: Sequence[str], records: Sequence[Record]) -> tuple[Record, ...]:
+    """Return what the sets of `records` hold now, sorted; absent sets are left out."""
+    found = survey(server, _zones(zones, records))
+    return tuple(
+        sorted(to_record(name, held) for (name, _), held in found.items() if held is not None)
+    )
+
+
+def _planned(
+    server: NameServer,
+    zones: Sequence[str],
+    wanted: Sequence[Record],
+    previous: Sequence[Record],
+) -> Plan:
+    of_set = _zones(zones, [*wanted, *previous])
+    return plan(survey(server, of_set), by_key(wanted), by_key(previous), of_set)
+
+
+def _zones(zones: Sequence[str], records: Sequence[Record]) -> dict[SetKey, str]:
+    """Return the zone of every set; raises ZoneError with all names that have none."""
+    found, problems = {}, []
+    for record in records:
+        try:
+            found[key_of(record)] = zone_of(record.name, zones)
+        except ZoneError as error:
+            problems.append(str(error))
+    if problems:
+        raise ZoneError("\n".join(dict.fromkeys(problems)))
+    return found
+
+
+def _apply(server: NameServer, changes: Sequence[Change]) -> None:
+    done: list[Change] = []
+    for batch in batches(changes):
+        try:
+            server.update(message(batch))
+        except DnsError as error:
+            found = error
+            if isinstance(error, PrerequisiteError):
+                found = _meanwhile(server, batch) or error
+            left = _undo(server, done)
+            if left:
+                raise DnsError(f"{found}\nAlready published, and left: {', '.join(left)}") from None
+            raise found from None
+        done += batch
+    _verify(server, changes)
+
+
+def _meanwhile(server: NameServer, batch: Sequence[Change]) -> DnsError | None:
+    """Name the sets that changed after they were read."""
+    held = server.read([change.key for change in batch])
+    texts = [
+        f"{change} was changed by someone else at the same moment; it holds {show(now)}."
+        for change, now in zip(batch, held, strict=True)
+        if not same(now, change.before)
+    ]
+    return ConflictError(texts) if texts else None
+
+
+def _undo(server: NameServer, done: Sequence[Change]) -> list[str]:
+    """Take back what was changed; return what could not be."""
+    left: list[str] = []
+    for batch in batches([change.undone() for change in done]):
+        try:
+            server.update(message(batch))
+        except DnsError:
+            left += [str(change) for change in batch]
+    return left
+
+
+def _verify(server: NameServer, changes: Sequence[Change]) -> None:
+    """Read back: a server ignores, without a word, what may not stand beside an alias."""
+    held = server.read([change.key for change in changes])
+    wrong = [
+        f"{change} holds {show(now)}"
+        for change, now in zip(changes, held, strict=True)
+        if change.after is not None and not same(now, change.after)
+    ]
+    if wrong:
+        raise DnsError(
+            f"{server}: accepted the update, and yet {'; '.join(wrong)}. Look for an alias (CNAME)"
+            " of the same name, and into the DNS server's log"
+        )
