@@ -1,0 +1,108 @@
+"""The agent's loop: looks at every certificate, and orders what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tlsgate.acme.build import issuer
+from tlsgate.acme.config import Config, Wanted, load
+from tlsgate.acme.faults import AcmeFault
+from tlsgate.acme.issue import Clock, Issuer
+from tlsgate.acme.paths import Paths
+from tlsgate.acme.running import Busy, Pause, Stop, Stopped, locked
+from tlsgate.policy.events import emit
+from tlsgate.problems import ProblemsError
+
+Build = Callable[[Config, Paths, Pause, Clock], Issuer]
+_SLICE = 5.0
+
+
+class Agent:
+    """Looks every `look_seconds`, and at once when agent.json has changed."""
+
+    def __init__(self, paths: Paths, clock: Clock, stop: Stop, build: Build = issuer) -> None:
+        """Raises ProblemsError or AcmeFault if there is nothing to start with."""
+        self._paths = paths
+        self._clock = clock
+        self._stop = stop
+        self._build = build
+        self._alerted: set[str] = set()
+        self._stamp = self._config_stamp()
+        self._config = load(paths.config)
+        self._issuer = build(self._config, paths, self._pause, clock)
+
+    def run(self) -> None:
+        """Until the process is told to stop."""
+        names = [wanted.name for wanted in self._config.certificates]
+        emit("agent", certificates=names, directory=self._config.directory)
+        try:
+            while True:
+                self.look()
+                self._sleep()
+        except Stopped:
+            emit("stopped")
+
+    def look(self) -> None:
+        """One look at everything."""
+        self._beat()
+        self._take_config()
+        try:
+            with locked(self._paths.lock, 0, self._pause, lambda: None):
+                for wanted in self._config.certificates:
+                    self._look_at(wanted)
+        except Busy:
+            return  # a job orders just now; the next look sees what it did
+        except OSError as fault:
+            self._alert("the state volume cannot be used", str(fault), "Tried again at each look.")
+
+    def _look_at(self, wanted: Wanted) -> None:
+        wait_until = self._issuer.wait_until(wanted)
+        if wait_until and self._clock() < wait_until and self._issuer.reason(wanted):
+            return
+        fault = self._issuer.attempt(wanted)
+        if fault and not self._issuer.reason(wanted):
+            # Not about an order, which reports and counts its failures itself.
+            what = f"certificate {wanted.name} is served, but its records are not right"
+            self._alert(what, fault.reason, "Tried again at each look.")
+        elif fault is None:
+            self._alerted.clear()
+        self._pause(0)
+
+    def _take_config(self) -> None:
+        stamp = self._config_stamp()
+        if stamp == self._stamp:
+            return
+        try:
+            config = load(self._paths.config)
+            self._issuer = self._build(config, self._paths, self._pause, self._clock)
+        except (ProblemsError, AcmeFault) as fault:
+            self._alert("the new agent.json is refused", str(fault), "The one before stays.")
+            return
+        self._config, self._stamp = config, stamp
+        emit("config", certificates=[wanted.name for wanted in config.certificates])
+
+    def _config_stamp(self) -> tuple[int, int, int] | None:
+        try:
+            stat = self._paths.config.stat()
+        except OSError:
+            return None
+        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+
+    def _sleep(self) -> None:
+        left = float(self._config.look_seconds)
+        while left > 0 and self._config_stamp() == self._stamp:
+            self._pause(min(left, _SLICE))
+            left -= _SLICE
+
+    def _pause(self, seconds: float) -> None:
+        self._beat()
+        self._stop.pause(seconds)
+
+    def _beat(self) -> None:
+        self._paths.heartbeat.touch()
+
+    def _alert(self, what: str, reason: str, next_step: str) -> None:
+        """Each alert once, as long as it goes on."""
+        if f"{what}{reason}" not in self._alerted:
+            self._alerted.add(f"{what}{reason}")
+            emit("alert", what=what, reason=reason, next=next_step)

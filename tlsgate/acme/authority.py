@@ -1,0 +1,158 @@
+"""One order at the CA, from the names to the chain (RFC 8555, section 7.4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from acme import crypto_util, messages
+from acme.errors import IssuanceError, TimeoutError
+
+from tlsgate.acme.account import account_key, open_account
+from tlsgate.acme.config import Config
+from tlsgate.acme.faults import AcmeFault, describe, remedy
+from tlsgate.acme.keys import Key, to_pem
+from tlsgate.acme.paths import Paths
+from tlsgate.acme.proofs import Proof, Proofs
+from tlsgate.acme.running import Pause
+from tlsgate.acme.server import Server
+from tlsgate.acme.trust import system_roots
+from tlsgate.policy.events import emit
+
+VALIDATION_SECONDS = 180.0
+FINALIZATION_SECONDS = 180.0
+_CHALLENGE_REMEDY = "See that the CA can see the answer there; then try again"
+
+
+class Authority:
+    """The configured CA; connected and its account opened at the first order."""
+
+    def __init__(self, config: Config, paths: Paths, proofs: Proofs, pause: Pause) -> None:
+        self._config = config
+        self._paths = paths
+        self._proofs = proofs
+        self._pause = pause
+        self._connected: Server | None = None
+
+    def obtain(self, names: Sequence[str], key: Key) -> bytes:
+        """Orders a certificate of this key for these names; returns its chain in PEM.
+
+        No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
+        """
+        self._proofs.clean()
+        server = self._server()
+        csr = crypto_util.make_csr(to_pem(key), list(names))  # names in the SAN alone: no CN
+        with server.told(f"ordering a certificate for {', '.join(names)}"):
+            order = server.protocol.new_order(csr, self._config.profile)
+        emit("order", uri=order.uri, names=list(names))
+        self._validate(server, order)
+        return self._finalize(server, order)
+
+    def _server(self) -> Server:
+        if self._connected is None:
+            path = self._paths.account(self._config.directory)
+            roots = self._config.ca_file or system_roots()
+            server = Server(self._config.directory, account_key(path), roots)
+            emit("account", uri=open_account(server, path, self._config))
+            self._connected = server
+        return self._connected
+
+    def _validate(self, server: Server, order: messages.OrderResource) -> None:
+        pending = [
+            authorization
+            for authorization in order.authorizations
+            if authorization.body.status != messages.STATUS_VALID
+        ]
+        if not pending:
+            return
+        challenges = [self._challenge(authorization) for authorization in pending]
+        proofs = [
+            Proof(
+                authorization.body.identifier.value,
+                challenge.chall.encode("token"),
+                challenge.chall.key_authorization(server.account_key),
+            )
+            for authorization, challenge in zip(pending, challenges, strict=True)
+        ]
+        with self._proofs.standing(proofs):
+            for challenge in challenges:
+                with server.told("answering a challenge"):
+                    server.protocol.answer_challenge(
+                        challenge, challenge.chall.response(server.account_key)
+                    )
+            deadline = time.monotonic() + VALIDATION_SECONDS
+            results = [self._settled(server, entry, deadline) for entry in pending]
+            faults = [
+                self._refusal(result, proof)
+                for result, proof in zip(results, proofs, strict=True)
+                if result.body.status != messages.STATUS_VALID
+            ]
+        if faults:
+            remedies = dict.fromkeys(fault.remedy for fault in faults)
+            raise AcmeFault("\n".join(fault.reason for fault in faults), ". ".join(remedies))
+
+    def _challenge(self, authorization: messages.AuthorizationResource) -> messages.ChallengeBody:
+        wanted = self._proofs.solver.type
+        for challenge in authorization.body.challenges:
+            if challenge.chall.typ == wanted:
+                return challenge
+        offered = sorted(challenge.chall.typ for challenge in authorization.body.challenges)
+        name = authorization.body.identifier.value
+        raise AcmeFault(
+            f"the CA does not offer {wanted} for {name}, but {', '.join(offered) or 'nothing'}",
+            "Configure a challenge that the CA offers",
+        )
+
+    def _settled(
+        self, server: Server, authorization: messages.AuthorizationResource, deadline: float
+    ) -> messages.AuthorizationResource:
+        name = authorization.body.identifier.value
+        wait = 0.25
+        while True:
+            with server.told(f"asking for the validation of {name}"):
+                authorization, _ = server.protocol.poll(authorization)
+                if authorization.body.status != messages.STATUS_PENDING:
+                    return authorization
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+            wait = min(2 * wait, 5.0)
+            self._pause(server.wait_seconds(wait))
+
+    def _refusal(self, result: messages.AuthorizationResource, proof: Proof) -> AcmeFault:
+        """What the CA says of the challenge, and what is seen from here."""
+        errors = [entry.error for entry in result.body.challenges if entry.error is not None]
+        words = "\n".join(describe(error) for error in errors)
+        reason = (
+            f"the {self._proofs.solver.type} challenge for {proof.name} failed: "
+            f"{words or f'its authorization is {result.body.status.name}'}\n"
+            f"  {self._proofs.solver.where(proof)}"
+        )
+        return AcmeFault(reason, remedy(errors[0]) if errors else _CHALLENGE_REMEDY)
+
+    def _finalize(self, server: Server, order: messages.OrderResource) -> bytes:
+        doing = "finalizing the order"
+        deadline = time.monotonic() + FINALIZATION_SECONDS
+        with server.told(doing):
+            body = server.protocol.begin_finalization(order).body
+        wait = 0.25
+        while body.status != messages.STATUS_VALID:
+            if body.status == messages.STATUS_INVALID:
+                _invalid(server, body, doing)
+            wait = min(2 * wait, 5.0)
+            self._pause(server.wait_seconds(wait))
+            with server.told(doing):
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+                body = server.protocol.order(order.uri)
+        with server.told("downloading the certificate"):
+            if body.certificate is None:
+                raise KeyError("certificate")
+            return server.protocol.download(body.certificate).encode()
+
+
+def _invalid(server: Server, body: messages.Order, doing: str) -> NoReturn:
+    if body.error is None:
+        raise AcmeFault(f"{doing}: the CA gave the order up without a word why", "Try again later")
+    with server.told(doing):
+        raise IssuanceError(body.error)

@@ -1,0 +1,187 @@
+"""The agent's configuration: agent.json to frozen dataclasses, every problem with its key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlsgate.acme.section import Section
+from tlsgate.problems import Problem, ProblemsError
+
+MAXIMAL_NAMES = 100
+"""What Let's Encrypt's default profile takes; others take fewer and say so."""
+_HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z0-9]")
+_OWNER = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,62})?\.)+[a-z0-9-]*[a-z0-9]")
+_FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
+
+
+@dataclass(frozen=True, slots=True)
+class Eab:
+    """External account binding (RFC 8555, section 7.3.4); the file holds base64url."""
+
+    key_id: str
+    hmac_key_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DnsUpdates:
+    """Where the agent's DNS updates go (RFC 2136) and the key that signs them (RFC 8945)."""
+
+    server: str
+    port: int
+    zones: tuple[str, ...]
+    tsig_key_file: Path
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpTokens:
+    """The folder that the policy host serves at `/`."""
+
+    directory: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One certificate. `volume`, `name`: where it is kept. `tlsa`: the owners that name its key."""
+
+    name: str
+    volume: str
+    names: tuple[str, ...]
+    tlsa: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What agent.json says. `ca_file`: roots for the directory's own HTTPS, the system's if None.
+    `roots_file`: roots that an issued chain may lead to, besides the system's.
+    """
+
+    directory: str
+    contact: tuple[str, ...]
+    profile: str | None
+    ca_file: Path | None
+    roots_file: Path | None
+    eab: Eab | None
+    challenge: DnsUpdates | HttpTokens
+    tlsa: DnsUpdates | None
+    certificates: tuple[Wanted, ...]
+    look_seconds: int
+
+
+def load(path: Path) -> Config:
+    """Reads agent.json. Raises ProblemsError with everything that is wrong."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as fault:
+        message = f"cannot be read: {fault.strerror}"
+        raise _refused(path, "unreadable", message, "Run `pulumi up`, which writes it") from fault
+    try:
+        values = json.loads(text)
+    except ValueError as fault:
+        raise _refused(path, "not-json", f"is not JSON: {fault}", "Run `pulumi up`") from fault
+    if not isinstance(values, dict):
+        raise _refused(path, "not-json", "is not a JSON object", "Run `pulumi up`")
+    problems: list[Problem] = []
+    config = _config(Section(str(path), "", values, problems))
+    if problems:
+        raise ProblemsError(problems)
+    return config
+
+
+def _refused(path: Path, code: str, message: str, remedy: str) -> ProblemsError:
+    return ProblemsError([Problem(str(path), 0, "", code, message, remedy)])
+
+
+def _config(top: Section) -> Config:
+    directory = top.text("directory")
+    if directory and not directory.startswith("https://"):
+        top.problem("directory", f"{directory} is not an https URL", "ACME needs HTTPS")
+    contact = top.texts("contact", required=False)
+    for uri in contact:
+        if not uri.startswith("mailto:"):
+            top.problem("contact", f"{uri} is not a mailto: address", f"Write mailto:{uri}")
+    certificates = tuple(_wanted(entry) for entry in top.sections("certificates"))
+    _refuse_doubles(top, [f"{wanted.volume}/{wanted.name}" for wanted in certificates])
+    eab, tlsa = top.section("eab"), top.section("tlsa")
+    config = Config(
+        directory=directory,
+        contact=contact,
+        profile=top.optional_text("profile"),
+        ca_file=top.optional_file("ca_file"),
+        roots_file=top.optional_file("roots_file"),
+        eab=_eab(eab) if eab else None,
+        challenge=_challenge(top),
+        tlsa=_dns(tlsa) if tlsa else None,
+        certificates=certificates,
+        look_seconds=top.number("look_seconds", default=60, low=1, high=3600),
+    )
+    top.finish()
+    return config
+
+
+def _challenge(top: Section) -> DnsUpdates | HttpTokens:
+    section = top.section("challenge")
+    if section is None:
+        top.problem("challenge", "is missing", "Write a dns-01 or an http-01 challenge")
+        return HttpTokens(Path())
+    kind = section.text("type")
+    if kind == "dns-01":
+        return _dns(section)
+    if kind == "http-01":
+        tokens = HttpTokens(section.file("directory"))
+        section.finish()
+        return tokens
+    if kind:
+        section.problem("type", f"{kind} is not a known challenge", "Write dns-01 or http-01")
+    return HttpTokens(Path())
+
+
+def _dns(section: Section) -> DnsUpdates:
+    section.taken.add("type")  # the same keys stand under `challenge` and `tlsa`
+    updates = DnsUpdates(
+        server=section.text("server"),
+        port=section.number("port", default=53, low=1, high=65535),
+        zones=section.texts("zones"),
+        tsig_key_file=section.file("tsig_key_file"),
+        ttl=section.number("ttl", default=60, low=0, high=86400),
+    )
+    section.finish()
+    return updates
+
+
+def _eab(section: Section) -> Eab:
+    eab = Eab(section.text("key_id"), section.file("hmac_key_file"))
+    section.finish()
+    return eab
+
+
+def _wanted(section: Section) -> Wanted:
+    wanted = Wanted(
+        name=section.text("name"),
+        volume=section.text("volume"),
+        names=section.texts("names"),
+        tlsa=section.texts("tlsa", required=False),
+    )
+    for key, value in (("name", wanted.name), ("volume", wanted.volume)):
+        if value and not _FILE_NAME.fullmatch(value):
+            section.problem(key, f"{value!r} cannot name a directory", "Use a-z, 0-9, . and -")
+    for key, pattern, values in (("names", _HOST, wanted.names), ("tlsa", _OWNER, wanted.tlsa)):
+        for value in values:
+            if not pattern.fullmatch(value):
+                remedy = "Write it in lower case, in its ASCII form, without a final dot"
+                section.problem(key, f"{value!r} is not a host name", remedy)
+        _refuse_doubles(section, values, key)
+    if len(wanted.names) > MAXIMAL_NAMES:
+        message = f"{len(wanted.names)} names in one certificate"
+        section.problem("names", message, f"Use at most {MAXIMAL_NAMES}")
+    section.finish()
+    return wanted
+
+
+def _refuse_doubles(section: Section, values: Sequence[str], key: str = "certificates") -> None:
+    for value in sorted({value for value in values if values.count(value) > 1}):
+        section.problem(key, f"{value} stands there twice", "Name it once")

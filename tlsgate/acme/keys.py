@@ -1,0 +1,52 @@
+"""Private keys: EC P-256, made here, written as PKCS #8, read back; they never leave a volume."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+Key = ec.EllipticCurvePrivateKey
+
+
+class KeyFault(Exception):
+    """A key file that cannot be used; the text says which and why."""
+
+
+def new_key() -> Key:
+    """A fresh key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def to_pem(key: Key) -> bytes:
+    """PKCS #8, not encrypted: the volume's permissions protect it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def load_key(path: Path) -> Key:
+    """Reads a key. Raises KeyFault."""
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as fault:
+        raise KeyFault(f"{path} cannot be read: {fault.strerror}") from fault
+    except (ValueError, TypeError) as fault:
+        # Without OpenSSL's text: nothing of a key's content may reach a log.
+        raise KeyFault(f"{path} holds no key that can be read") from fault
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise KeyFault(f"{path} holds a key that is not an EC key")
+    return key
+
+
+def spki_sha256(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of the SubjectPublicKeyInfo, in hex: a pin, and the data of a TLSA `3 1 1`."""
+    return hashlib.sha256(
+        key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    ).hexdigest()

@@ -1,0 +1,47 @@
+"""Where the agent's volumes are mounted."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def _heartbeat() -> Path:
+    return Path(tempfile.gettempdir()) / "tlsgate-agent-heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """`config`: agent.json. `state`: the ACME state volume. `keys`: below it, one mount a volume
+    of certificates. `heartbeat`: touched by the loop, in the container's own tmpfs.
+    """
+
+    config: Path = Path("/config/agent.json")
+    state: Path = Path("/acme")
+    keys: Path = Path("/keys")
+    heartbeat: Path = field(default_factory=_heartbeat)
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever talks to the CA."""
+        return self.state / "lock"
+
+    @property
+    def failures(self) -> Path:
+        """The failed attempts and when the next one is due."""
+        return self.state / "failures.json"
+
+    @property
+    def proofs(self) -> Path:
+        """The challenge answers that stand in DNS or on the web just now."""
+        return self.state / "proofs.json"
+
+    def account(self, directory: str) -> Path:
+        """The directory of the account at one CA: an account is known to one CA only."""
+        return self.state / "accounts" / hashlib.sha256(directory.encode()).hexdigest()[:16]
+
+    def certificate(self, volume: str, name: str) -> Path:
+        """The directory of one certificate."""
+        return self.keys / volume / name

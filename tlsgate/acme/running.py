@@ -1,0 +1,70 @@
+"""The one lock of whoever orders, and waits that end when the process is told to."""
+
+from __future__ import annotations
+
+import fcntl
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+Pause = Callable[[float], None]
+"""Waits that many seconds; raises Stopped if the process is to end."""
+
+
+class Stopped(Exception):
+    """SIGTERM or SIGINT came: undo what stands half done, and end."""
+
+
+class Busy(Exception):
+    """Another process holds the lock."""
+
+
+class Stop:
+    """Set by a signal. As process 1 of a container a process ignores SIGTERM unless it is told."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def listen(self) -> None:
+        """Takes SIGTERM and SIGINT from now on."""
+        signal.signal(signal.SIGTERM, self._set)
+        signal.signal(signal.SIGINT, self._set)
+
+    def set(self) -> None:
+        """End at the next wait."""
+        self._event.set()
+
+    def pause(self, seconds: float) -> None:
+        """Waits. Raises Stopped."""
+        if self._event.wait(max(seconds, 0)):
+            raise Stopped
+
+    def _set(self, _signal: int, _frame: FrameType | None) -> None:
+        self.set()
+
+
+@contextmanager
+def locked(path: Path, timeout: float, pause: Pause, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds the lock; it goes with the process, however that ends.
+
+    Waits up to `timeout` seconds and calls `waiting` once if it has to. Raises Busy.
+    """
+    deadline = time.monotonic() + timeout
+    with path.open("w") as file:
+        told = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise Busy from None
+            if not told:
+                waiting()
+                told = True
+            pause(0.2)
+        yield

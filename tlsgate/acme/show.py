@@ -1,0 +1,70 @@
+"""What the volumes say, for `pulumi up` and the health check: no network, no key is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from tlsgate.acme.account import account_uri
+from tlsgate.acme.certificate import ChainFault, Facts, facts
+from tlsgate.acme.config import Config, Wanted
+from tlsgate.acme.paths import Paths
+from tlsgate.acme.store import Generation, Store
+
+LATE = 6
+"""Unhealthy when less than the sixth part of the lifetime is left: renewal is due at the third."""
+SILENT = timedelta(minutes=5)
+
+
+def result(config: Config, paths: Paths) -> dict[str, object]:
+    """The account and the certificates in service, as the components take them.
+
+    Public facts that a renewal does not change: no expiry, no serial. Names are sorted. A
+    certificate that is not there is left out.
+    """
+    return {
+        "account": account_uri(paths.account(config.directory)),
+        "certificates": [
+            {
+                "name": wanted.name,
+                "names": list(found.names),
+                "spki_sha256": found.spki_sha256,
+                "issuer": generation.meta.directory,
+            }
+            for wanted, generation, found in _served(config, paths)
+        ],
+    }
+
+
+def faults(config: Config, paths: Paths, now: datetime) -> list[str]:
+    """Why the agent's container is not healthy; empty if it is."""
+    found = []
+    try:
+        silent = now.timestamp() - paths.heartbeat.stat().st_mtime
+    except OSError:
+        found.append("the agent's loop has not run yet")
+    else:
+        if silent > config.look_seconds + SILENT.total_seconds():
+            found.append(f"the agent's loop has not run for {silent:.0f} s")
+    served = {wanted: facts for wanted, _, facts in _served(config, paths)}
+    for wanted in config.certificates:
+        certificate = served.get(wanted)
+        if certificate is None:
+            found.append(f"certificate {wanted.name} is missing")
+            continue
+        lifetime = certificate.not_after - certificate.not_before
+        if now > certificate.not_after - lifetime / LATE:
+            until = f"{certificate.not_after:%Y-%m-%d %H:%M:%S} UTC"
+            found.append(f"certificate {wanted.name} ends at {until} and was not renewed")
+    return found
+
+
+def _served(config: Config, paths: Paths) -> Iterator[tuple[Wanted, Generation, Facts]]:
+    for wanted in config.certificates:
+        generation = Store(paths.certificate(wanted.volume, wanted.name)).current()
+        if generation is None:
+            continue
+        try:
+            yield wanted, generation, facts(generation.chain)
+        except ChainFault:
+            continue
