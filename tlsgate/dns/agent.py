@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import dns.name
+import dns.rdataset
 import dns.rdatatype
 import dns.update
 
-from tlsgate.dns.errors import ConflictError, DnsError
+from tlsgate.dns.errors import DnsError
 from tlsgate.dns.plan import Change, message
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import canonical, same, show, to_rdataset, to_record, zone_of
@@ -33,10 +34,7 @@ class AgentZone:
         if found is None:
             return ()
         if found.rdtype != dns.rdatatype.from_text(rtype):
-            raise DnsError(
-                f"{name} is an alias of {show(found)}, so no {rtype} record can be there. Remove"
-                " the alias"
-            )
+            raise _alias(name, rtype, found)
         return to_record(name, found).values
 
     def add_text(self, name: str, value: str, ttl: int) -> None:
@@ -62,7 +60,7 @@ class AgentZone:
         key = canonical(name), "TLSA"
         (before,) = self.server.read([key])
         if before is not None and before.rdtype != dns.rdatatype.TLSA:
-            raise ConflictError([f"{name} TLSA holds the alias {show(before)}."])
+            raise _alias(name, "TLSA", before)
         after = to_rdataset(Record(name, "TLSA", ttl, tuple(values))) if values else None
         if same(before, after) and (before is None or after is None or before.ttl == after.ttl):
             return
@@ -75,3 +73,9 @@ class AgentZone:
         """
         record = Record(canonical(name), rtype, 0, (value,))
         wait_visible(self.server, zone_of(name, self.zones), record, timeout)
+
+
+def _alias(name: str, rtype: str, found: dns.rdataset.Rdataset) -> DnsError:
+    return DnsError(
+        f"{name} is an alias of {show(found)}, so no {rtype} record can be there. Remove the alias"
+    )

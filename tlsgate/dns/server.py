@@ -121,8 +121,8 @@ class NameServer:
             more = f" and {len(sets) - SHOWN_SETS} more" if len(sets) > SHOWN_SETS else ""
             raise KeyRefusedError(
                 f"{self}: the TSIG key {self._key_name()} may not write"
-                f" {', '.join(sets[:SHOWN_SETS])}{more} ({dns.rcode.to_text(code)}). Allow it in the DNS server's update policy, or use"
-                " another key"
+                f" {', '.join(sets[:SHOWN_SETS])}{more} ({dns.rcode.to_text(code)}). Allow it in"
+                " the DNS server's update policy, or use another key"
             )
         raise self._failure(zone, code)
 

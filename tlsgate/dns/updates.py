@@ -9,7 +9,11 @@ the earlier ones are taken back. A run that was killed half way can be repeated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+
+import dns.name
+import dns.rdatatype
 
 from tlsgate.dns.errors import ConflictError, DnsError, PrerequisiteError, ZoneError
 from tlsgate.dns.plan import Change, Plan, batches, message, plan
@@ -55,11 +59,25 @@ def withdraw(server: NameServer, zones: Sequence[str], published: Sequence[Recor
     return publish(server, zones, (), published)
 
 
-def conflicts(
-    server: NameServer, zones: Sequence[str], wanted: Sequence[Record]
-) -> tuple[str, ...]:
-    """Return what stands in the way of `wanted`, none of which this stack made yet."""
-    return _planned(server, zones, wanted, ()).conflicts
+def rehearse(
+    server: NameServer,
+    zones: Sequence[str],
+    wanted: Sequence[Record],
+    previous: Sequence[Record] = (),
+) -> None:
+    """Raise what `publish` would raise, as far as the server tells without changing anything.
+
+    The same updates are sent with a prerequisite that no zone meets. Servers that look at the
+    key's rights first (Knot; BIND for `allow-update`) refuse what they would refuse.
+    """
+    made = _planned(server, zones, wanted, previous)
+    if made.conflicts:
+        raise ConflictError(made.conflicts)
+    for batch in batches(made.changes):
+        request = message(batch)
+        request.absent(dns.name.from_text(batch[0].zone), dns.rdatatype.SOA)
+        with suppress(PrerequisiteError):
+            server.update(request)
 
 
 def live(server: NameServer, zones: Sequence[str], records: Sequence[Record]) -> tuple[Record, ...]:
