@@ -48,16 +48,21 @@ class ConfigReader:
             return default
         if isinstance(value, str) and value.strip():
             return value
-        code, what = ("missing", "is missing") if value is None else ("not-text", "is not a text")
-        self.problem(key, code, what, remedy or "Write a text")
+        if value is None:
+            self.problem(key, "missing", "is missing", remedy or "Write a text")
+        elif isinstance(value, str):
+            self.problem(key, "empty", "is empty", remedy or "Write a text, or leave the key out")
+        else:
+            message = f"{value!r} is not a text"
+            self.problem(key, "not-text", message, remedy or "Write a text")
         return default or ""
 
     def optional_text(self, key: str) -> str | None:
-        """Return a string, or None where the key is not set."""
+        """Return a string, or None where the key is not set or is reported."""
         if self.values.get(key) is None:
             self.taken.append(key)
             return None
-        return self.text(key)
+        return self.text(key) or None
 
     def integer(self, key: str, default: int, *, low: int, high: int) -> int:
         """Return an integer within bounds."""
@@ -99,15 +104,20 @@ class ConfigReader:
             return default
         return str(value)
 
-    def each(self, key: str, parse: Callable[[str, object], T | None]) -> tuple[T, ...]:
-        """Parse every item of a list; `parse` gets the item's key and reports its own problems."""
+    def each(
+        self, key: str, parse: Callable[[str, object], T | None], *, required: str = ""
+    ) -> tuple[T, ...]:
+        """Parse every item of a list; `parse` gets the item's key and reports its own problems.
+
+        `required`: the remedy where the list is absent or empty; "" where it may be.
+        """
         value = self.take(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list):
+        if value is not None and not isinstance(value, list):
             self.problem(key, "not-a-list", "is not a list", "Write a list, one item a line")
             return ()
-        parsed = (parse(f"{key}[{position}]", item) for position, item in enumerate(value))
+        if required and not value:
+            self.problem(key, "missing", "is missing" if value is None else "is empty", required)
+        parsed = (parse(f"{key}[{position}]", item) for position, item in enumerate(value or ()))
         return tuple(item for item in parsed if item is not None)
 
     def section(self, key: str) -> ConfigReader:

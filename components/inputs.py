@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,19 @@ from typing import Any
 import pulumi
 from pulumi.runtime.config import CONFIG
 from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from components.config_files import file_problems
 from components.config_reader import Locate
 from components.settings import Settings
-from components.settings_reader import parse_settings
+from components.settings_reader import read_settings
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
-from tlsgate.problems import Problem, ProblemsError
+from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops
 
 NAMESPACE = "tlsgate:"
-_STEP = re.compile(r"[^.\[\]]+|\[\d+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,101 +53,80 @@ def read_inputs() -> Inputs:
 
 def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:
     """Return settings and partners, or raise ProblemsError with the problems of both."""
-    problems: list[Problem] = []
-    settings: Settings | None = None
-    try:
-        settings = parse_settings(raw, locate)
-    except ProblemsError as error:
-        problems += error.problems
-    directory = Path(settings.partners if settings else str(raw.get("partners", "partners")))
+    settings, problems = read_settings(raw, locate)
+    problems += file_problems(settings, locate)
     partners: tuple[Partner, ...] = ()
-    own_domains = settings.domains if settings else ()
+    today = datetime.now(UTC).date()
     try:
-        today = datetime.now(UTC).date()
-        partners = load_partners(directory, own_domains=own_domains, today=today)
+        partners = load_partners(Path(settings.partners), own_domains=settings.domains, today=today)
     except ProblemsError as error:
         problems += error.problems
-    if settings is not None:
-        problems += missing_files(settings, locate)
-        routes = dict(settings.routes)
-        problems += lint_nexthops(partners, routes, settings.domains, settings.relayhost or "")
-    if problems or settings is None:
+    routes = dict(settings.routes)
+    for found in lint_nexthops(partners, routes, settings.domains, settings.relayhost or ""):
+        file, line = locate(found.key)
+        problems.append(replace(found, file=file, line=line))
+    if problems:
         raise ProblemsError(problems)
     return Inputs(settings, partners)
 
 
-def missing_files(settings: Settings, locate: Locate) -> list[Problem]:
-    """Return a problem for every file that the config names and that cannot be read."""
-    named = {
-        "tlsgate:acme.caFile": settings.acme.ca_file,
-        "tlsgate:acme.eab.hmacKeyFile": settings.acme.eab_hmac_key_file,
-        "tlsgate:dns.tsigKeyFile": settings.dns.tsig_key_file,
-        "tlsgate:dns.agentTsigKeyFile": settings.dns.agent_tsig_key_file,
-        "tlsgate:extraCaFile": settings.extra_ca_file,
-        "tlsgate:resolver.trustAnchorFile": settings.resolver.trust_anchor_file,
-        "tlsgate:images.buildCaFile": settings.images.build_ca_file,
-    }
-    problems = []
-    for key, path in named.items():
-        try:
-            if path is not None:
-                Path(path).read_bytes()
-        except OSError as error:
-            message = f"{path} cannot be read ({error.strerror})"
-            remedy = "Name a file that is there, relative to the project"
-            problems.append(Problem(*locate(key), key, "no-file", message, remedy))
-    return problems
-
-
 def raw_values(config: Mapping[str, str]) -> dict[str, object]:
-    """Return the values of `tlsgate:*` by their keys; structured ones come as JSON texts."""
-    return {
-        key.removeprefix(NAMESPACE): json.loads(value) if value[:1] in ("{", "[") else value
-        for key, value in config.items()
+    """Return the values of `tlsgate:*` by their keys; structured ones come as JSON texts.
+
+    What is empty is not set: Pulumi.yaml gives optional keys such defaults, since Pulumi takes a
+    key that is described without a default for a required one.
+    """
+    values = {
+        key.removeprefix(NAMESPACE): _value(text)
+        for key, text in config.items()
         if key.startswith(NAMESPACE)
     }
+    return {key: value for key, value in values.items() if value not in ("", [], {})}
+
+
+def _value(text: str) -> object:
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except ValueError:
+        return text  # `[mail.example]:25` is a text that only looks like a list
 
 
 def locator(file: Path) -> Locate:
-    """Return a function from a config key to the file and line where it stands, or the nearest."""
+    """Return a function from a config key to the file and line where it stands, or the nearest.
+
+    The line is that of the innermost part of the key that is there; 0 if none is.
+    """
     try:
         config = YAML(typ="rt").load(file.read_text("utf-8"))["config"]
-    except (OSError, YAMLError, KeyError, TypeError):
+    except (OSError, UnicodeDecodeError, YAMLError, KeyError, TypeError):
         return lambda _key: (str(file) if file.exists() else "", 0)
 
     def locate(key: str) -> tuple[str, int]:
-        top, *steps = _steps(key)
-        line = _line(config, top)
-        node = config.get(top) if line else None
-        while node is not None and steps:
-            # A domain as a key holds dots: the longest run of steps that is one key counts.
-            for size in range(len(steps), 0, -1):
-                name = ".".join(steps[:size])
-                step: Any = int(name[1:-1]) if name.startswith("[") and size == 1 else name
-                if found := _line(node, step):
-                    line, node, steps = found, _child(node, step), steps[size:]
-                    break
-            else:
-                break
+        node, line, rest = config, 0, f".{key}"
+        while rest and (found := _step(node, rest)) is not None:
+            node, line, rest = found
         return str(file), line
 
     return locate
 
 
-def _steps(key: str) -> list[str]:
-    name = key.removeprefix(NAMESPACE)
-    first, *rest = _STEP.findall(name)
-    return [NAMESPACE + first, *rest]
+def _step(node: Any, path: str) -> tuple[Any, int, str] | None:
+    """Take the first step of a path: what it leads to, its line, and the rest of the path.
 
-
-def _child(node: Any, step: Any) -> Any:
-    child = node[step]
-    return child if hasattr(child, "lc") else None
-
-
-def _line(node: Any, step: Any) -> int:
-    """Return the line of a key or an item, counted from 1; 0 if there is none."""
-    try:
-        return int(node.lc.data[step][0]) + 1
-    except (AttributeError, KeyError, TypeError, IndexError):
-        return 0
+    A step is `.key`, `[key]` or `[number]`. A domain as a key holds dots, so the longest key that
+    the path begins with counts.
+    """
+    if isinstance(node, CommentedSeq):
+        match = re.match(r"\[(\d+)\]", path)
+        if match is None or int(match[1]) >= len(node):
+            return None
+        place = int(match[1])
+        return node[place], node.lc.data[place][0] + 1, path[match.end() :]
+    if not isinstance(node, CommentedMap):
+        return None
+    for key in sorted(node, key=lambda key: len(str(key)), reverse=True):
+        for step in (f".{key}", f"[{key}]"):
+            rest = path.removeprefix(step)
+            if rest != path and rest[:1] in ("", ".", "["):
+                return node[key], node.lc.data[key][0] + 1, rest
+    return None

@@ -86,13 +86,13 @@ def _check(settings: PostfixSettings) -> None:
     if settings.internal_tls == "secure" and is_address(settings.internal_host):
         raise ValueError("internal_tls is secure, so internal_host must be a name, not an address")
     for cidr in settings.internal_networks:
-        if ipaddress.ip_network(cidr).prefixlen == 0:
+        if parse_network(cidr).prefixlen == 0:
             raise ValueError(f"internal_networks: {cidr} would be an open relay")
     _require("message_size", settings.message_size > 0)
     for name in ("queue_lifetime", "delay_warning", "retry_shortest", "retry_longest"):
         _require(name, _DURATION.fullmatch(getattr(settings, name)))
     _require("milters", all(map(MILTER.fullmatch, settings.milters)))
-    _require("routes", all(_ROUTE_KEY.fullmatch(key) for key, _ in settings.routes))
+    _require("routes", all(is_route_key(key) for key, _ in settings.routes))
     _require("routes", all(map(is_route, (hop for _, hop in settings.routes))))
     _require("relayhost", not settings.relayhost or _NEXTHOP.fullmatch(settings.relayhost))
     _require("policy_host", is_address(settings.policy_host) or _host(settings.policy_host))
@@ -115,12 +115,26 @@ def _host(name: str) -> bool:
 
 
 def is_address(text: str) -> bool:
-    """Whether the text is an IPv4 or IPv6 address."""
+    """Whether the text is an IPv4 or IPv6 address, without a zone index."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    # Python lets a zone index (`%eth0`) hold any character, the end of a line too.
+    return "%" not in text
+
+
+def parse_network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A CIDR block without host bits. Raises ValueError, also for one with a zone index."""
+    network = ipaddress.ip_network(cidr)
+    if "%" in cidr:
+        raise ValueError(f"{cidr!r} has a zone index")
+    return network
+
+
+def is_route_key(key: str) -> bool:
+    """The key of a route as in transport(5): a lower-case domain, `.domain`, or `*`."""
+    return bool(_ROUTE_KEY.fullmatch(key))
 
 
 def is_route(value: str) -> bool:
