@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tlsgate.acme.agent import Agent
-from tlsgate.acme.build import issuer
+from tlsgate.acme.build import issuer, proofs, published
 from tlsgate.acme.config import Config, load
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.paths import Paths
@@ -27,18 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stop = Stop()
     try:
         if options.command == "run":
-            stop.listen()
-            Agent(paths, _now, stop).run()
+            with stop.listening():
+                Agent(paths, _now, stop).run()
             return 0
         config = load(paths.config)
         if options.command == "health":
             return _say(faults(config, paths, _now()))
-        if options.command == "issue":
-            stop.listen()
-            problems = issue(config, paths, stop, options.wait)
+        if options.command in _LOCKED:
+            with stop.listening():
+                problems = _under_lock(_LOCKED[options.command], config, paths, stop, options.wait)
             if problems:
                 return _say(problems)
-        print(json.dumps(result(config, paths)), flush=True)
+        if options.command != "withdraw":
+            print(json.dumps(result(config, paths)), flush=True)
     except (ProblemsError, AcmeFault) as fault:
         return _say([str(fault)])
     except Stopped:
@@ -46,32 +47,58 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def issue(config: Config, paths: Paths, stop: Stop, wait: float) -> list[str]:
+def issue(config: Config, paths: Paths, stop: Stop) -> list[str]:
     """Brings every certificate to what is wanted, once; returns what could not be done.
 
-    The same code under the same lock as the agent, but asked for by a person: what failed a
-    minute ago is tried again at once. One certificate's failure does not keep the others back.
+    The same code as the agent's, but asked for by a person: what failed a minute ago is tried
+    again at once. One certificate's failure does not keep the others back.
     """
-    build = issuer(config, paths, stop.pause, _now)
+    orders = issuer(config, paths, stop.pause, _now)
     found = []
+    for wanted in config.certificates:
+        fault = orders.attempt(wanted)
+        if fault is not None:
+            found.append(f"certificate {wanted.name} ({wanted.volume}): {fault}")
+        stop.pause(0)
+    return found
+
+
+def withdraw(config: Config, paths: Paths, _stop: Stop) -> list[str]:
+    """Takes what the agent published out of DNS. Certificates and keys stay, nothing is revoked."""
+    proofs(config, paths).clean()
+    records = published(config)
+    if records is not None:
+        for wanted in config.certificates:
+            records.withdraw(wanted.tlsa)
+    return []
+
+
+_LOCKED = {"issue": issue, "withdraw": withdraw}
+
+
+def _under_lock(
+    command: Callable[[Config, Paths, Stop], list[str]],
+    config: Config,
+    paths: Paths,
+    stop: Stop,
+    wait: float,
+) -> list[str]:
+    def waiting() -> None:
+        emit("waiting", what=f"another process holds {paths.lock}", seconds=wait)
+
     try:
-        with locked(paths.lock, wait, stop.pause, lambda: emit("waiting", what="the agent orders")):
-            for wanted in config.certificates:
-                fault = build.attempt(wanted)
-                if fault is not None:
-                    found.append(f"certificate {wanted.name} ({wanted.volume}): {fault}")
-                stop.pause(0)
+        with locked(paths.lock, wait, stop.pause, waiting):
+            return command(config, paths, stop)
     except Busy:
-        found.append(
+        return [
             f"the agent, or another `up`, has held {paths.lock} for {wait:.0f} s.\n"
             "What to do: look at the agent's log for what it waits for, and run this again."
-        )
+        ]
     except OSError as fault:
-        found.append(
+        return [
             f"the state volume cannot be used: {fault}.\n"
             "What to do: see that it is mounted writable for user 10001 and has room."
-        )
-    return found
+        ]
 
 
 def _now() -> datetime:
@@ -93,12 +120,13 @@ def _parser() -> argparse.ArgumentParser:
         ("run", "keep every certificate valid, for ever"),
         ("show", "print what is on the volumes as JSON, without network"),
         ("health", "exit 1 and say why if the agent does not do its work"),
+        ("withdraw", "take what was published out of DNS again"),
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--config", type=Path, default=default.config, metavar="FILE")
         command.add_argument("--state", type=Path, default=default.state, metavar="DIR")
         command.add_argument("--keys", type=Path, default=default.keys, metavar="DIR")
-        if name == "issue":
+        if name in _LOCKED:
             help_text = "how long to wait for the agent to let go of the lock (default 300)"
             command.add_argument(
                 "--wait", type=float, default=300.0, metavar="SECONDS", help=help_text

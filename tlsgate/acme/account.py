@@ -19,6 +19,7 @@ from tlsgate.acme.server import Server
 from tlsgate.generation.files import write, write_json
 
 KEY, ACCOUNT = "key.pem", "account.json"
+_BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
 
 
 def account_uri(path: Path) -> str | None:
@@ -70,9 +71,10 @@ def _find(server: Server, uri: str) -> str | None:
             server.network.account = None
             return None
         raise
-    if found.body.status not in (None, messages.STATUS_VALID):
+    status = found.body.to_json().get("status", "valid")
+    if status != "valid":
         raise AcmeFault(
-            f"the account {found.uri} is {found.body.status.name} at the CA",
+            f"the account {found.uri} is {status} at the CA",
             "Move the account's directory on the state volume away: a new one is then registered",
         )
     return str(found.uri)
@@ -83,7 +85,7 @@ def _register(server: Server, config: Config) -> str:
     if binding is None and server.protocol.external_account_required():
         raise AcmeFault(
             "registering the account: the CA demands an external account binding",
-            "Get a key id and a MAC key from the CA and configure them as `eab`",
+            "Get a key id and a MAC key from the CA and set them as tlsgate:acme.eab",
         )
     new = messages.NewRegistration.from_data(
         contact=config.contact, terms_of_service_agreed=True, external_account_binding=binding
@@ -97,9 +99,10 @@ def _register(server: Server, config: Config) -> str:
             server.network.account = messages.RegistrationResource(
                 body=messages.Registration(), uri=cause.location
             )
+            _update(server, cause.location, config.contact)
             return str(cause.location)
-        if config.eab and isinstance(cause, messages.Error):
-            remedy = f"{fault.remedy}. If it is about the binding, mend `eab`: key id and MAC key"
+        if config.eab and isinstance(cause, messages.Error) and cause.code in _BINDING_CODES:
+            remedy = "Mend tlsgate:acme.eab: key id and MAC key, as the CA gave them"
             raise AcmeFault(fault.reason, remedy, fault.retry_at) from cause
         raise
 
@@ -113,8 +116,8 @@ def _binding(server: Server, eab: Eab) -> dict[str, object]:
     except (OSError, ValueError, jose.errors.Error) as fault:
         # Without the fault's own text: it may quote the secret.
         raise AcmeFault(
-            f"the MAC key of `eab` in {eab.hmac_key_file} is not base64url",
-            "Write it as the CA gave it",
+            f"the MAC key of the external account, in {eab.hmac_key_file}, is not base64url",
+            "Write it to the file of tlsgate:acme.eab as the CA gave it",
         ) from fault
     return binding
 

@@ -13,8 +13,12 @@ from tlsgate.acme.running import Busy, Pause, Stop, Stopped, locked
 from tlsgate.policy.events import emit
 from tlsgate.problems import ProblemsError
 
+Stamp = frozenset[tuple[str, int, int, int]]
 Build = Callable[[Config, Paths, Pause, Clock], Issuer]
 _SLICE = 5.0
+_AGAIN = "Tried again at each look."
+_CONFIG = "the new agent.json is refused"
+_VOLUME = "the state volume cannot be used"
 
 
 class Agent:
@@ -26,7 +30,7 @@ class Agent:
         self._clock = clock
         self._stop = stop
         self._build = build
-        self._alerted: set[str] = set()
+        self._alerts: dict[str, str] = {}
         self._stamp = self._config_stamp()
         self._config = load(paths.config)
         self._issuer = build(self._config, paths, self._pause, clock)
@@ -53,40 +57,47 @@ class Agent:
         except Busy:
             return  # a job orders just now; the next look sees what it did
         except OSError as fault:
-            self._alert("the state volume cannot be used", str(fault), "Tried again at each look.")
+            self._alert(_VOLUME, str(fault), _AGAIN)
+        else:
+            self._alerts.pop(_VOLUME, None)
 
     def _look_at(self, wanted: Wanted) -> None:
         wait_until = self._issuer.wait_until(wanted)
         if wait_until and self._clock() < wait_until and self._issuer.reason(wanted):
             return
         fault = self._issuer.attempt(wanted)
-        if fault and not self._issuer.reason(wanted):
-            # Not about an order, which reports and counts its failures itself.
-            what = f"certificate {wanted.name} is served, but its records are not right"
-            self._alert(what, fault.reason, "Tried again at each look.")
-        elif fault is None:
-            self._alerted.clear()
+        what = f"certificate {wanted.name} is served, but its records are not right"
+        if fault is None:
+            self._alerts.pop(what, None)
+        elif not self._issuer.reason(wanted):
+            # Not about an order: those report and count their failures themselves.
+            self._alert(what, fault.reason, _AGAIN)
         self._pause(0)
 
     def _take_config(self) -> None:
         stamp = self._config_stamp()
-        if stamp == self._stamp:
+        if stamp == self._stamp and _CONFIG not in self._alerts:
             return
+        self._stamp = stamp
         try:
             config = load(self._paths.config)
             self._issuer = self._build(config, self._paths, self._pause, self._clock)
         except (ProblemsError, AcmeFault) as fault:
-            self._alert("the new agent.json is refused", str(fault), "The one before stays.")
+            self._alert(_CONFIG, str(fault), "The one before stays in force.")
             return
-        self._config, self._stamp = config, stamp
+        self._alerts.pop(_CONFIG, None)
+        self._config = config
         emit("config", certificates=[wanted.name for wanted in config.certificates])
 
-    def _config_stamp(self) -> tuple[int, int, int] | None:
+    def _config_stamp(self) -> Stamp:
+        """Changes with agent.json, and with the secrets and roots beside it."""
         try:
-            stat = self._paths.config.stat()
+            files = [(path.name, path.stat()) for path in self._paths.config.parent.iterdir()]
         except OSError:
-            return None
-        return stat.st_ino, stat.st_mtime_ns, stat.st_size
+            return frozenset()  # just being replaced
+        return frozenset(
+            (name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in files
+        )
 
     def _sleep(self) -> None:
         left = float(self._config.look_seconds)
@@ -103,6 +114,6 @@ class Agent:
 
     def _alert(self, what: str, reason: str, next_step: str) -> None:
         """Each alert once, as long as it goes on."""
-        if f"{what}{reason}" not in self._alerted:
-            self._alerted.add(f"{what}{reason}")
+        if self._alerts.get(what) != reason:
+            self._alerts[what] = reason
             emit("alert", what=what, reason=reason, next=next_step)

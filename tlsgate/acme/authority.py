@@ -22,18 +22,19 @@ from tlsgate.policy.events import emit
 
 VALIDATION_SECONDS = 180.0
 FINALIZATION_SECONDS = 180.0
+CONNECTION_SECONDS = 600.0
 _CHALLENGE_REMEDY = "See that the CA can see the answer there; then try again"
 
 
 class Authority:
-    """The configured CA; connected and its account opened at the first order."""
+    """The configured CA; connected, and its account opened, when there is something to order."""
 
     def __init__(self, config: Config, paths: Paths, proofs: Proofs, pause: Pause) -> None:
         self._config = config
         self._paths = paths
         self._proofs = proofs
         self._pause = pause
-        self._connected: Server | None = None
+        self._connected: tuple[Server, float] | None = None
 
     def obtain(self, names: Sequence[str], key: Key) -> bytes:
         """Orders a certificate of this key for these names; returns its chain in PEM.
@@ -41,6 +42,14 @@ class Authority:
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
         self._proofs.clean()
+        try:
+            return self._ordered(names, key)
+        except AcmeFault:
+            # What was true of the CA and of the account may be true no more.
+            self._connected = None
+            raise
+
+    def _ordered(self, names: Sequence[str], key: Key) -> bytes:
         server = self._server()
         csr = crypto_util.make_csr(to_pem(key), list(names))  # names in the SAN alone: no CN
         with server.told(f"ordering a certificate for {', '.join(names)}"):
@@ -50,13 +59,17 @@ class Authority:
         return self._finalize(server, order)
 
     def _server(self) -> Server:
-        if self._connected is None:
-            path = self._paths.account(self._config.directory)
-            roots = self._config.ca_file or system_roots()
-            server = Server(self._config.directory, account_key(path), roots)
-            emit("account", uri=open_account(server, path, self._config))
-            self._connected = server
-        return self._connected
+        """One connection serves the certificates of one look; the agent lives for months."""
+        if self._connected is not None:
+            server, until = self._connected
+            if time.monotonic() < until:
+                return server
+        path = self._paths.account(self._config.directory)
+        roots = self._config.ca_file or system_roots()
+        server = Server(self._config.directory, account_key(path), roots)
+        emit("account", uri=open_account(server, path, self._config))
+        self._connected = server, time.monotonic() + CONNECTION_SECONDS
+        return server
 
     def _validate(self, server: Server, order: messages.OrderResource) -> None:
         pending = [
@@ -101,7 +114,7 @@ class Authority:
         name = authorization.body.identifier.value
         raise AcmeFault(
             f"the CA does not offer {wanted} for {name}, but {', '.join(offered) or 'nothing'}",
-            "Configure a challenge that the CA offers",
+            "Set tlsgate:acme.challenge to one that the CA offers",
         )
 
     def _settled(

@@ -21,8 +21,8 @@ from tlsgate.dns.tsig import read_tsig_key
 
 def issuer(config: Config, paths: Paths, pause: Pause, clock: Clock) -> Issuer:
     """Everything that a certificate's life needs. Raises AcmeFault for unusable files."""
-    authority = Authority(config, paths, Proofs(_solver(config), paths.proofs), pause)
-    tlsa = Tlsa(zone(config.tlsa), config.tlsa.ttl) if config.tlsa else None
+    authority = Authority(config, paths, proofs(config, paths), pause)
+    tlsa = published(config)
     return Issuer(
         config,
         paths,
@@ -33,7 +33,17 @@ def issuer(config: Config, paths: Paths, pause: Pause, clock: Clock) -> Issuer:
     )
 
 
-def zone(updates: DnsUpdates) -> Zone:
+def proofs(config: Config, paths: Paths) -> Proofs:
+    """The answers to challenges. Raises AcmeFault."""
+    return Proofs(_solver(config), paths.proofs)
+
+
+def published(config: Config) -> Tlsa | None:
+    """The TLSA records; None where DNS is not the agent's to write. Raises AcmeFault."""
+    return Tlsa(_zone(config.tlsa), config.tlsa.ttl) if config.tlsa else None
+
+
+def _zone(updates: DnsUpdates) -> Zone:
     """The zones that the agent's TSIG key may write to."""
     with dns_told("reading the TSIG key"):
         key = read_tsig_key(Path(updates.tsig_key_file))
@@ -45,4 +55,4 @@ def _solver(config: Config) -> Solver:
         case HttpTokens(directory):
             return Http01(directory)
         case DnsUpdates() as updates:
-            return Dns01(zone(updates), updates.ttl)
+            return Dns01(_zone(updates), updates.ttl)

@@ -88,7 +88,9 @@ def _distrust(
             verifiers.build_server_verifier(x509.DNSName(name)).verify(leaf, list(others))
     except VerificationError as fault:
         top = [leaf, *others][-1].issuer.rfc4514_string()
-        return f"its chain, up to the issuer {top}, does not lead to a trusted root: {fault}"
+        # Without a path to any root the verifier has nothing more to say.
+        why = "" if "no interior errors" in str(fault) else f": {fault}"
+        return f"its chain, up to the issuer {top}, does not lead to a trusted root{why}"
     return None
 
 

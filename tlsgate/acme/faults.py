@@ -23,11 +23,11 @@ _REMEDIES = {
     "unsupportedIdentifier": "The CA does not issue for this kind of name: take another CA",
     "caa": "Let the domain's CAA records name this CA, or remove them",
     "rateLimited": "Wait; the agent tries again by itself, not before the CA allows it",
-    "externalAccountRequired": "Get a key id and a MAC key from the CA and configure them as `eab`",
+    "externalAccountRequired": "Get a key id and a MAC key from the CA for tlsgate:acme.eab",
     "accountDoesNotExist": "Try again: the account is then registered anew",
-    "invalidContact": "Mend `contact`",
-    "unsupportedContact": "Mend `contact`: the CA takes other kinds of addresses",
-    "invalidProfile": "Take a profile that the CA offers, or none",
+    "invalidContact": "Mend tlsgate:acme.contact",
+    "unsupportedContact": "Mend tlsgate:acme.contact: the CA takes other kinds of addresses",
+    "invalidProfile": "Set tlsgate:acme.profile to one that the CA offers, or to none",
     "userActionRequired": "Do in the CA's own pages what it asks for; the agent then goes on",
     "dns": "See that the public DNS answers for this name, and validates",
     "dnssec": "Mend the domain's DNSSEC",
@@ -72,24 +72,24 @@ def explain(doing: str, url: str, fault: Exception, answer: Answer | None) -> Ac
     if isinstance(fault, requests.exceptions.SSLError):
         return AcmeFault(
             f"{doing}: the HTTPS certificate of {url} is not trusted: {_innermost(fault)}",
-            "Configure the roots of that server as `ca_file`, or mend the directory's URL",
+            "Give the roots of that server as tlsgate:acme.caFile, or mend tlsgate:acme.directory",
         )
     if isinstance(fault, requests.RequestException):
         return AcmeFault(
             f"{doing}: the CA at {url} cannot be reached: {_innermost(fault)}",
-            "See that the CA runs and that its directory's URL is right; then try again",
+            "See that the CA runs and that tlsgate:acme.directory is right; then try again",
         )
     if isinstance(fault, errors.TimeoutError):
         return AcmeFault(f"{doing}: the CA did not get ready in time", "Try again later", retry_at)
     if answer and answer.status >= 400:
         return AcmeFault(
             f"{doing}: {url} answered with HTTP status {answer.status} and no problem document",
-            "See that this is the URL of an ACME directory and that the CA works; then try again",
+            "See that tlsgate:acme.directory is right and that the CA works; then try again",
             retry_at,
         )
     return AcmeFault(
         f"{doing}: {url} did not answer as an ACME server (RFC 8555): {fault or repr(fault)}",
-        "See that this is the URL of an ACME directory",
+        "See that tlsgate:acme.directory is the URL of an ACME directory",
     )
 
 

@@ -127,8 +127,8 @@ class Issuer:
         if refusal is not None:
             raise AcmeFault(
                 f"the CA issued a certificate that cannot be served: {refusal}",
-                "If the CA is a private one, give its roots as `roots_file`; otherwise tell the "
-                "CA. The certificate before stays in service",
+                "If the CA is a private one, give its roots as tlsgate:extraCaFile; otherwise tell "
+                "the CA. The certificate before stays in service",
             )
 
     def _keep(self, wanted: Wanted) -> None:

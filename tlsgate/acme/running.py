@@ -15,6 +15,9 @@ Pause = Callable[[float], None]
 """Waits that many seconds; raises Stopped if the process is to end."""
 
 
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
 class Stopped(Exception):
     """SIGTERM or SIGINT came: undo what stands half done, and end."""
 
@@ -29,10 +32,15 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def listen(self) -> None:
-        """Takes SIGTERM and SIGINT from now on."""
-        signal.signal(signal.SIGTERM, self._set)
-        signal.signal(signal.SIGINT, self._set)
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Takes SIGTERM and SIGINT inside the block."""
+        before = [(number, signal.signal(number, self._set)) for number in _SIGNALS]
+        try:
+            yield
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
 
     def set(self) -> None:
         """End at the next wait."""

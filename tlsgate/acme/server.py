@@ -81,7 +81,7 @@ class Server:
         if not isinstance(values, dict) or not all(name in values for name in _NEEDED):
             raise AcmeFault(
                 f"{directory} answers, but it is not an ACME directory (RFC 8555, section 7.1.1)",
-                "Mend the directory's URL",
+                "Mend tlsgate:acme.directory",
             )
         self.protocol = Protocol(messages.Directory.from_json(values), self.network)
 

@@ -36,3 +36,10 @@ class Tlsa:
                 self._zone.set_tlsa(owner, (wanted,), self._ttl)
                 self._zone.wait_visible(owner, "TLSA", wanted, VISIBLE_SECONDS)
             emit("tlsa", name=owner, value=wanted)
+
+    def withdraw(self, owners: Sequence[str]) -> None:
+        """Removes the records, when the gateway itself is taken down. Raises AcmeFault."""
+        for owner in owners:
+            with dns_told(f"removing TLSA {owner}"):
+                self._zone.set_tlsa(owner, (), self._ttl)
+            emit("tlsa", name=owner, value=None)

@@ -33,7 +33,7 @@ def _bundle(path: Path) -> list[x509.Certificate]:
     except (OSError, ssl.SSLError) as fault:
         raise AcmeFault(
             f"the trusted roots in {path} cannot be read: {fault.strerror}",
-            "Give a PEM file with one or more CA certificates as `roots_file`",
+            "Give a PEM file with one or more CA certificates as tlsgate:extraCaFile",
         ) from fault
     return [root for der in context.get_ca_certs(binary_form=True) for root in _root(der)]
 
