@@ -1,0 +1,175 @@
+"""DESIGN §5 as data: what must happen to mail, in both directions. The demo and the tests run it.
+
+A case is one message. What the gateway must do with it is `expected`; the reason is a regular
+expression that the gateway's own words must match, in its queue or in its SMTP answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lab import plan
+from lab.plan import Certificate, Tlsa, Transport
+
+NO_TLS_HEADER = "TLS-Required: no"
+"""RFC 8689, section 5: asks for delivery even without TLS. A partner's rule stands above it."""
+
+MODERN = "TLSv1.3"
+NONE = "none"
+
+Outcome = Literal["sent", "held"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundCase:
+    """A message from the internal server to a domain of a peer.
+
+    `tls`: the version that the peer must have seen, `none` for plaintext, empty where the message
+    is held. `reason`: of the held message.
+    """
+
+    peer: str
+    domain: str
+    expected: Outcome
+    tls: str = ""
+    reason: str = ""
+    header: str = ""
+
+    @property
+    def to_partner(self) -> bool:
+        """Whether the domain is on the list."""
+        return self.domain == plan.BY_NAME[self.peer].domain
+
+    @property
+    def title(self) -> str:
+        """Who it is for, in the table's words."""
+        listed = "partner" if self.to_partner else "not listed"
+        return f"{listed}, {self.header}" if self.header else listed
+
+
+@dataclass(frozen=True, slots=True)
+class InboundCase:
+    """A message that a container of the lab brings to one of the gateway's listeners.
+
+    `via`: the container; `chain`: the client key that it shows, a file in there. `expected`: the
+    SMTP code of the last answer, 250 for a message that must then be in a mailbox.
+    """
+
+    title: str
+    via: str
+    sender: str
+    recipient_domain: str
+    tls: bool
+    expected: int
+    reason: str = ""
+    chain: str | None = None
+    port: int = 25
+    mailbox: str = "internal"
+
+
+def outbound_cases() -> tuple[OutboundCase, ...]:
+    """The first table, cell by cell."""
+    cases = []
+    for peer in plan.PEERS:
+        reason = partner_reason(peer)
+        listed = OutboundCase(peer.name, peer.domain, *_outcome(peer, reason))
+        free = OutboundCase(peer.name, peer.free_domain, *_outcome(peer, free_reason(peer)))
+        cases += [listed, free]
+        if reason:  # the header opens nothing where mail is held, and changes nothing elsewhere
+            cases += [_with_header(listed), _with_header(free)]
+    return tuple(cases)
+
+
+def partner_reason(peer: plan.Peer) -> str:
+    """Why mail to the partner waits; empty if it is sent."""
+    if peer.transport in {Transport.NO_TLS, Transport.STRIPPED}:
+        return r"TLS is required, but was not offered by host"
+    if peer.transport is Transport.OLD_TLS:
+        return r"Cannot start TLS: handshake failure"
+    match peer.tlsa:
+        case Tlsa.OTHER_KEY:
+            return r"Server certificate not (trusted|verified)"
+        case Tlsa.MATCHING:
+            return ""
+    if peer.certificate is Certificate.WRONG_NAME or peer.name == "spoofed":
+        return r"Server certificate not verified"
+    return "" if peer.certificate is Certificate.PUBLIC else r"Server certificate not trusted"
+
+
+def free_reason(peer: plan.Peer) -> str:
+    """Why mail to the twin waits, by its own DANE or MTA-STS; empty if it is sent."""
+    if peer.tlsa is Tlsa.OTHER_KEY or peer.name == "sts-broken":
+        return r"Server certificate not (trusted|verified)"
+    if peer.name == "spoofed":
+        return r"(Server certificate not verified|MX|policy)"
+    return ""
+
+
+def inbound_cases() -> tuple[InboundCase, ...]:
+    """The second table, cell by cell."""
+    return (
+        *_from("good", "partner, any client", "partner@good.example"),
+        *_from("pinned", "partner, pinned key", "partner@pinned.example", "/config/client.pem"),
+        _wrong("pinned", "partner, no client key", "partner@pinned.example", None),
+        _wrong("pinned", "partner, other client key", "partner@pinned.example", OTHER_KEY),
+        *_from("fixednet", "partner, its network", "partner@fixednet.example"),
+        _wrong("good", "partner, other network", "partner@fixednet.example", None),
+        *_from("fixednet", "<> from a partner's network", ""),
+        InboundCase("anyone else, to us", "good", f"a@{plan.STRANGER}", OURS, False, 250),
+        InboundCase("anyone else, to us", "good", f"a@{plan.STRANGER}", OURS, True, 250),
+        InboundCase(
+            "anyone, to foreign domains", "good", f"a@{plan.STRANGER}", plan.FOREIGN, False, 554,
+            r"[Rr]elay access denied",
+        ),
+        InboundCase(
+            "anyone, to foreign domains", "good", f"a@{plan.STRANGER}", plan.FOREIGN, True, 554,
+            r"[Rr]elay access denied",
+        ),
+        InboundCase(
+            "partner, to foreign domains", "good", "partner@good.example", plan.FOREIGN, True, 554,
+            r"[Rr]elay access denied",
+        ),
+        InboundCase(
+            "our server, to anywhere", "internal", "alice@corp.example", "good-free.example",
+            False, 530, r"STARTTLS", port=plan.GATEWAY_INTERNAL_PORT, mailbox="good",
+        ),
+        InboundCase(
+            "our server, to anywhere", "internal", "alice@corp.example", "good-free.example",
+            True, 250, port=plan.GATEWAY_INTERNAL_PORT, mailbox="good",
+        ),
+    )  # fmt: skip
+
+
+OURS = "brand.example"
+OTHER_KEY = "/config/chain.pem"
+"""A key that the peer has, and that the partner's record does not name."""
+
+
+def _outcome(peer: plan.Peer, reason: str) -> tuple[Outcome, str, str]:
+    if reason:
+        return "held", "", reason
+    match peer.transport:
+        case Transport.NO_TLS | Transport.STRIPPED:
+            return "sent", NONE, ""
+        case Transport.OLD_TLS:
+            return "sent", "TLSv1.1", ""
+        case Transport.TLS:
+            return "sent", MODERN, ""
+
+
+def _with_header(case: OutboundCase) -> OutboundCase:
+    return OutboundCase(case.peer, case.domain, case.expected, case.tls, case.reason, NO_TLS_HEADER)
+
+
+def _from(
+    via: str, title: str, sender: str, chain: str | None = None
+) -> tuple[InboundCase, InboundCase]:
+    """A sender that is bound to TLS: refused in plaintext, accepted as it should come."""
+    refused = InboundCase(title, via, sender, "corp.example", False, 450, r"4\.7\.1")
+    return refused, InboundCase(title, via, sender, "corp.example", True, 250, chain=chain)
+
+
+def _wrong(via: str, title: str, sender: str, chain: str | None) -> InboundCase:
+    """A client over TLS that is not the partner that it claims to be."""
+    return InboundCase(title, via, sender, "corp.example", True, 450, r"4\.7\.1 .* requires", chain)

@@ -1,0 +1,121 @@
+"""Runs cases through the running lab, side by side, and says what was seen."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from lab import plan
+from lab.cases import InboundCase, OutboundCase
+from lab.driver import Answer, Lab, Message, Queued, message_text, new_token
+
+SECONDS = 60.0
+"""How long a case may take to show what is expected."""
+PAUSE = 0.5
+ACCEPTED = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What happened to one case. `fault` is empty if it is what must happen."""
+
+    case: OutboundCase | InboundCase
+    outcome: str
+    tls: str
+    reason: str
+    fault: str
+
+
+def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS) -> list[Seen]:
+    """Send one message a case, and watch until each has come to what is expected, or time is up."""
+    tokens = {new_token(): case for case in cases}
+    lab.send((token, _recipient(token, case), case.header) for token, case in tokens.items())
+    deadline = time.monotonic() + seconds
+    while True:
+        queue = {entry.recipient: entry for entry in lab.queue()}
+        seen = [_look(lab, case, token, queue) for token, case in tokens.items()]
+        if not any(one.fault for one in seen) or time.monotonic() > deadline:
+            return seen
+        time.sleep(PAUSE)
+
+
+def run_inbound(lab: Lab, cases: Sequence[InboundCase], seconds: float = SECONDS) -> list[Seen]:
+    """Bring one message a case to the gateway; what it accepted must reach its mailbox."""
+    tokens = {new_token(): case for case in cases}
+    by_client: dict[str, list[Message]] = defaultdict(list)
+    for token, case in tokens.items():
+        by_client[case.via].append(_message(token, case))
+    with ThreadPoolExecutor() as pool:
+        parts = pool.map(lambda item: lab.submit(*item), by_client.items())
+        answers = {token: answer for part in parts for token, answer in part.items()}
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = [_judge(lab, case, token, answers[token]) for token, case in tokens.items()]
+        if not any(one.fault for one in seen) or time.monotonic() > deadline:
+            return seen
+        if not _may_come(seen):
+            return seen
+        time.sleep(PAUSE)
+
+
+def _may_come(seen: Iterable[Seen]) -> bool:
+    """Whether a case is wrong only because its message has not arrived yet."""
+    return any(one.fault.startswith("accepted, but") for one in seen)
+
+
+def _recipient(token: str, case: OutboundCase) -> str:
+    return f"{token}@{case.domain}"
+
+
+def _look(lab: Lab, case: OutboundCase, token: str, queue: dict[str, Queued]) -> Seen:
+    mail = lab.received(case.peer, token)
+    waiting = queue.get(_recipient(token, case))
+    in_clear = lab.captured(case.peer, token)
+    if mail:
+        outcome, tls, reason = "sent", mail.tls, ""
+    else:
+        outcome = "held" if waiting and waiting.reason else "under way"
+        tls, reason = "", waiting.reason if waiting else ""
+    fault = ""
+    if outcome != case.expected:
+        fault = f"expected {case.expected}"
+    elif tls != case.tls:
+        fault = f"expected {case.tls or 'no delivery'}"
+    elif not re.search(case.reason, reason):
+        fault = f"expected the reason to match {case.reason!r}"
+    elif in_clear != (case.tls == "none"):
+        fault = "the message crossed the wire in the clear" if in_clear else "the capture is empty"
+    return Seen(case, outcome, tls, reason, fault)
+
+
+def _message(token: str, case: InboundCase) -> Message:
+    to = f"{token}@{case.recipient_domain}"
+    return Message(
+        id=token,
+        server=plan.GATEWAY_ADDRESS,
+        port=case.port,
+        sender=case.sender,
+        recipient=to,
+        text=message_text(case.sender or "MAILER-DAEMON@lab.example", to, token),
+        tls="starttls" if case.tls else "none",
+        chain=case.chain,
+    )
+
+
+def _judge(lab: Lab, case: InboundCase, token: str, answer: Answer) -> Seen:
+    arrived = lab.received(case.mailbox, token) is not None
+    fault = ""
+    if answer.code != case.expected:
+        fault = f"expected {case.expected}"
+    elif not re.search(case.reason, answer.answer):
+        fault = f"expected the answer to match {case.reason!r}"
+    elif arrived and answer.code != ACCEPTED:
+        fault = "refused, but in the mailbox"
+    elif not arrived and answer.code == ACCEPTED:
+        fault = "accepted, but not in the mailbox"
+    reason = "" if answer.code == ACCEPTED else " ".join(answer.answer.split())
+    return Seen(case, str(answer.code), answer.tls or "none", reason, fault)
