@@ -98,6 +98,7 @@ def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
     """Create a container, not started, and remove it afterwards in any case."""
     remove_leftover(client, run.name)
     mounts = [Mount(m.target, m.volume, read_only=m.read_only) for m in run.mounts]
+    uid = (run.user or "0").partition(":")[0]
     if run.files:
         mounts.append(Mount(INCOMING, None, labels=dict(run.labels)))
     container: Container = client.containers.create(
@@ -111,7 +112,7 @@ def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
         user=run.user,
         labels=dict(run.labels),
         read_only=True,
-        tmpfs={"/tmp": "", "/run": ""},  # noqa: S108
+        tmpfs={"/tmp": "", "/run/tlsgate": f"uid={uid},mode=0700"},  # noqa: S108
         cap_drop=["ALL"],
         cap_add=list(run.capabilities),
         security_opt=["no-new-privileges:true"],

@@ -23,6 +23,7 @@ from components.partner_list import PartnerList, PartnerListArgs
 from components.settings import Settings
 from components.stack import ContainerArgs, Stack, container, image
 from components.volume_files import VolumeFiles, VolumeFilesArgs
+from tlsgate.partners.format import digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.dns_records import Record, gateway_records
 from tlsgate.render.unbound import ResolverSettings, render_unbound
@@ -107,7 +108,7 @@ class MailGateway(pulumi.ComponentResource):
             ),
             "certificates": certificates.issued,
             "acmeAccount": certificates.account,
-            "partners": {"count": partner_list.count, "digest": partner_list.digest},
+            "partners": {"count": len(args.partners), "digest": digest(args.partners)},
             "generation": partner_list.generation,
         }
         self.register_outputs(self.outputs)
@@ -133,7 +134,7 @@ class MailGateway(pulumi.ComponentResource):
     ) -> DnsRecords:
         return DnsRecords(
             name,
-            DnsRecordsArgs(self._settings.dns, records),
+            DnsRecordsArgs.of(self._settings.dns, records),
             pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
 

@@ -147,7 +147,7 @@ class MtaStsPolicy(pulumi.ComponentResource):
         )
         ids = DnsRecords(
             "policy-ids",
-            DnsRecordsArgs(
+            DnsRecordsArgs.of(
                 settings.dns,
                 [mta_sts_record(d, policy_id(text), settings.dns.ttl) for d in settings.domains],
             ),

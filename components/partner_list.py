@@ -32,18 +32,14 @@ class PartnerListArgs:
 
 
 class PartnerList(pulumi.ComponentResource):
-    """Outputs: `count` and `digest` of the list; `generation`, the id of what is in force."""
+    """Properties: `count` and `digest` of the list. Outputs: `generation`, what is in force."""
 
-    count: int
-    digest: str
     generation: pulumi.Output[str]
 
     def __init__(
         self, name: str, args: PartnerListArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        self.count = len(args.partners)
-        self.digest = digest(args.partners)
-        props = {"count": self.count, "digest": self.digest}
+        props = {"count": len(args.partners), "digest": digest(args.partners)}
         super().__init__("tlsgate:index:PartnerList", name, props, opts)
         delivery = Delivery(
             "partner-list",
