@@ -53,7 +53,7 @@ def file_problems(settings: Settings, locate: Locate) -> list[Problem]:
             message = f"{shown} is not a text"
             problems.append(Problem(*place, named.key, "bad-file", message, named.remedy))
         except ValueError as error:
-            message = f"{shown} {error}"
+            message = f"{shown}{' ' if named.secret else ': '}{error}"
             problems.append(Problem(*place, named.key, "bad-file", message, named.remedy))
     if settings.dns.tsig_key_file != settings.dns.agent_tsig_key_file:
         problems += _same_key(found.get(TSIG), found.get(AGENT_TSIG), locate)
@@ -92,8 +92,8 @@ def _certificates(text: str) -> None:
         raise ValueError("is not a PEM file of certificates alone, in ASCII")
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
-    except ssl.SSLError as error:
-        raise ValueError(f"holds a certificate that cannot be read ({error.reason})") from None
+    except ssl.SSLError:
+        raise ValueError("holds a certificate that cannot be read") from None
 
 
 def _base64url(text: str) -> None:
@@ -112,7 +112,7 @@ def _same_key(one: object, other: object, locate: Locate) -> list[Problem]:
 
 def _outside_context(path: str | None, locate: Locate) -> list[Problem]:
     """An image build sees only what lies below images/."""
-    if path is None or Path(path).absolute().is_relative_to(IMAGES.absolute()):
+    if path is None or Path(path).resolve().is_relative_to(IMAGES.resolve()):
         return []
     message = f"{path} does not lie below {IMAGES}/, which is all that an image build sees"
     remedy = f"Copy it to {IMAGES}/extra-ca.crt, which git ignores, and name that"
