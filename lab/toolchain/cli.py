@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "Pulumi CLI to one that was built",
     )
     made.add_argument(
-        "--quiet", action="store_true", help="no summary when everything was there already"
+        "--quiet", action="store_true", help="say only what this run changes, and no summary"
     )
     return made
 
@@ -101,9 +102,11 @@ def main(arguments: Sequence[str]) -> int:
         progress=progress,
         retry=options.retry,
     )
+    started = time.monotonic()
     context.state.mkdir(exist_ok=True)
     try:
-        report = set_up_python(context) if options.need == "python" else set_up(context)
+        steps = set_up_python if options.need == "python" else set_up
+        report = steps(context, quiet=options.quiet)
     except KeyboardInterrupt:
         doing = f" during: {progress.current}" if progress.current else ""
         progress.say(f"interrupted{doing}\nWhat was finished is kept: run set-up again to go on.")
@@ -117,6 +120,8 @@ def main(arguments: Sequence[str]) -> int:
             "cache": str(cache.root),
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
-    elif not (options.quiet and report.ok):
+    elif options.quiet and report.ok:
+        progress.say(f"ok      set-up: all is there ({time.monotonic() - started:.1f} s)")
+    else:
         progress.say(summary(report, cache.root))
     return 0 if report.ok else 1

@@ -29,13 +29,14 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A finished step. `status`: ok, failed or skipped."""
+    """A finished step. `status`: ok, failed or skipped; `changed`: whether this run made it."""
 
     name: str
     status: str
     seconds: float
     what: str
     source: str
+    changed: bool = False
     notes: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, object]:

@@ -38,8 +38,9 @@ class Report:
 
 
 class _Runner:
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, quiet: bool) -> None:
         self._context = context
+        self._quiet = quiet
         self.report = Report()
 
     def step(self, name: str, action: Callable[[], tuple[_Result, Done]]) -> _Result | None:
@@ -53,7 +54,9 @@ class _Runner:
             self._line(Line(name, "failed", seconds, name, error.problem))
             return None
         seconds = time.monotonic() - started
-        self._line(Line(name, "ok", seconds, done.what, done.source, done.notes))
+        self._line(
+            Line(name, "ok", seconds, done.what, done.source, done.changed, notes=done.notes)
+        )
         return result
 
     def skip(self, name: str, reason: str) -> None:
@@ -62,21 +65,23 @@ class _Runner:
 
     def _line(self, line: Line) -> None:
         self.report.lines.append(line)
+        if self._quiet and line.status == "ok" and not line.changed:
+            return
         self._context.progress.say(str(line))
         for note in line.notes:
             self._context.progress.say(f"        {note}")
 
 
-def set_up_python(context: Context) -> Report:
+def set_up_python(context: Context, *, quiet: bool = False) -> Report:
     """See to the Python environment alone: enough for lint and unit tests."""
-    runner = _Runner(context)
+    runner = _Runner(context, quiet=quiet)
     runner.step("Python environment", lambda: (True, python_environment(context)))
     return runner.report
 
 
-def set_up(context: Context) -> Report:
-    """See to everything."""
-    runner = _Runner(context)
+def set_up(context: Context, *, quiet: bool = False) -> Report:
+    """See to everything. `quiet`: say only what this run changes."""
+    runner = _Runner(context, quiet=quiet)
     python = runner.step("Python environment", lambda: (True, python_environment(context)))
     address = runner.step("Docker engine", lambda: engine(context))
     image: str | None = None

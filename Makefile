@@ -1,0 +1,43 @@
+# Every target first sees to what it needs (python3 -m lab.toolchain): a second when all is there.
+
+PYTHON ?= python3
+SHELL := /bin/sh
+ENV := . ./.state/env.sh &&
+# In the order in which failures are cheapest to find. For one test: make test TESTS="tests/unit -k pkix"
+TESTS ?= $(wildcard tests/unit tests/policies tests/integration tests/e2e)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-quiet setup-python demo test test-unit lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## install what is missing on this machine, and say what was found
+	@$(PYTHON) -m lab.toolchain
+
+setup-quiet:
+	@$(PYTHON) -m lab.toolchain --quiet
+
+setup-python:
+	@$(PYTHON) -m lab.toolchain --quiet python
+
+demo: setup-quiet ## a small Internet, the gateway in it, and real mail in both directions
+	@$(ENV) python -m lab.demo
+
+test: setup-quiet ## all tests: unit, policies, integration, e2e
+	@$(ENV) python -m pytest $(TESTS)
+
+test-unit: setup-python ## the tests that need neither network nor Docker
+	@.venv/bin/python -m pytest tests/unit
+
+lint: setup-python ## ruff, mypy, import contracts
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+bench: setup-quiet ## measure; JSON lines with the command that repeats each
+	@$(ENV) python -m lab.bench
+
+clean: ## remove the lab and the demo, with their mail and keys; other stacks and the tools stay
+	@if [ -f .state/env.sh ]; then . ./.state/env.sh; fi; $(PYTHON) -m lab.clean

@@ -1,0 +1,203 @@
+"""`make clean`: removes the lab and the demo from this machine, with their mail and their keys.
+
+Only what carries the project's labels goes, each thing by its id: `tlsgate.lab`, `tlsgate.dev`
+(made by tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with
+their Pulumi state. Then the Docker engine ends, if set-up started it and no such gateway is on it. The
+tool cache and .venv stay.
+
+On the standard library alone, so that it also cleans up after a set-up that was not finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from lab.toolchain import ca_bundle, dockerd
+from lab.toolchain.cache import Cache, cache_folder
+from lab.toolchain.context import Context, this_machine
+from lab.toolchain.engine import address_of
+from lab.toolchain.engine_api import AddressError, EngineApi, EngineError
+from lab.toolchain.errors import SetupError
+from lab.toolchain.fetch import Fetcher, Unreachable
+from lab.toolchain.progress import Progress
+
+_REPOSITORY: Final = Path(__file__).resolve().parents[1]
+_STACK: Final = "tlsgate.stack"
+_LABELS: Final = ("tlsgate.lab", "tlsgate.dev", _STACK)
+# Containers first: networks and volumes that they use cannot be removed.
+_KINDS: Final = ("containers", "networks", "volumes")
+_OPTIONS: Final = {"containers": {"force": "true", "v": "true"}, "networks": {}, "volumes": {}}
+
+
+def is_ours(stack: str) -> bool:
+    """Tell whether a gateway stack is the demo's or a test's: `demo`, or a name in test…"""
+    return stack == "demo" or stack.startswith("test")
+
+
+def is_selected(labels: Mapping[str, str]) -> bool:
+    """Tell by its labels whether a thing on the engine goes. A real gateway's never does."""
+    if _STACK in labels:
+        return is_ours(labels[_STACK])
+    return any(key in labels for key in _LABELS)
+
+
+def other_stacks(backend: Path) -> list[str]:
+    """Return the stacks in a Pulumi state folder that are neither the lab's nor the demo's."""
+    found = set()
+    for file in backend.glob(".pulumi/stacks/*/*.json*"):
+        project, stack = file.parent.name, file.name.partition(".json")[0]
+        if not is_ours(stack) and (project, stack) != ("tlsgate-lab", "lab"):
+            found.add(f"{project}/{stack}")
+    return sorted(found)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was removed, what stays and why, what went wrong."""
+
+    removed: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def clean_engine(api: EngineApi, outcome: Outcome, *, dry_run: bool) -> list[str]:
+    """Remove containers, networks and volumes; return the names of other stacks' containers."""
+    others = [
+        _name("containers", thing)
+        for thing in api.listing("containers", _STACK)
+        if not is_selected(thing["Labels"])
+    ]
+    for kind in _KINDS:
+        things = {}
+        for label in _LABELS:
+            for thing in api.listing(kind, label):
+                if is_selected(thing.get("Labels") or {}):
+                    things[_identity(kind, thing)] = _name(kind, thing)
+        for identity, name in sorted(things.items(), key=lambda item: item[1]):
+            try:
+                if not dry_run:
+                    api.remove(kind, identity, _OPTIONS[kind])
+            except EngineError as error:
+                outcome.failed.append(f"{kind.removesuffix('s')} {name}: {error}")
+            else:
+                outcome.removed.append(f"{kind.removesuffix('s')} {name}")
+    return others
+
+
+def _identity(kind: str, thing: Mapping[str, Any]) -> str:
+    return str(thing["Name"] if kind == "volumes" else thing["Id"])
+
+
+def _name(kind: str, thing: Mapping[str, Any]) -> str:
+    return str(thing["Names"][0]).lstrip("/") if kind == "containers" else str(thing["Name"])
+
+
+def clean_files(repository: Path, outcome: Outcome, *, dry_run: bool) -> None:
+    """Remove the state of the lab and the demo; the state of other stacks stays."""
+    state = repository / ".state"
+    others = other_stacks(state / "backend")
+    paths: Iterable[Path] = [state]
+    if others:
+        outcome.kept.append(f".state/backend: it holds the stacks {', '.join(others)}")
+        paths = (path for path in state.iterdir() if path.name != "backend")
+    lab = (repository / "lab/.state", repository / "lab/endpoints.json")
+    for path in (*paths, *lab, repository / ca_bundle.COPY):
+        if path.is_dir() and not path.is_symlink():
+            if not dry_run:
+                shutil.rmtree(path)
+        elif path.exists():
+            if not dry_run:
+                path.unlink()
+        else:
+            continue
+        outcome.removed.append(f"{path.relative_to(repository)}")
+
+
+def _stop_engine(context: Context, outcome: Outcome, *, dry_run: bool) -> None:
+    record = dockerd.read_record(context.state)
+    try:
+        if record and not dry_run:
+            dockerd.stop(context.state)
+    except SetupError as error:
+        outcome.failed.append(f"{error.problem}: {error.remedy}")
+    else:
+        if record:
+            outcome.removed.append(f"dockerd, process {record.pid}, which set-up started")
+
+
+def _context() -> Context:
+    cache = Cache(cache_folder(os.environ), Progress(sys.stdout))
+    return Context(
+        repository=_REPOSITORY,
+        environment=dict(os.environ),
+        machine=this_machine(),
+        cache=cache,
+        fetcher=Fetcher(Unreachable(cache.root / "unreachable.json")),
+        progress=Progress(sys.stdout),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog="python3 -m lab.clean", description=__doc__)
+    made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    made.add_argument(
+        "--engine-only",
+        action="store_true",
+        help="only end the Docker engine that set-up started in this clone, with its containers",
+    )
+    return made
+
+
+def clean(context: Context, *, dry_run: bool) -> Outcome:
+    """Remove everything of the lab and the demo."""
+    outcome = Outcome()
+    record = dockerd.read_record(context.state)
+    address = record.address if record else address_of(context)
+    others: list[str] = []
+    try:
+        others = clean_engine(EngineApi(address), outcome, dry_run=dry_run)
+    except (AddressError, EngineError) as error:
+        reason = f"the Docker engine at {address} does not answer ({error})"
+        outcome.kept.append(f"containers, networks and volumes: {reason}")
+    if record and others:
+        outcome.kept.append(f"dockerd, process {record.pid}: on it run {', '.join(sorted(others))}")
+        outcome.kept.append(".state: it says which process that is")
+        return outcome
+    _stop_engine(context, outcome, dry_run=dry_run)
+    # State that could still be needed to end the engine stays until it has ended.
+    if not outcome.failed:
+        clean_files(context.repository, outcome, dry_run=dry_run)
+    outcome.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
+    return outcome
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Clean up, say what was done, and return the exit code: 1 if something could not be."""
+    options = _parser().parse_args(arguments)
+    context = _context()
+    if options.engine_only:
+        outcome = Outcome()
+        _stop_engine(context, outcome, dry_run=options.dry_run)
+    else:
+        outcome = clean(context, dry_run=options.dry_run)
+    verb = "would remove" if options.dry_run else "removed"
+    for line in outcome.removed:
+        print(f"{verb} {line}")
+    for line in outcome.kept:
+        print(f"kept {line}")
+    for line in outcome.failed:
+        print(f"FAILED {line}")
+    if not outcome.removed and not options.engine_only:
+        print("nothing to remove")
+    return 1 if outcome.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
