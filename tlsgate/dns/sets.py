@@ -47,12 +47,12 @@ def to_rdataset(record: Record) -> dns.rdataset.Rdataset:
     try:
         rtype = dns.rdatatype.from_text(record.type)
         parsed = [_rdata(rtype, value) for value in record.values]
+        return dns.rdataset.from_rdata_list(record.ttl, parsed)
     except (dns.exception.DNSException, ValueError) as error:
         raise DnsError(
-            f"{record.name} {record.type}: {', '.join(record.values)} cannot be read ({error})."
-            " Write it as a zone file has it"
+            f"{record.name} {record.type}: {', '.join(record.values) or 'no value'} cannot be read"
+            f" ({error}). Write it as a zone file has it"
         ) from None
-    return dns.rdataset.from_rdata_list(record.ttl, parsed)
 
 
 def _rdata(rtype: dns.rdatatype.RdataType, value: str) -> dns.rdata.Rdata:

@@ -32,16 +32,17 @@ def exchange(
     """Return the answers in the order of `queries`, of which any fifty in a row differ in id.
 
     `timeout` in seconds counts for connecting and for each answer. A server that closes the
-    connection early is asked again for the rest, so long as it answers anything: one update
-    alone is never sent twice. Raises DnsError.
+    connection early is asked again for the rest, and one by one if it does not answer several:
+    but a message that is sent alone, as every update is, is never sent twice. Raises DnsError.
     """
     answers: list[dns.message.Message] = []
+    window = min(WINDOW, len(queries))
     while len(answers) < len(queries):
         before = len(answers)
         rest = queries[before:]
         try:
             with socket.create_connection((host, port), timeout) as connection:
-                answers += _converse(connection, rest, shown(host, port))
+                answers += _converse(connection, rest, window, shown(host, port))
         except socket.gaierror as error:
             raise UnreachableError(
                 f"{host}: no such host ({error.strerror}). Check the name of the DNS server"
@@ -56,7 +57,9 @@ def exchange(
                 f"{shown(host, port)}: {error.strerror or error}. Check that the DNS server runs,"
                 " and that TCP to it is let through"
             ) from None
-        if len(answers) == before:
+        if len(answers) == before and window > 1:
+            window = 1
+        elif len(answers) == before:
             raise UnreachableError(
                 f"{shown(host, port)}: closed the connection without an answer. Look into the DNS"
                 " server's log"
@@ -65,23 +68,26 @@ def exchange(
 
 
 def _converse(
-    connection: socket.socket, queries: Sequence[dns.message.Message], server: str
+    connection: socket.socket, queries: Sequence[dns.message.Message], size: int, server: str
 ) -> Iterator[dns.message.Message]:
-    """Yield answers in order until the server closes the connection."""
+    """Yield answers in order until the server closes the connection; `size` are asked at once."""
     with connection.makefile("rb") as stream:
-        for start in range(0, len(queries), WINDOW):
-            window = queries[start : start + WINDOW]
-            for query in window:
-                wire = query.to_wire()
-                connection.sendall(len(wire).to_bytes(2, "big") + wire)
+        for start in range(0, len(queries), size):
+            window = queries[start : start + size]
             arrived: dict[int, bytes] = {}
-            for query in window:
-                while query.id not in arrived:
-                    wire = _receive(stream)
-                    if not wire:
-                        return
-                    arrived[int.from_bytes(wire[:2], "big")] = wire
-                yield parse(arrived[query.id], query, server)
+            try:
+                for query in window:
+                    wire = query.to_wire()
+                    connection.sendall(len(wire).to_bytes(2, "big") + wire)
+                for query in window:
+                    while query.id not in arrived:
+                        wire = _receive(stream)
+                        if not wire:
+                            return
+                        arrived[int.from_bytes(wire[:2], "big")] = wire
+                    yield parse(arrived[query.id], query, server)
+            except (ConnectionResetError, BrokenPipeError):
+                return
 
 
 def _receive(stream: BinaryIO) -> bytes:
