@@ -30,6 +30,7 @@ def main() -> int:
         step("the lab", lambda: bring_up(client))
         step("the gateway", lambda: changes(up(GATEWAY, client)))
         lab = Lab(client)
+        lab.forget_queued()
         with ThreadPoolExecutor(2) as pool:
             outbound = pool.submit(run_outbound, lab, outbound_cases())
             inbound = pool.submit(run_inbound, lab, inbound_cases())

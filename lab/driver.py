@@ -22,6 +22,7 @@ from lab.commands import LabError
 from lab.endpoints import gateway_container
 from lab.prepare import peer_files
 
+TOKEN = re.compile(r"t[0-9a-f]{16}@")
 MENDED = "mended"
 PASS_THROUGH = "pass-through"  # noqa: S105 - a file's name
 
@@ -156,9 +157,16 @@ class Lab:
         """Have the gateway try all of its queue now."""
         self._execute(gateway_container("gateway"), ("postqueue", "-f"))
 
-    def gateway_log(self) -> str:
-        """Everything that the gateway has logged."""
-        log = self._container(gateway_container("gateway")).logs()
+    def forget_queued(self) -> None:
+        """Delete what earlier runs of the lab left waiting at the gateway, and nothing else."""
+        ours = {one.queue_id for one in self.queue() if TOKEN.match(one.recipient)}
+        gateway = gateway_container("gateway")
+        for queue_id in ours:
+            self._execute(gateway, ("postsuper", "-d", queue_id))
+
+    def gateway_log(self, *, since: float) -> str:
+        """What the gateway has logged since a time, in seconds of the epoch."""
+        log = self._container(gateway_container("gateway")).logs(since=int(since))
         return log.decode(errors="replace") if isinstance(log, bytes) else ""
 
     def mend(self, name: str) -> None:

@@ -103,6 +103,11 @@ class Peer:
         return (self.domain, self.free_domain)
 
     @property
+    def is_spoofed(self) -> bool:
+        """Whether DNS gives an attacker's host instead of the one that the policy names."""
+        return bool(self.sts) and self.sts_mx != self.host
+
+    @property
     def container(self) -> str:
         """The container's name."""
         return container_name(self.name)

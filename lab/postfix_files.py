@@ -103,10 +103,11 @@ def _text(parameters: Parameters) -> str:
 def _master(listener: str) -> str:
     rows = [(listener, "inet", "smtpd"), *_SERVICES]
     lines = (
-        f"{name} {kind} {private} - n {wakeup} {limit} {command}\n"
+        f"{name} {kind} {private} {unprivileged} n {wakeup} {limit} {command}\n"
         for name, kind, command, private, wakeup, limit in (
             (*row, *_details(row[0], row[1])) for row in rows
         )
+        for unprivileged in ("n" if name in _PRIVILEGED else "-",)
     )
     return "".join(lines)
 
@@ -141,6 +142,8 @@ _SERVICES = [
     ("scache", "unix", "scache"),
     ("postlog", "unix-dgram", "postlogd"),
 ]
+_PRIVILEGED = {"local", "virtual"}
+"""Those that become the user whose mailbox they write."""
 # Those that differ: private, wakeup, process limit (master(5)).
 _DETAILS = {
     "pickup": ("n", "5", "1"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -33,11 +33,13 @@ class Seen:
 def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS) -> list[Seen]:
     """Send one message a case, and watch until each has come to what is expected, or time is up."""
     tokens = {new_token(): case for case in cases}
+    begun = time.time()
     lab.send((token, _recipient(token, case), case.header) for token, case in tokens.items())
     deadline = time.monotonic() + seconds
     while True:
         queue = {entry.recipient: entry for entry in lab.queue()}
-        seen = [_look(lab, case, token, queue) for token, case in tokens.items()]
+        log = lab.gateway_log(since=begun)
+        seen = [_look(lab, case, token, queue, log) for token, case in tokens.items()]
         if not any(one.fault for one in seen) or time.monotonic() > deadline:
             return seen
         time.sleep(PAUSE)
@@ -71,7 +73,7 @@ def _recipient(token: str, case: OutboundCase) -> str:
     return f"{token}@{case.domain}"
 
 
-def _look(lab: Lab, case: OutboundCase, token: str, queue: dict[str, Queued]) -> Seen:
+def _look(lab: Lab, case: OutboundCase, token: str, queue: Mapping[str, Queued], log: str) -> Seen:
     mail = lab.received(case.peer, token)
     waiting = queue.get(_recipient(token, case))
     in_clear = lab.captured(case.peer, token)
@@ -87,6 +89,8 @@ def _look(lab: Lab, case: OutboundCase, token: str, queue: dict[str, Queued]) ->
         fault = f"expected {case.tls or 'no delivery'}"
     elif not re.search(case.reason, reason):
         fault = f"expected the reason to match {case.reason!r}"
+    elif not re.search(case.log, log):
+        fault = f"expected the gateway to log {case.log!r}"
     elif in_clear != (case.tls == "none"):
         fault = "the message crossed the wire in the clear" if in_clear else "the capture is empty"
     return Seen(case, outcome, tls, reason, fault)
