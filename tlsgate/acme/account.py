@@ -7,9 +7,9 @@ found again, and an account that the CA has lost is registered anew with the sam
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-import josepy as jose
 from acme import errors, messages
 
 from tlsgate.acme.config import Config, Eab
@@ -19,6 +19,7 @@ from tlsgate.acme.server import Server
 from tlsgate.generation.files import write, write_json
 
 KEY, ACCOUNT = "key.pem", "account.json"
+_BASE64URL = re.compile(r"[A-Za-z0-9_-]{2,}=*")
 _BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
 
 
@@ -109,16 +110,20 @@ def _register(server: Server, config: Config) -> str:
 
 def _binding(server: Server, eab: Eab) -> dict[str, object]:
     try:
-        secret = eab.hmac_key_file.read_text("ascii").strip()
-        binding: dict[str, object] = messages.ExternalAccountBinding.from_data(
-            server.account_key.public_key(), eab.key_id, secret, server.protocol.directory
-        )
-    except (OSError, ValueError, jose.errors.Error) as fault:
-        # Without the fault's own text: it may quote the secret.
+        secret = eab.hmac_key_file.read_bytes().strip().decode("ascii", "replace")
+    except OSError as fault:
+        raise AcmeFault(
+            f"the MAC key of the external account cannot be read: {fault}",
+            "Set tlsgate:acme.eab to a file that can be read",
+        ) from fault
+    if not _BASE64URL.fullmatch(secret):
         raise AcmeFault(
             f"the MAC key of the external account, in {eab.hmac_key_file}, is not base64url",
             "Write it to the file of tlsgate:acme.eab as the CA gave it",
-        ) from fault
+        )
+    binding: dict[str, object] = messages.ExternalAccountBinding.from_data(
+        server.account_key.public_key(), eab.key_id, secret, server.protocol.directory
+    )
     return binding
 
 

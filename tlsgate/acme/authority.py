@@ -23,6 +23,8 @@ from tlsgate.policy.events import emit
 VALIDATION_SECONDS = 180.0
 FINALIZATION_SECONDS = 180.0
 CONNECTION_SECONDS = 600.0
+REFUSED_SECONDS = 10.0
+"""How long a CA that cannot be used is left alone: forty certificates need not all wait for it."""
 _CHALLENGE_REMEDY = "See that the CA can see the answer there; then try again"
 
 
@@ -35,6 +37,7 @@ class Authority:
         self._proofs = proofs
         self._pause = pause
         self._connected: tuple[Server, float] | None = None
+        self._refused: tuple[AcmeFault, float] | None = None
 
     def obtain(self, names: Sequence[str], key: Key) -> bytes:
         """Orders a certificate of this key for these names; returns its chain in PEM.
@@ -64,11 +67,21 @@ class Authority:
             server, until = self._connected
             if time.monotonic() < until:
                 return server
+        if self._refused is not None and time.monotonic() < self._refused[1]:
+            raise self._refused[0]
+        try:
+            server = self._connect()
+        except AcmeFault as fault:
+            self._refused = fault, time.monotonic() + REFUSED_SECONDS
+            raise
+        self._connected = server, time.monotonic() + CONNECTION_SECONDS
+        return server
+
+    def _connect(self) -> Server:
         path = self._paths.account(self._config.directory)
         roots = self._config.ca_file or system_roots()
         server = Server(self._config.directory, account_key(path), roots)
         emit("account", uri=open_account(server, path, self._config))
-        self._connected = server, time.monotonic() + CONNECTION_SECONDS
         return server
 
     def _validate(self, server: Server, order: messages.OrderResource) -> None:

@@ -127,6 +127,8 @@ def retry_time(header: str | None, now: datetime) -> datetime | None:
 
 def _innermost(fault: BaseException) -> str:
     """The operating system's or OpenSSL's own words, from below the libraries' wrappings."""
+    if isinstance(fault, requests.exceptions.Timeout):
+        return "it does not answer"
     found: BaseException | None = fault
     words = ""
     while found is not None:

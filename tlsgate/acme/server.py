@@ -17,7 +17,7 @@ from josepy.jwk import JWK, JWKEC
 from tlsgate.acme.faults import KNOWN, AcmeFault, Answer, explain, retry_time
 from tlsgate.acme.keys import Key
 
-NETWORK_SECONDS = 30
+CONNECT_SECONDS, ANSWER_SECONDS = 10, 30
 NONCE_ATTEMPTS = 10
 LONGEST_WAIT = 30.0
 _NEEDED = ("newNonce", "newAccount", "newOrder")
@@ -31,13 +31,13 @@ class Network(client.ClientNetwork):
             key,
             alg=ES256,
             user_agent=f"tlsgate acme/{version('acme')}",
-            timeout=NETWORK_SECONDS,
         )
         self.verify_ssl = str(roots)  # type: ignore[assignment]  # requests takes a bundle's path
         self.answer: Answer | None = None
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         self.answer = None
+        kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         response = super()._send_request(method, url, *args, **kwargs)
         self.answer = Answer(response.status_code, response.headers.get("Retry-After"))
         return response
