@@ -102,14 +102,14 @@ BAD_FILES = {
     "a MAC key with a heading": (
         "eab.key",
         f"key: {EAB_SECRET}\n",
-        "14: tlsgate:acme.eab.hmacKeyFile: its file is not base64url. Write the MAC key that the CA "
-        "gave, and nothing else, into it. [bad-file]",
+        "14: tlsgate:acme.eab.hmacKeyFile: its file is not base64url. Write the MAC key that the "
+        "CA gave, and nothing else, into it. [bad-file]",
     ),
     "an anchor that is none": (
         "trust-anchors",
         "corp.example. 3600 IN A 192.0.2.1\n",
-        "40: tlsgate:resolver.trustAnchorFile: trust-anchors: trust anchor 'corp.example. 3600 IN A "
-        "192.0.2.1': write a DS or DNSKEY record, one a line, such as 'example. IN DS 12345 13 2 "
+        "40: tlsgate:resolver.trustAnchorFile: trust-anchors: trust anchor 'corp.example. 3600 IN "
+        "A 192.0.2.1': write a DS or DNSKEY record, one a line, such as 'example. IN DS 12345 13 2 "
         "<digest>'. [bad-file]",
     ),
 }
@@ -164,8 +164,8 @@ def test_an_image_build_sees_nothing_outside_images(project: Path, path: str) ->
     (project / "images").mkdir()
     (project / "ca.pem").write_text(root("build"))
     assert complaints()[-2] == (
-        f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, which "
-        "is all that an image build sees. Copy it to images/extra-ca.crt, which git ignores, and "
+        f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, "
+        "which is all that an image build sees. Copy it to images/extra-ca.crt, which git ignores, and "
         "name that. [outside-images]"
     )
 
@@ -182,8 +182,8 @@ def test_problems_of_config_files_and_partners_come_in_one_report(project: Path)
         own=record(name="Own", domains="[mail.corp.example]"),
     )
     assert complaints() == [
-        "Pulumi.test.yaml:25: tlsgate:mtaSts.maxAge: 1 is not a whole number from 86400 to 31557600. "
-        "Write a number, such as 604800. [bad-number]",
+        "Pulumi.test.yaml:25: tlsgate:mtaSts.maxAge: 1 is not a whole number from 86400 to "
+        "31557600. Write a number, such as 604800. [bad-number]",
         "Pulumi.test.yaml:35: tlsgate:extraCaFile: no.pem cannot be read (No such file or "
         "directory). Name a file that is there, relative to the project. [no-file]",
         "partners/acme.yaml:6: mood: is not a key of the record. Did you mean mode? [unknown-key]",
@@ -196,8 +196,8 @@ def test_problems_of_config_files_and_partners_come_in_one_report(project: Path)
 
 DIVERTED = (
     "the partner's TLS policy, which Postfix looks up by the next hop, would not apply. Remove it, "
-    "or write routes `acme.example: 'smtp:'` and, for subdomains, `.acme.example: 'smtp:'`, so that "
-    "this mail goes to the partner's own MX. [partner-diverted]"
+    "or write routes `acme.example: 'smtp:'` and, for subdomains, `.acme.example: 'smtp:'`, so "
+    "that this mail goes to the partner's own MX. [partner-diverted]"
 )
 ROUTES = {
     "the relay host": (
