@@ -2,8 +2,8 @@
 
 Only what carries the project's labels goes, each thing by its id: `tlsgate.lab`, `tlsgate.dev`
 (made by tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with
-their Pulumi state. Then the Docker engine ends, if set-up started it and no such gateway is on it. The
-tool cache and .venv stay.
+their Pulumi state. Then the Docker engine ends, if set-up started it and no such gateway is on it.
+The tool cache and .venv stay.
 
 On the standard library alone, so that it also cleans up after a set-up that was not finished.
 """

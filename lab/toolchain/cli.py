@@ -72,7 +72,7 @@ def summary(report: Report, cache: Path) -> str:
     if report.problems:
         text += ["", "To do:"]
         for error in report.problems:
-            text += [f"  - {error.problem}", f"    -> {error.remedy}"]
+            text += [f"  - {error.problem.splitlines()[0]}", f"    -> {error.remedy}"]
     else:
         text += [f"  tools are kept in {cache}"]
     if report.env_file:

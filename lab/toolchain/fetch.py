@@ -39,9 +39,9 @@ class Unreachable:
     def _entries(self) -> dict[str, float]:
         try:
             read = json.loads(self._file.read_text())
-        except (OSError, ValueError):
-            return {}
-        return {host: at for host, at in read.items() if 0 <= self._now() - at < KEPT}
+            return {host: at for host, at in read.items() if 0 <= self._now() - at < KEPT}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}  # missing, or spoilt from outside
 
     def knows(self, host: str) -> bool:
         """Tell whether this server failed in this run or within the last day."""
@@ -94,11 +94,18 @@ class Fetcher:
         if self.unreachable.knows(host):
             raise UnreachableError(f"{host} did not answer earlier")
         result: list[http.client.HTTPResponse | Exception] = []
+        given_up = threading.Event()
 
         def connect() -> None:
             try:
                 # The addresses are this project's own constants, all https.
-                result.append(urllib.request.urlopen(url, timeout=_READ_TIMEOUT))  # noqa: S310
+                answer = urllib.request.urlopen(url, timeout=_READ_TIMEOUT)  # noqa: S310
+                result.append(answer)
+                if given_up.is_set():
+                    answer.close()
+            except urllib.error.HTTPError as error:
+                error.close()
+                result.append(error)
             except (OSError, http.client.HTTPException) as error:
                 result.append(error)
 
@@ -106,6 +113,7 @@ class Fetcher:
         thread = threading.Thread(target=connect, daemon=True)
         thread.start()
         thread.join(self._open_timeout)
+        given_up.set()
         outcome = result[0] if result else TimeoutError(f"no answer in {self._open_timeout:.0f} s")
         if isinstance(outcome, urllib.error.HTTPError) and outcome.code < 500:
             raise UnreachableError(f"{url}: {outcome.code} {outcome.reason}") from outcome
@@ -120,7 +128,7 @@ def published_checksum(listing: str, name: str) -> str | None:
     """Return a file's checksum from lines `<hexadecimal digest>  <name>`."""
     for line in listing.splitlines():
         digest, _, file = line.strip().partition(" ")
-        if file.strip().lstrip("*") == name:
+        if digest and file.strip().lstrip("*") == name:
             return digest.lower()
     return None
 

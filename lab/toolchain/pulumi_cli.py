@@ -102,11 +102,11 @@ def provide_cli(context: Context) -> tuple[Cli, Done]:
     if cached:
         return cached, Done(f"Pulumi CLI {cached.version}", cached.source, notes=notes)
     try:
-        made = _from_vendor(context)
+        made, changed = _from_vendor(context), True
     except UnreachableError as error:
         notes += (f"the vendor's Pulumi CLI cannot be fetched ({error}): built instead",)
-        made = _built(context)
-    return made, Done(f"Pulumi CLI {made.version}", made.source, changed=True, notes=notes)
+        made, changed = _built(context)
+    return made, Done(f"Pulumi CLI {made.version}", made.source, changed=changed, notes=notes)
 
 
 def _cached(context: Context) -> Cli | None:
@@ -165,7 +165,7 @@ def unpack(archive: Path, folder: Path) -> None:
         )
 
 
-def _built(context: Context) -> Cli:
+def _built(context: Context) -> tuple[Cli, bool]:
     def make(folder: Path) -> None:
         go = go_tools.find_or_fetch_go(context)
         go_tools.build(context, go, "language-host", f"{_SDK}/python/cmd/{HOST}", folder / HOST)
@@ -193,5 +193,5 @@ def _built(context: Context) -> Cli:
             )
 
     name = key(Source.BUILT, PULUMI_MINIMUM)
-    context.cache.provide(name, make)
-    return Cli(PULUMI_MINIMUM, Source.BUILT, context.cache.path(name))
+    changed = context.cache.provide(name, make)
+    return Cli(PULUMI_MINIMUM, Source.BUILT, context.cache.path(name)), changed
