@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-
-def _heartbeat() -> Path:
-    return Path(tempfile.gettempdir()) / "tlsgate-agent-heartbeat"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +16,7 @@ class Paths:
     config: Path = Path("/config/agent.json")
     state: Path = Path("/acme")
     keys: Path = Path("/keys")
-    heartbeat: Path = field(default_factory=_heartbeat)
+    heartbeat: Path = Path("/tmp/tlsgate-agent-heartbeat")  # noqa: S108  # a tmpfs of its own
 
     @property
     def lock(self) -> Path:

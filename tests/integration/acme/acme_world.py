@@ -159,6 +159,11 @@ class World:
         made.start()
         return made
 
+    def remove(self, container: Container) -> None:
+        """Before the end."""
+        self._made.remove(container)
+        container.remove(force=True, v=True)
+
     def volumes(self, name: str) -> Volumes:
         """Empty volumes with the secrets in place, for the agent's user or for root."""
         volumes = Volumes(self._folder / name)
