@@ -1,0 +1,162 @@
+"""DnsRecords through the real Pulumi CLI, on a real name server."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from tests.integration.dns.knot_server import ZONES, Knot, new_key
+from tests.integration.dns.records_project import RecordsProject
+from tlsgate.dns.sets import to_lines
+from tlsgate.dns.updates import live, publish, withdraw
+from tlsgate.render.dns_records import Record
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def project(tmp_path: Path, knot: Knot) -> RecordsProject:
+    return RecordsProject(tmp_path, knot)
+
+
+@pytest.fixture
+def wanted(label: str) -> tuple[Record, ...]:
+    return (
+        Record(f"_mta-sts.{label}.corp.example", "TXT", 300, ("v=STSv1; id=1;",)),
+        Record(
+            f"{label}.corp.example", "MX", 300, ("10 mx1.corp.example.", "20 mx2.corp.example.")
+        ),
+        Record(f"mta-sts.{label}.brand.example", "A", 300, ("192.0.2.1",)),
+    )
+
+
+def test_a_stacks_life(project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]) -> None:
+    """Up, unchanged, drift, repair, change, destroy; the state never has the key's secret."""
+    server = knot.server()
+    # A path is relative to the project's directory.
+    project.program(wanted, tsig_key_file="'wide.key'")
+    assert "1 to create" in project.ok("preview") or "2 to create" in project.ok("preview")
+    assert live(server, ZONES, wanted) == ()
+    project.up()
+    assert live(server, ZONES, wanted) == wanted
+    for line in to_lines(wanted):
+        assert line.replace('"', '\\"') in project.ok("stack", "output", "records", "--json")
+
+    project.program(tuple(reversed(wanted)), tsig_key_file="'wide.key'")
+    project.ok("up", "--yes", "--skip-preview", "--expect-no-changes")
+    project.ok("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+    by_hand = Record(wanted[2].name, "A", 300, ("192.0.2.66",))
+    publish(server, ZONES, [by_hand], [wanted[2]])
+    withdraw(server, ZONES, [wanted[0]])
+    said = project.ok("refresh", "--preview-only", "--diff")
+    assert "192.0.2.66" in said
+    assert f"_mta-sts.{wanted[1].name}" in said
+    project.ok("refresh", "--yes", "--skip-preview")
+    project.up()
+    assert live(server, ZONES, wanted) == wanted
+
+    changed = (Record(wanted[1].name, "MX", 60, ("10 mx9.corp.example.",)), wanted[2])
+    project.program(changed, tsig_key_file="'wide.key'")
+    project.up()
+    assert live(server, ZONES, wanted) == changed
+
+    secret = base64.b64encode(knot.wide.secret).decode()
+    assert secret in project.key_file.read_text()
+    assert secret not in project.state()
+    project.ok("destroy", "--yes", "--skip-preview")
+    assert live(server, ZONES, wanted) == ()
+
+
+def test_a_destroy_leaves_what_someone_changed_and_says_so(
+    project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
+) -> None:
+    project.program(wanted)
+    project.up()
+    by_hand = Record(wanted[2].name, "A", 300, ("192.0.2.66",))
+    publish(knot.server(), ZONES, [by_hand], [wanted[2]])
+    said = project.ok("destroy", "--yes", "--skip-preview")
+    assert f"{by_hand.name} A is left: it holds 192.0.2.66" in said
+    assert live(knot.server(), ZONES, wanted) == (by_hand,)
+
+
+def test_conflicts_are_errors_at_preview(
+    project: RecordsProject, knot: Knot, wanted: tuple[Record, ...], label: str
+) -> None:
+    server = knot.server()
+    theirs = (Record(f"{label}.corp.example", "MX", 300, ("5 old.test.",)),)
+    publish(server, ZONES, theirs)
+    project.program(wanted)
+    assert "MX holds 5 old.test., which this stack did not make" in project.failing("preview")
+    project.failing_up()
+    assert live(server, ZONES, wanted) == theirs
+
+    withdraw(server, ZONES, theirs)
+    project.up()
+    publish(server, ZONES, theirs, [wanted[1]])
+    other = Record(f"{label}.corp.example", "MX", 300, ("10 mx3.corp.example.",))
+    project.program([wanted[0], other, wanted[2]])
+    said = project.failing("preview")
+    assert "MX holds 5 old.test." in said
+    assert "pulumi refresh" in said
+    project.failing_up()
+    assert live(server, ZONES, theirs) == theirs
+    project.ok("refresh", "--yes", "--skip-preview")
+    project.up()
+    assert live(server, ZONES, theirs) == (other,)
+
+
+def test_wrong_settings_are_errors_at_preview(
+    project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
+) -> None:
+    outside = Record("mx1.elsewhere.example", "A", 300, ("192.0.2.1",))
+    table = [
+        (wanted, {"server": f"Endpoint({knot.address!r}, 54)"}, "tlsgate:dns.server: "),
+        (wanted, {"tsig_key_file": "'missing.key'"}, "tlsgate:dns.tsigKeyFile: missing.key: No"),
+        ([outside], {}, "tlsgate:dns.zones: mx1.elsewhere.example is in none of the zones"),
+        ([Record("a.corp.example", "A", 1, ("x",))], {}, "a.corp.example A: x cannot be read"),
+        (wanted, {"server": "None"}, "the sink rfc2136 needs tlsgate:dns.server"),
+    ]
+    for records, changed, said in table:
+        project.program(records, **changed)
+        shown = project.failing("preview")
+        assert said in shown
+        assert "Traceback" not in shown
+    project.program(wanted)
+    for key, said in [
+        (new_key("wide"), "tlsgate:dns.tsigKeyFile: "),
+        (new_key("unknown"), '"unknown" may not update zone brand.example'),
+        (knot.narrow, 'the TSIG key "narrow" may not write'),
+    ]:
+        project.use_key(key)
+        assert said in project.failing("preview")
+        project.failing_up()
+    assert live(knot.server(), ZONES, wanted) == ()
+
+
+def test_the_manual_sink_asks_for_lines_until_they_are_live(
+    project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
+) -> None:
+    server = knot.server()
+    project.program(wanted, sink="'manual'", tsig_key_file="None", zones="[]")
+    publish(server, ZONES, [Record(wanted[2].name, "A", 60, ("192.0.2.9",))])
+    project.ok("preview")
+    said = project.failing_up()
+    assert "3 of 3 DNS record sets are not live" in said
+    assert "then run `up` again" in said
+    for line in to_lines(wanted):
+        assert line in said
+    assert f"{wanted[2].name}. 60 IN A 192.0.2.9" in said
+
+    by_ticket = tuple(Record(r.name, r.type, 60, r.values) for r in wanted)
+    publish(server, ZONES, by_ticket, [Record(wanted[2].name, "A", 60, ("192.0.2.9",))])
+    project.up()
+    project.ok("up", "--yes", "--skip-preview", "--expect-no-changes")
+    project.ok("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    withdraw(server, ZONES, by_ticket[:1])
+    project.ok("refresh", "--yes", "--skip-preview")
+    assert "1 of 3 DNS record sets are not live" in project.failing_up()
+    project.ok("destroy", "--yes", "--skip-preview")
+    assert live(server, ZONES, wanted) == by_ticket[1:]
