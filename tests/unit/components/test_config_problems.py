@@ -165,8 +165,8 @@ def test_an_image_build_sees_nothing_outside_images(project: Path, path: str) ->
     (project / "ca.pem").write_text(root("build"))
     assert complaints()[-2] == (
         f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, "
-        "which is all that an image build sees. Copy it to images/extra-ca.crt, which git ignores, and "
-        "name that. [outside-images]"
+        "which is all that an image build sees. Copy it to images/extra-ca.crt, which git "
+        "ignores, and name that. [outside-images]"
     )
 
 

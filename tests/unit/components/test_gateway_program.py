@@ -1,0 +1,336 @@
+"""The gateway as a whole, declared from a config: what the engine would be asked to make."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components.certificates import agent_config
+from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
+from components.inputs import Inputs, parse_inputs, raw_values
+from components.stack import Stack
+from tests.unit.components.program import ACCOUNT, ISSUED, Program, Registered, absolute, run, texts
+from tests.unit.components.stack_config import EAB_SECRET, SECRETS, as_pulumi_gives
+
+CONTAINERS = ("agent", "gateway", "policy", "policy-host", "resolver")
+MANUAL = (
+    ("  tlsgate:dns:\n", "  tlsgate:dns:\n    sink: manual\n"),
+    (
+        "    caFile: acme-ca.pem\n    eab: {keyId: kid-1, hmacKeyFile: eab.key}\n",
+        "    challenge: http-01\n    profile: shortlived\n",
+    ),
+    (
+        "    server: 127.0.0.1:2053\n    agentServer: 172.31.26.10:53\n    zones: [corp.example, "
+        "brand.example]\n    tsigKeyFile: pulumi.key\n    agentTsigKeyFile: agent.key\n",
+        "",
+    ),
+    ("  tlsgate:extraCaFile: extra-ca.pem\n", ""),
+)
+"""A stack whose DNS is changed by ticket, with Let's Encrypt as it is."""
+
+
+def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
+    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
+    return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
+
+
+def declared(inputs: Inputs) -> Program:
+    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
+    return run(lambda: MailGateway("gateway", args).outputs)
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return inputs_of(tmp_path_factory.mktemp("program"))
+
+
+@pytest.fixture(scope="module")
+def program(inputs: Inputs) -> Program:
+    return declared(inputs)
+
+
+@pytest.fixture(params=CONTAINERS)
+def container(request: pytest.FixtureRequest, program: Program) -> Registered:
+    return program.of_type("Container")[request.param]
+
+
+def test_these_containers_run_and_no_others(program: Program) -> None:
+    assert sorted(program.of_type("Container")) == sorted(CONTAINERS)
+
+
+def test_a_container_can_do_only_what_it_needs(container: Registered) -> None:
+    made = container.inputs
+    assert made["readOnly"] is True
+    assert made["securityOpts"] == ["no-new-privileges:true"]
+    assert made["capabilities"]["drops"] == ["ALL"]
+    added = [f"CAP_{name}" for name in CAPABILITIES] if container.name == "gateway" else None
+    assert made["capabilities"].get("adds") == added
+    assert not made.keys() & {"privileged", "pidMode", "ipcMode", "devices", "uploads", "volumes"}
+    assert not [text for text in texts(made) if "docker.sock" in text]
+    assert {mount["type"] for mount in made["mounts"]} == {"volume"}
+
+
+def test_a_container_has_bounds_and_is_watched(container: Registered) -> None:
+    made = container.inputs
+    assert 0 < made["memory"] == made["memorySwap"] <= 1024
+    assert made["healthcheck"]["tests"][0] == "CMD"
+    assert len(made["healthcheck"]["tests"]) > 1
+    assert made["restart"] == "unless-stopped"
+    assert made["wait"] is True
+
+
+def test_a_container_says_whose_it_is_and_what_it_is(container: Registered) -> None:
+    labels = {label["label"]: label["value"] for label in container.inputs["labels"]}
+    assert labels["tlsgate.stack"] == "test"
+    assert labels["tlsgate.role"] == container.name
+    assert container.inputs["name"] == f"tlsgate-test-{container.name}"
+
+
+def test_a_container_runs_the_image_of_its_role_by_its_id(container: Registered) -> None:
+    role = "postfix" if container.name == "gateway" else container.name
+    assert container.inputs["image"] == f"sha256:{role}-image"
+
+
+@pytest.mark.parametrize(
+    ("role", "address"),
+    [("resolver", 2), ("gateway", 3), ("policy-host", 4), ("policy", 5), ("agent", 6)],
+)
+def test_a_container_has_its_address_on_the_stacks_network(
+    program: Program, role: str, address: int
+) -> None:
+    made = program.of_type("Container")[role].inputs
+    network = {"name": "tlsgate-lab", "ipv4Address": f"172.31.26.{address}"}
+    assert made["networksAdvanced"] == [network]
+
+
+@pytest.mark.parametrize("role", ["gateway", "policy", "agent"])
+def test_who_looks_names_up_asks_the_validating_resolver(program: Program, role: str) -> None:
+    assert program.of_type("Container")[role].inputs["dns"] == ["172.31.26.2"]
+
+
+def test_ports_are_published_where_the_config_says(program: Program) -> None:
+    assert {
+        (role, port["internal"], port["ip"], port["external"])
+        for role, one in program.of_type("Container").items()
+        for port in one.inputs.get("ports", ())
+    } == {
+        ("gateway", 25, "127.0.0.1", 10025),
+        ("gateway", 2525, "0.0.0.0", 2525),  # noqa: S104 - the default
+        ("policy-host", 443, "0.0.0.0", 443),  # noqa: S104
+    }
+
+
+MOUNTS = {
+    "agent": {
+        "/config": ("agent-config", True),
+        "/acme": ("acme", False),
+        "/keys/mx": ("mx-keys", False),
+        "/keys/policy": ("policy-keys", False),
+        "/challenge": ("challenge", False),
+    },
+    "gateway": {
+        "/config": ("config", True),
+        "/keys": ("mx-keys", True),
+        "/var/spool/postfix": ("spool", False),
+        "/var/lib/postfix": ("data", False),
+    },
+    "policy": {"/config": ("config", True)},
+    "policy-host": {
+        "/config": ("policy-host-config", True),
+        "/keys": ("policy-keys", True),
+        "/challenge": ("challenge", True),
+    },
+    "resolver": {"/config": ("resolver-config", True)},
+}
+
+
+def test_a_container_sees_these_volumes_and_writes_only_its_own(container: Registered) -> None:
+    assert {
+        mount["target"]: (mount["source"].removeprefix("tlsgate-test-"), mount["readOnly"])
+        for mount in container.inputs["mounts"]
+    } == MOUNTS[container.name]
+
+
+@pytest.mark.parametrize(
+    ("delete_data", "kept"),
+    [(False, {"acme", "mx-keys", "policy-keys", "spool"}), (True, set())],
+)
+def test_mail_and_keys_are_not_thrown_away_by_accident(
+    tmp_path: Path, delete_data: bool, kept: set[str]
+) -> None:
+    line = f"  tlsgate:deleteData: {str(delete_data).lower()}\n  tlsgate:tlsRpt:"
+    program = declared(inputs_of(tmp_path, ("  tlsgate:tlsRpt:", line)))
+    assert {name for name, one in program.of_type("Volume").items() if one.retained} == kept
+    assert {one.type for one in program.registered if one.retained} <= {
+        "docker:index/volume:Volume"
+    }
+
+
+def test_everything_on_the_engine_has_the_stacks_label(program: Program, tmp_path: Path) -> None:
+    own_network = declared(inputs_of(tmp_path, ("    existing: tlsgate-lab\n", "")))
+    for one in (*program.registered, *own_network.registered):
+        if one.type in ("docker:index/volume:Volume", "docker:index/network:Network"):
+            assert one.inputs["labels"] == [{"label": "tlsgate.stack", "value": "test"}]
+        if one.type == "docker:index/remoteImage:RemoteImage":
+            assert one.inputs["build"]["labels"] == {"tlsgate.stack": "test"}
+        if one.type.endswith((":Job", ":Delivery", ":VolumeFiles")):
+            assert one.inputs["labels"] == {"tlsgate.stack": "test"}
+
+
+def test_a_stack_without_a_network_makes_one(tmp_path: Path, program: Program) -> None:
+    assert program.of_type("Network") == {}
+    own = declared(inputs_of(tmp_path, ("    existing: tlsgate-lab\n", "")))
+    made = own.of_type("Network")["network"].inputs
+    assert made["ipamConfigs"] == [{"subnet": "172.31.26.0/24"}]
+    names = {one.inputs["networksAdvanced"][0]["name"] for one in own.of_type("Container").values()}
+    assert names == {made["name"]} == {"tlsgate-test"}
+
+
+ORDER = [
+    # Nothing is asked of the CA before it can look at us.
+    (("Job", "issue"), ("Container", "resolver")),
+    (("Job", "issue"), ("Container", "policy-host")),
+    (("Job", "issue"), ("DnsRecords", "addresses")),
+    (("Job", "issue"), ("VolumeFiles", "agent-files")),
+    (("Container", "policy-host"), ("Delivery", "policy-host-config")),
+    (("Container", "resolver"), ("VolumeFiles", "resolver-files")),
+    (("Container", "agent"), ("Job", "issue")),
+    # The gateway starts with its certificate, its partners and its helpers.
+    (("Container", "gateway"), ("Job", "issue")),
+    (("Container", "gateway"), ("Delivery", "partner-list")),
+    (("Container", "gateway"), ("Container", "policy")),
+    (("Container", "gateway"), ("Container", "resolver")),
+    (("Container", "policy"), ("Delivery", "partner-list")),
+    # Senders are pointed to it when it works; RFC 8461, section 3.3: the policy, then its id.
+    (("DnsRecords", "mail-records"), ("Container", "gateway")),
+    (("Job", "policy-served"), ("Job", "issue")),
+    (("Job", "policy-served"), ("Delivery", "policy-host-config")),
+    (("DnsRecords", "policy-ids"), ("Job", "policy-served")),
+    (("DnsRecords", "policy-ids"), ("DnsRecords", "mail-records")),
+]
+
+
+@pytest.mark.parametrize(("later", "earlier"), ORDER, ids=lambda one: one[1])
+def test_what_is_made_after_what(
+    program: Program, later: tuple[str, str], earlier: tuple[str, str]
+) -> None:
+    before = program.before(program.of_type(later[0])[later[1]])
+    assert earlier in before
+    assert later not in before
+
+
+def test_records_are_split_by_when_they_may_go_live(program: Program) -> None:
+    records = program.of_type("DnsRecords")
+    kinds = {
+        name: sorted({line.split()[3] for line in one.inputs["wanted"]})
+        for name, one in records.items()
+    }
+    assert kinds == {
+        "addresses": ["A", "CAA"],
+        "mail-records": ["MX", "TXT"],
+        "policy-ids": ["TXT"],
+    }
+    assert all("v=STSv1" in line for line in records["policy-ids"].inputs["wanted"])
+
+
+def test_no_secret_reaches_the_engine(program: Program) -> None:
+    said = "\n".join(text for one in program.registered for text in texts(one.inputs))
+    assert "agent.key" in said  # the paths are there
+    assert EAB_SECRET not in said
+    assert not [secret for secret in SECRETS if secret in said]
+    assert "PRIVATE KEY" not in said
+
+
+def test_the_outputs_tell_what_the_stack_is(program: Program, inputs: Inputs) -> None:
+    outputs = dict(program.outputs)
+    records = outputs.pop("records")
+    partners = outputs.pop("partners")
+    delivery = program.of_type("Delivery")["partner-list"]
+    assert outputs == {
+        "hosts": ["mx1.corp.example"],
+        "smtp": "127.0.0.1:10025",
+        "policyUrls": [
+            "https://mta-sts.corp.example/.well-known/mta-sts.txt",
+            "https://mta-sts.brand.example/.well-known/mta-sts.txt",
+        ],
+        "policyId": "0123456789abcdef",
+        "certificates": ISSUED,
+        "acmeAccount": ACCOUNT,
+        "generation": delivery.inputs["generation"],
+    }
+    assert partners["count"] == 0
+    assert len(partners["digest"]) >= 16
+    assert records == sorted(records)
+    assert "corp.example. 60 IN MX 10 mx1.corp.example." in records
+    assert "mta-sts.brand.example. 60 IN A 192.0.2.4" in records
+
+
+DNS_SERVER = {
+    "server": "172.31.26.10",
+    "port": 53,
+    "zones": ["corp.example", "brand.example"],
+    "tsig_key_file": "/config/agent.tsig",
+    "ttl": 60,
+}
+CERTIFICATES = [
+    {
+        "name": "mx1.corp.example",
+        "volume": "mx",
+        "names": ["mx1.corp.example"],
+        "tlsa": ["_25._tcp.mx1.corp.example"],
+    },
+    {
+        "name": "policy-1",
+        "volume": "policy",
+        "names": ["mta-sts.corp.example", "mta-sts.brand.example"],
+        "tlsa": [],
+    },
+]
+
+
+def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
+    files = program.of_type("VolumeFiles")["agent-files"].inputs
+    assert json.loads(files["files"]["agent.json"]) == {
+        "directory": "https://ca.lab.example:14000/dir",
+        "contact": ["mailto:postmaster@corp.example"],
+        "profile": None,
+        "ca_file": "/config/acme-ca.pem",
+        "roots_file": "/config/extra-ca.pem",
+        "eab": {"key_id": "kid-1", "hmac_key_file": "/config/eab.key"},
+        "challenge": {"type": "dns-01", **DNS_SERVER},
+        "tlsa": DNS_SERVER,
+        "certificates": CERTIFICATES,
+    }
+    assert sorted(files["files"]) == ["acme-ca.pem", "agent.json", "extra-ca.pem"]
+    assert {name: Path(path).name for name, path in files["secrets"].items()} == {
+        "agent.tsig": "agent.key",
+        "eab.key": "eab.key",
+    }
+
+
+def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
+    assert agent_config(inputs_of(tmp_path, *MANUAL).settings) == {
+        "directory": "https://ca.lab.example:14000/dir",
+        "contact": ["mailto:postmaster@corp.example"],
+        "profile": "shortlived",
+        "ca_file": None,
+        "roots_file": None,
+        "eab": None,
+        "challenge": {"type": "http-01", "directory": "/challenge"},
+        "tlsa": None,
+        "certificates": CERTIFICATES,
+    }
+
+
+def test_the_whole_program_runs_without_dynamic_dns(tmp_path: Path) -> None:
+    program = declared(inputs_of(tmp_path, *MANUAL))
+    assert program.of_type("DnsRecords")["addresses"].inputs["sink"] == "manual"
+    assert program.of_type("VolumeFiles")["agent-files"].inputs["secrets"] == {}
+
+
+@pytest.mark.parametrize("role", ["agent", "policy", "policy-host", "resolver"])
+def test_an_image_runs_as_an_ordinary_user(role: str) -> None:
+    lines = Path("images", role, "Dockerfile").read_text().splitlines()
+    assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"
