@@ -71,6 +71,25 @@ class InboundCase:
     mailbox: str = "internal"
 
 
+@dataclass(frozen=True, slots=True)
+class OutageCase:
+    """A message while one of the gateway's containers is down, and after it is back.
+
+    `expected`: while it is down; what was held then must be sent in the end.
+    """
+
+    role: Literal["policy", "resolver"]
+    peer: str
+    domain: str
+    expected: Outcome
+
+    @property
+    def title(self) -> str:
+        """What is down, in the table's words."""
+        listed = "partner" if self.domain == plan.BY_NAME[self.peer].domain else "not listed"
+        return f"{listed}, {self.role} down"
+
+
 def outbound_cases() -> tuple[OutboundCase, ...]:
     """The first table, cell by cell."""
     cases = []
@@ -137,6 +156,32 @@ def inbound_cases() -> tuple[InboundCase, ...]:
         InboundCase(
             "our server, to anywhere", "internal", "alice@corp.example", "good-free.example",
             True, 250, port=plan.GATEWAY_INTERNAL_PORT, mailbox="good",
+        ),
+    )  # fmt: skip
+
+
+def outage_cases() -> tuple[OutageCase, ...]:
+    """The first table's last row. A partner's own rule needs no helper: it is sent, verified."""
+    return (
+        OutageCase("policy", "good", "good.example", "sent"),
+        OutageCase("policy", "plain", "plain-free.example", "held"),
+        OutageCase("policy", "sts", "sts-free.example", "held"),
+        OutageCase("resolver", "good", "good.example", "held"),
+        OutageCase("resolver", "dane", "dane.example", "held"),
+        OutageCase("resolver", "sts", "sts-free.example", "held"),
+    )
+
+
+def outage_inbound_cases() -> tuple[InboundCase, ...]:
+    """With the policy helper down: who only needs TLS is served, who needs more waits (D16)."""
+    pinned = "partner@pinned.example"
+    return (
+        InboundCase(
+            "partner, pinned key, policy down", "pinned", pinned, OURS, True, 451,
+            r"4\.3\.5", "/config/client.pem",
+        ),
+        InboundCase(
+            "partner, any client, policy down", "good", "partner@good.example", OURS, True, 250
         ),
     )  # fmt: skip
 

@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from lab.bring_up import bring_up, engine
-from lab.cases import inbound_cases, outbound_cases
+from lab.cases import inbound_cases, outage_cases, outbound_cases
 from lab.commands import GATEWAY, LabError, changes, up
 from lab.driver import Lab
+from lab.outage import run_outage
 from lab.table import render_table
 from lab.trial import run_inbound, run_outbound
 
@@ -31,10 +33,13 @@ def main() -> int:
         step("the gateway", lambda: changes(up(GATEWAY, client)))
         lab = Lab(client)
         lab.forget_queued()
+        outages = outage_cases()
         with ThreadPoolExecutor(2) as pool:
             outbound = pool.submit(run_outbound, lab, outbound_cases())
             inbound = pool.submit(run_inbound, lab, inbound_cases())
             seen = step("mail in both directions", lambda: outbound.result() + inbound.result())
+        for role in ("policy", "resolver"):
+            seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.cases import InboundCase
+from lab.cases import InboundCase, OutageCase
 from lab.trial import Seen
 
 HEADER = ("peer", "direction", "what", "expected", "seen", "TLS", "reason")
@@ -29,4 +29,7 @@ def _row(one: Seen) -> tuple[str, ...]:
     if isinstance(case, InboundCase):
         session = f"{case.title}, {'TLS' if case.tls else 'plaintext'}"
         return (case.via, "in", session, str(case.expected), one.outcome, one.tls, short)
+    if isinstance(case, OutageCase):
+        expected = "sent" if case.expected == "sent" else "held, then sent"
+        return (case.peer, "out", case.title, expected, one.outcome, one.tls or "-", short)
     return (case.peer, "out", case.title, case.expected, one.outcome, one.tls or "-", short)

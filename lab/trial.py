@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab import plan
-from lab.cases import InboundCase, OutboundCase
+from lab.cases import InboundCase, OutageCase, OutboundCase
 from lab.driver import Answer, Lab, Message, Queued, message_text, new_token
 
 SECONDS = 60.0
@@ -19,11 +19,14 @@ PAUSE = 0.5
 ACCEPTED = 250
 
 
+Answered = dict[str, tuple[InboundCase, Answer]]
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What happened to one case. `fault` is empty if it is what must happen."""
 
-    case: OutboundCase | InboundCase
+    case: OutboundCase | InboundCase | OutageCase
     outcome: str
     tls: str
     reason: str
@@ -45,8 +48,13 @@ def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECON
         time.sleep(PAUSE)
 
 
-def run_inbound(lab: Lab, cases: Sequence[InboundCase], seconds: float = SECONDS) -> list[Seen]:
+def run_inbound(lab: Lab, cases: Sequence[InboundCase]) -> list[Seen]:
     """Bring one message a case to the gateway; what it accepted must reach its mailbox."""
+    return judge_inbound(lab, submit_inbound(lab, cases))
+
+
+def submit_inbound(lab: Lab, cases: Sequence[InboundCase]) -> Answered:
+    """Bring one message a case to the gateway; token → case and answer."""
     tokens = {new_token(): case for case in cases}
     by_client: dict[str, list[Message]] = defaultdict(list)
     for token, case in tokens.items():
@@ -54,12 +62,15 @@ def run_inbound(lab: Lab, cases: Sequence[InboundCase], seconds: float = SECONDS
     with ThreadPoolExecutor() as pool:
         parts = pool.map(lambda item: lab.submit(*item), by_client.items())
         answers = {token: answer for part in parts for token, answer in part.items()}
+    return {token: (case, answers[token]) for token, case in tokens.items()}
+
+
+def judge_inbound(lab: Lab, answered: Answered, seconds: float = SECONDS) -> list[Seen]:
+    """Compare the answers, and wait until what was accepted is in its mailbox."""
     deadline = time.monotonic() + seconds
     while True:
-        seen = [_judge(lab, case, token, answers[token]) for token, case in tokens.items()]
-        if not any(one.fault for one in seen) or time.monotonic() > deadline:
-            return seen
-        if not _may_come(seen):
+        seen = [_judge(lab, *one, token) for token, one in answered.items()]
+        if time.monotonic() > deadline or not _may_come(seen):
             return seen
         time.sleep(PAUSE)
 
@@ -110,7 +121,7 @@ def _message(token: str, case: InboundCase) -> Message:
     )
 
 
-def _judge(lab: Lab, case: InboundCase, token: str, answer: Answer) -> Seen:
+def _judge(lab: Lab, case: InboundCase, answer: Answer, token: str) -> Seen:
     arrived = lab.received(case.mailbox, token) is not None
     fault = ""
     if answer.code != case.expected:

@@ -1,0 +1,69 @@
+"""Mail while a part of the gateway is down: it waits, and leaves when the part is back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from lab.cases import OutageCase, outage_inbound_cases
+from lab.driver import Lab, new_token
+from lab.trial import PAUSE, SECONDS, Seen, judge_inbound, submit_inbound
+
+LOOK_SECONDS = 5.0
+"""A message that is sent all the same would have arrived by then, several times over."""
+
+
+def run_outage(lab: Lab, role: str, cases: Sequence[OutageCase]) -> list[Seen]:
+    """Stop one of the gateway's containers, send, look, start it again, and see the mail leave."""
+    tokens = {new_token(): case for case in cases if case.role == role}
+    with stopped(lab, role):
+        lab.send((token, f"{token}@{case.domain}", "") for token, case in tokens.items())
+        time.sleep(LOOK_SECONDS)
+        queue = {entry.recipient: entry.reason for entry in lab.queue()}
+        during = {token: _outcome(lab, case, token, queue) for token, case in tokens.items()}
+    _flush_until_sent(lab, tokens)
+    return [
+        _judge(lab, case, token, during[token], queue.get(f"{token}@{case.domain}", ""))
+        for token, case in tokens.items()
+    ]
+
+
+def run_inbound_outage(lab: Lab) -> list[Seen]:
+    """The same for mail that comes in while the policy helper is down; half a minute."""
+    with stopped(lab, "policy"):
+        answered = submit_inbound(lab, outage_inbound_cases())
+    return judge_inbound(lab, answered)
+
+
+@contextmanager
+def stopped(lab: Lab, role: str) -> Iterator[None]:
+    """One of the gateway's containers is down within; it is started again in any case."""
+    lab.stop_gateway(role)
+    try:
+        yield
+    finally:
+        lab.start_gateway(role)
+
+
+def _outcome(lab: Lab, case: OutageCase, token: str, queue: dict[str, str]) -> str:
+    if lab.received(case.peer, token):
+        return "sent"
+    return "held" if f"{token}@{case.domain}" in queue else "lost"
+
+
+def _flush_until_sent(lab: Lab, tokens: dict[str, OutageCase]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        if all(lab.received(case.peer, token) for token, case in tokens.items()):
+            return
+        lab.flush()
+        time.sleep(2 * PAUSE)
+
+
+def _judge(lab: Lab, case: OutageCase, token: str, during: str, reason: str) -> Seen:
+    mail = lab.received(case.peer, token)
+    outcome = during if during == "sent" else f"{during}, then {'sent' if mail else 'not sent'}"
+    expected = "sent" if case.expected == "sent" else "held, then sent"
+    fault = "" if outcome == expected else f"expected {expected}"
+    return Seen(case, outcome, mail.tls if mail else "", reason, fault)
