@@ -32,10 +32,18 @@ def test_each_wrong_certificate_is_refused_for_its_own_fault(authority: pki.Auth
         (authority.issue(["mx.somebody-else.example"], key), "subjectAltName"),
         (authority.issue([name], key, ended=timedelta(days=30)), "valid at"),
         (other.issue([name], key), "candidates exhausted"),
-        (pki.self_signed([name], key), "candidates exhausted"),
     ):
         with pytest.raises(VerificationError, match=fault):
             verify(authority, issued, name)
+
+
+def test_a_self_signed_certificate_vouches_for_itself_and_is_refused(
+    authority: pki.Authority,
+) -> None:
+    issued = pki.self_signed(["mx.bad.example"], pki.new_key())
+    issued.chain[0].verify_directly_issued_by(issued.chain[0])
+    with pytest.raises(VerificationError):
+        verify(authority, issued, "mx.bad.example")
 
 
 def test_a_key_survives_its_pem() -> None:
