@@ -132,6 +132,8 @@ def _environment(tmp_path: Path, is_stand_in: bool) -> dict[str, str]:
     environment = {
         **os.environ,
         "PATH": f"{bin_directory}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        # Set by the environment that `make setup` writes, it would win over the project's own.
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}/project/state",
         "PULUMI_CONFIG_PASSPHRASE": "x",
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
