@@ -8,26 +8,30 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.integration.dns.knot_server import Knot, build, running
+from tests.integration.dns.knot_server import ZONES, Knot, Start, build, network, running
 
 
 @pytest.fixture(scope="session")
-def dns_image() -> Iterator[str]:
-    client = docker.from_env()
-    try:
-        yield build(client)
-    finally:
-        client.close()
+def start(client: docker.DockerClient) -> Iterator[Start]:
+    """How a test starts a server of its own on the tests' network."""
+    image = build(client)
+    with network(client) as net:
+        yield lambda zones: running(client, image, net, zones)
 
 
 @pytest.fixture(scope="session")
-def knot(dns_image: str) -> Iterator[Knot]:
-    client = docker.from_env()
+def client() -> Iterator[docker.DockerClient]:
+    made = docker.from_env()
     try:
-        with running(client, dns_image) as server:
-            yield server
+        yield made
     finally:
-        client.close()
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def knot(start: Start) -> Iterator[Knot]:
+    with start(ZONES) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,13 +8,14 @@ import os
 import secrets
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import docker
 from docker.models.containers import Container
+from docker.models.networks import Network
 
 from tlsgate.dns.errors import DnsError
 from tlsgate.dns.server import NameServer
@@ -96,6 +97,10 @@ class Knot:
         return NameServer(self.address, 53, key or self.wide, timeout=10)
 
 
+Start = Callable[[Sequence[str]], AbstractContextManager[Knot]]
+"""Runs a server with these zones."""
+
+
 def new_key(name: str) -> TsigKey:
     """Make a key with a secret of its own."""
     return TsigKey(name, ALGORITHM, secrets.token_bytes(32))
@@ -121,8 +126,18 @@ def build(client: docker.DockerClient) -> str:
 
 
 @contextmanager
+def network(client: docker.DockerClient) -> Iterator[Network]:
+    """A bridge of the tests' own."""
+    made = client.networks.create(f"tg-dns-{secrets.token_hex(4)}", labels=LABELS)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
 def running(
-    client: docker.DockerClient, image: str, zones: Sequence[str] = ZONES
+    client: docker.DockerClient, image: str, net: Network, zones: Sequence[str] = ZONES
 ) -> Iterator[Knot]:
     """Run a server with the zones, signed and dynamic, until the block ends."""
     wide, narrow = new_key("wide"), new_key("narrow")
@@ -131,6 +146,7 @@ def running(
         entrypoint=["knotd", "-c", "/etc/knot/knot.conf"],
         name=f"tg-dns-{secrets.token_hex(4)}",
         labels=LABELS,
+        network=net.name,
         user="knot",
         read_only=True,
         cap_drop=["ALL"],
@@ -146,8 +162,8 @@ def running(
         container.put_archive("/var/lib/knot", _packed(first))
         container.start()
         container.reload()
-        (network,) = container.attrs["NetworkSettings"]["Networks"].values()
-        made = Knot(container, network["IPAddress"], wide, narrow)
+        address = container.attrs["NetworkSettings"]["Networks"][net.name]["IPAddress"]
+        made = Knot(container, address, wide, narrow)
         _await(made, zones)
         yield made
     finally:

@@ -38,9 +38,7 @@ class RecordsProject:
         self.key_file = directory / "wide.key"
         self.use_key(knot.wide)
         (directory / "state").mkdir()
-        (directory / "Pulumi.yaml").write_text(
-            f"name: records\nruntime: python\nbackend: {{url: 'file://{directory}/state'}}\n"
-        )
+        (directory / "Pulumi.yaml").write_text("name: records\nruntime: python\n")
         self.ok("stack", "init", "dev")
 
     def use_key(self, key: TsigKey) -> None:
@@ -69,6 +67,8 @@ class RecordsProject:
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "PYTHONPATH": str(REPOSITORY),
                 "PULUMI_HOME": str(self.directory / "home"),
+                # Set by the environment that `make setup` writes, it would win over Pulumi.yaml.
+                "PULUMI_BACKEND_URL": f"file://{self.directory}/state",
                 "PULUMI_CONFIG_PASSPHRASE": "x",
                 "PULUMI_SKIP_UPDATE_CHECK": "1",
                 "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

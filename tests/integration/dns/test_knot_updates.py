@@ -6,10 +6,9 @@ import dataclasses
 import time
 
 import dns.update
-import docker
 import pytest
 
-from tests.integration.dns.knot_server import ZONES, Knot, new_key, running
+from tests.integration.dns.knot_server import ZONES, Knot, Start, new_key
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.errors import (
     ConflictError,
@@ -187,12 +186,11 @@ def test_zones_that_are_not_there_are_told(knot: Knot) -> None:
         )
 
 
-def test_a_server_that_lags_behind_is_named(dns_image: str, label: str) -> None:
+def test_a_server_that_lags_behind_is_named(start: Start, label: str) -> None:
     """Two servers that do not transfer the zone to each other: the second is updated by hand."""
     zone = ["two.example"]
     name = f"_acme-challenge.{label}.two.example"
-    client = docker.from_env()
-    with running(client, dns_image, zone) as first, running(client, dns_image, zone) as second:
+    with start(zone) as first, start(zone) as second:
         hosts = [
             Record(f"ns{number}.two.example", "A", 300, (server.address,))
             for number, server in enumerate((first, second))
@@ -207,4 +205,3 @@ def test_a_server_that_lags_behind_is_named(dns_image: str, label: str) -> None:
             agent.wait_visible(name, "TXT", "token", 1)
         AgentZone(second.server(), zone).add_text(name, "token", 60)
         agent.wait_visible(name, "TXT", "token", 5)
-    client.close()

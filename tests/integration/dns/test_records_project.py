@@ -37,7 +37,7 @@ def test_a_stacks_life(project: RecordsProject, knot: Knot, wanted: tuple[Record
     server = knot.server()
     # A path is relative to the project's directory.
     project.program(wanted, tsig_key_file="'wide.key'")
-    assert "1 to create" in project.ok("preview") or "2 to create" in project.ok("preview")
+    assert "2 to create" in project.ok("preview")
     assert live(server, ZONES, wanted) == ()
     project.up()
     assert live(server, ZONES, wanted) == wanted
@@ -111,28 +111,22 @@ def test_conflicts_are_errors_at_preview(
 def test_wrong_settings_are_errors_at_preview(
     project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
 ) -> None:
-    outside = Record("mx1.elsewhere.example", "A", 300, ("192.0.2.1",))
     table = [
-        (wanted, {"server": f"Endpoint({knot.address!r}, 54)"}, "tlsgate:dns.server: "),
-        (wanted, {"tsig_key_file": "'missing.key'"}, "tlsgate:dns.tsigKeyFile: missing.key: No"),
-        ([outside], {}, "tlsgate:dns.zones: mx1.elsewhere.example is in none of the zones"),
-        ([Record("a.corp.example", "A", 1, ("x",))], {}, "a.corp.example A: x cannot be read"),
-        (wanted, {"server": "None"}, "the sink rfc2136 needs tlsgate:dns.server"),
+        ({"server": f"Endpoint({knot.address!r}, 54)"}, "tlsgate:dns.server: "),
+        ({"server": "None"}, "the sink rfc2136 needs tlsgate:dns.server"),
+        ({"tsig_key_file": "'missing.key'"}, "tlsgate:dns.tsigKeyFile: missing.key: No such"),
     ]
-    for records, changed, said in table:
-        project.program(records, **changed)
+    for changed, said in table:
+        project.program(wanted, **changed)
         shown = project.failing("preview")
         assert said in shown
         assert "Traceback" not in shown
     project.program(wanted)
-    for key, said in [
-        (new_key("wide"), "tlsgate:dns.tsigKeyFile: "),
-        (new_key("unknown"), '"unknown" may not update zone brand.example'),
-        (knot.narrow, 'the TSIG key "narrow" may not write'),
-    ]:
-        project.use_key(key)
-        assert said in project.failing("preview")
-        project.failing_up()
+    project.use_key(new_key("wide"))
+    assert "tlsgate:dns.tsigKeyFile: " in project.failing("preview")
+    project.use_key(knot.narrow)
+    assert 'the TSIG key "narrow" may not write' in project.failing("preview")
+    assert 'the TSIG key "narrow" may not write' in project.failing_up()
     assert live(knot.server(), ZONES, wanted) == ()
 
 
