@@ -35,7 +35,7 @@ class Root:
             decipher_only=False,
         )
         self.certificate = (
-            _builder(self.name, self.name, self.key.public_key(), -3650, 3650)
+            _builder(self.name, self.name, self.key.public_key(), (-3650, 3650))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage, critical=True)
             .add_extension(
@@ -61,7 +61,7 @@ class Root:
     ) -> bytes:
         """A leaf without CN; `start` and `end` in days from `now`. Names may be IPv4 addresses."""
         certificate = (
-            _builder(x509.Name([]), self.name, key.public_key(), start, end, now)
+            _builder(x509.Name([]), self.name, key.public_key(), (start, end), now)
             .add_extension(
                 x509.SubjectAlternativeName([_general(name) for name in names]), critical=True
             )
@@ -86,8 +86,7 @@ def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: ec.EllipticCurvePublicKey,
-    start: float,
-    end: float,
+    days: tuple[float, float],
     now: datetime = NOW,
 ) -> x509.CertificateBuilder:
     return (
@@ -96,6 +95,6 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now + timedelta(days=start))
-        .not_valid_after(now + timedelta(days=end))
+        .not_valid_before(now + timedelta(days=days[0]))
+        .not_valid_after(now + timedelta(days=days[1]))
     )

@@ -1,0 +1,160 @@
+"""agent.json: what is taken, and every mistake by its key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlsgate.acme.config import Config, DnsUpdates, Eab, HttpTokens, Wanted, load
+from tlsgate.problems import ProblemsError
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    """A configuration with everything in it."""
+    for name in ("agent.tsig", "eab.key", "ca.pem"):
+        (tmp_path / name).touch()
+    dns = {
+        "server": "192.0.2.1",
+        "port": 5353,
+        "zones": ["corp.example"],
+        "tsig_key_file": str(tmp_path / "agent.tsig"),
+        "ttl": 60,
+    }
+    return {
+        "directory": "https://ca.example/dir",
+        "contact": ["mailto:a@corp.example"],
+        "profile": "tlsserver",
+        "ca_file": str(tmp_path / "ca.pem"),
+        "roots_file": str(tmp_path / "ca.pem"),
+        "eab": {"key_id": "kid", "hmac_key_file": str(tmp_path / "eab.key")},
+        "challenge": {"type": "dns-01", **dns},
+        "tlsa": dns,
+        "look_seconds": 5,
+        "certificates": [
+            {
+                "name": "mx1.corp.example",
+                "volume": "mx",
+                "names": ["mx1.corp.example"],
+                "tlsa": ["_25._tcp.mx1.corp.example"],
+            },
+            {"name": "policy-1", "volume": "policy", "names": ["mta-sts.corp.example"]},
+        ],
+    }
+
+
+def read(tmp_path: Path, values: object) -> Config:
+    path = tmp_path / "agent.json"
+    path.write_text(json.dumps(values))
+    return load(path)
+
+
+def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
+    dns = DnsUpdates("192.0.2.1", 5353, ("corp.example",), tmp_path / "agent.tsig", 60)
+    assert read(tmp_path, values) == Config(
+        directory="https://ca.example/dir",
+        contact=("mailto:a@corp.example",),
+        profile="tlsserver",
+        ca_file=tmp_path / "ca.pem",
+        roots_file=tmp_path / "ca.pem",
+        eab=Eab("kid", tmp_path / "eab.key"),
+        challenge=dns,
+        tlsa=dns,
+        certificates=(
+            Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)),
+            Wanted("policy-1", "policy", ("mta-sts.corp.example",), ()),
+        ),
+        look_seconds=5,
+    )
+
+
+def test_defaults(tmp_path: Path, values: dict[str, Any]) -> None:
+    least = {key: values[key] for key in ("directory", "certificates")}
+    challenge = {"type": "http-01", "directory": str(tmp_path)}
+    config = read(tmp_path, {**least, "challenge": challenge})
+    assert config.challenge == HttpTokens(tmp_path)
+    assert (config.contact, config.profile, config.ca_file, config.roots_file) == (
+        (),
+        None,
+        None,
+        None,
+    )
+    assert (config.eab, config.tlsa, config.look_seconds) == (None, None, 60)
+
+
+MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "words"),
+    [
+        ({"directory": None}, "directory", "is missing"),
+        ({"directory": "http://ca.example"}, "directory", "not an https URL"),
+        ({"contact": ["a@corp.example"]}, "contact", "mailto:a@corp.example"),
+        ({"contact": "a"}, "contact", "list of texts"),
+        ({"profile": 7}, "profile", "is 7"),
+        ({"ca_file": "/no/such/file"}, "ca_file", "/no/such/file, which does not exist"),
+        ({"roots_file": ""}, "roots_file", "Write a text"),
+        ({"eab": {"key_id": "kid"}}, "eab.hmac_key_file", "is missing"),
+        ({"eab": "kid"}, "eab", "Write an object"),
+        ({"challenge": None}, "challenge", "is missing"),
+        ({"challenge": {"type": "tls-alpn-01"}}, "challenge.type", "Write dns-01 or http-01"),
+        ({"challenge": {"type": "http-01"}}, "challenge.directory", "is missing"),
+        ({"tlsa": {"server": "x"}}, "tlsa.zones", "is missing"),
+        ({"look_seconds": 0}, "look_seconds", "from 1 to 3600"),
+        ({"look_seconds": True}, "look_seconds", "from 1 to 3600"),
+        ({"certificates": []}, "certificates", "at least one"),
+        ({"certificates": ["mx1"]}, "certificates[0]", "Write an object"),
+        ({"certificates": [{**MX, "names": []}]}, "certificates[0].names", "is empty"),
+        ({"certificates": [{**MX, "names": ["*.x"]}]}, "certificates[0].names", "not a host name"),
+        ({"certificates": [{**MX, "names": ["MX.x"]}]}, "certificates[0].names", "lower case"),
+        (
+            {"certificates": [{**MX, "names": [f"a{n}.example" for n in range(101)]}]},
+            "certificates[0].names",
+            "101 names",
+        ),
+        ({"certificates": [{**MX, "names": ["a.b", "a.b"]}]}, "certificates[0].names", "twice"),
+        ({"certificates": [{**MX, "name": "../x"}]}, "certificates[0].name", "cannot name"),
+        ({"certificates": [{**MX, "volume": ".."}]}, "certificates[0].volume", "cannot name"),
+        ({"certificates": [{**MX, "tlsa": ["x y"]}]}, "certificates[0].tlsa", "not a host name"),
+        ({"certificates": [MX, MX]}, "certificates", "mx/mx1.corp.example stands there twice"),
+        ({"directroy": "x"}, "directroy", "is not a known key"),
+        ({"certificates": [{**MX, "expiry": 1}]}, "certificates[0].expiry", "not a known key"),
+    ],
+)
+def test_mistake(
+    tmp_path: Path, values: dict[str, Any], change: dict[str, Any], key: str, words: str
+) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        read(tmp_path, {**values, **change})
+    found = [problem for problem in caught.value.problems if problem.key == key]
+    assert len(found) == 1
+    assert words in f"{found[0].message}. {found[0].remedy}"
+    assert found[0].file == str(tmp_path / "agent.json")
+
+
+def test_all_mistakes_at_once(tmp_path: Path, values: dict[str, Any]) -> None:
+    values |= {"directory": "", "profile": [], "eab": {}, "extra": 1}
+    with pytest.raises(ProblemsError) as caught:
+        read(tmp_path, values)
+    assert [problem.key for problem in caught.value.problems] == [
+        "directory",
+        "eab.hmac_key_file",
+        "eab.key_id",
+        "extra",
+        "profile",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), ("{", "not JSON"), ("[]", "not a JSON object")]
+)
+def test_unreadable(tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "agent.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ProblemsError, match=words):
+        load(path)
