@@ -40,10 +40,10 @@ def proofs(config: Config, paths: Paths) -> Proofs:
 
 def published(config: Config) -> Tlsa | None:
     """The TLSA records; None where DNS is not the agent's to write. Raises AcmeFault."""
-    return Tlsa(_zone(config.tlsa), config.tlsa.ttl) if config.tlsa else None
+    return Tlsa(agent_zone(config.tlsa), config.tlsa.ttl) if config.tlsa else None
 
 
-def _zone(updates: DnsUpdates) -> Zone:
+def agent_zone(updates: DnsUpdates) -> Zone:
     """The zones that the agent's TSIG key may write to."""
     with dns_told("reading the TSIG key"):
         key = read_tsig_key(Path(updates.tsig_key_file))
@@ -55,4 +55,4 @@ def _solver(config: Config) -> Solver:
         case HttpTokens(directory):
             return Http01(directory)
         case DnsUpdates() as updates:
-            return Dns01(_zone(updates), updates.ttl)
+            return Dns01(agent_zone(updates), updates.ttl)

@@ -158,6 +158,15 @@ def test_volumes_that_cannot_be_written(stack: Stack, world: World) -> None:
     assert "What to do: see that it is mounted writable for user 10001" in log
 
 
+def test_the_image_keeps_nothing_of_its_build(world: World) -> None:
+    """Neither pip nor the package index's CA bundle, and no user but the agent's."""
+    script = "id -u; ls /tmp; python3 -m pip --version; ls /opt/packages/bin"
+    container = world.container("look", AGENT_IMAGE, None, entrypoint=["sh", "-c", script])
+    container.wait(timeout=30)
+    assert container.logs(stderr=False).decode() == f"{UID}\n"
+    assert b"No module named pip" in container.logs(stdout=False)
+
+
 def test_two_jobs_at_once_order_once(world: World, image: str) -> None:
     volumes = world.volumes("twice")
     configure(world, volumes, [mx()])

@@ -26,7 +26,7 @@ from tests.integration.acme.acme_world import BLOCKED, EAB_KEY, EAB_KEY_ID, Volu
 from tests.unit.acme.acme_pki import Root
 from tlsgate.acme.account import account_key
 from tlsgate.acme.authority import Authority
-from tlsgate.acme.build import _zone
+from tlsgate.acme.build import agent_zone
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.config import DnsUpdates, load
 from tlsgate.acme.dns01 import Dns01
@@ -74,8 +74,11 @@ def test_a_refused_name_holds_no_other_certificate_back(world: World, capsys: Ca
     assert json.loads(paths(volumes).failures.read_text()) == {}
 
 
-def test_down_then_up_with_everything_forgotten(world: World, capsys: Capture) -> None:
+def test_down_then_up_with_everything_forgotten(
+    world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The CA comes back without the account, and with another root."""
+    monkeypatch.setattr("tlsgate.acme.server.CONNECT_SECONDS", 1)
     volumes = world.volumes("down")
     configure(world, volumes, [mx()])
     assert run(volumes, "issue") == 0
@@ -192,7 +195,7 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
     config = load(configure(world, volumes, [mx()]))
     assert isinstance(config.challenge, DnsUpdates)
     used = paths(volumes)
-    proofs = Proofs(Misplaced(_zone(config.challenge), 5), used.proofs)
+    proofs = Proofs(Misplaced(agent_zone(config.challenge), 5), used.proofs)
     with pytest.raises(AcmeFault) as caught:
         Authority(config, used, proofs, Stop().pause).obtain([MX], new_key())
     assert f"the dns-01 challenge for {MX} failed: " in caught.value.reason
