@@ -68,11 +68,11 @@ def summary(report: Report, cache: Path) -> str:
     """Return the one-screen result."""
     width = max(len(line.what) for line in report.lines)
     rows = [f"  {line.status:<8}{line.what:<{width}}  {line.source}" for line in report.lines]
-    text = ["", "Set-up:", *(row.splitlines()[0] for row in rows)]
+    text = ["", "Set-up:", *rows]
     if report.problems:
         text += ["", "To do:"]
         for error in report.problems:
-            text += [f"  - {error.problem.splitlines()[0]}", f"    -> {error.remedy}"]
+            text += [f"  - {error.problem}", f"    -> {error.remedy}"]
     else:
         text += [f"  tools are kept in {cache}"]
     if report.env_file:
@@ -115,7 +115,10 @@ def main(arguments: Sequence[str]) -> int:
         document = {
             "ok": report.ok,
             "steps": [line.as_dict() for line in report.lines],
-            "problems": [{"problem": e.problem, "remedy": e.remedy} for e in report.problems],
+            "problems": [
+                {"problem": error.problem, "remedy": error.remedy, "details": list(error.details)}
+                for error in report.problems
+            ],
             "env_file": str(report.env_file) if report.env_file else None,
             "cache": str(cache.root),
         }

@@ -34,10 +34,10 @@ def answer(command: Sequence[str], environment: Mapping[str, str]) -> str | None
     return run.stdout.strip()
 
 
-def tail(log: Path) -> str:
-    """Return the last lines of a log, indented."""
+def tail(log: Path) -> tuple[str, ...]:
+    """Return where a log is and its last lines."""
     lines = log.read_text(errors="replace").splitlines()
-    return "\n".join(f"        | {line}" for line in lines[-_TAIL:])
+    return (f"{log} ends with", *(f"| {line}" for line in lines[-_TAIL:]))
 
 
 def run_logged(
@@ -74,9 +74,8 @@ def run_logged(
         _end(process)
         raise
     if code != 0:
-        raise SetupError(
-            f"`{' '.join(command[:4])} …` ended with {code}; {log} ends with\n{tail(log)}", remedy
-        )
+        name = " ".join((Path(command[0]).name, *command[1:2]))
+        raise SetupError(f"`{name} …` ended with {code}", remedy, tail(log))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -83,15 +83,42 @@ def read_record(state: Path) -> Record | None:
 
 
 def start(context: Context, program: Path) -> str:
-    """Start the engine and wait until it answers; return its address."""
+    """Start the engine and wait until it answers; return its address.
+
+    One that an interrupted run has started is only waited for.
+    """
+    context.progress.doing("starting the Docker engine (dockerd)")
+    record, process = read_record(context.state), None
+    if record is None:
+        record, process = _spawn(context, program)
+    deadline = time.monotonic() + _START_TIMEOUT
+    with context.progress.alive():
+        while time.monotonic() < deadline and start_time(record.pid) == record.started:
+            try:
+                EngineApi(record.address).version()
+            except EngineError:
+                time.sleep(0.2)
+            else:
+                return record.address
+    stop(context.state)
+    if process:
+        process.wait()
+    raise SetupError(
+        "dockerd did not start",
+        "read its log; in a container, the engine must be allowed to mount and to make networks",
+        tail(context.log("dockerd")),
+    )
+
+
+def _spawn(context: Context, program: Path) -> tuple[Record, subprocess.Popen[bytes]]:
     root = context.environment.get(ROOT_VARIABLE)
     if root:
         Path(root).mkdir(parents=True, exist_ok=True)
     log = context.log("dockerd")
     log.parent.mkdir(parents=True, exist_ok=True)
-    line = command(context.environment, context.state / "dockerd.pid")
-    address = line[line.index("--host") + 1]
-    context.progress.doing("starting the Docker engine (dockerd)")
+    pid_file = context.state / "dockerd.pid"
+    pid_file.unlink(missing_ok=True)  # left by a process that was killed
+    line = command(context.environment, pid_file)
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(program), *line[1:]],
@@ -102,24 +129,10 @@ def start(context: Context, program: Path) -> str:
             # What it inherits is only what it needs: it outlives this run.
             env={key: context.environment[key] for key in _KEPT if key in context.environment},
         )
+    address = line[line.index("--host") + 1]
     record = Record(process.pid, start_time(process.pid) or 0, address)
     record_file(context.state).write_text(json.dumps(asdict(record)))
-    deadline = time.monotonic() + _START_TIMEOUT
-    with context.progress.alive():
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                break
-            try:
-                EngineApi(address).version()
-            except EngineError:
-                time.sleep(0.2)
-            else:
-                return address
-    stop(context.state)
-    raise SetupError(
-        f"dockerd did not start; {log} ends with\n{tail(log)}",
-        "read the log; in a container, the engine must be allowed to mount and to make networks",
-    )
+    return record, process
 
 
 _KEPT: Final = (

@@ -6,13 +6,14 @@ from __future__ import annotations
 class SetupError(Exception):
     """A step cannot be done.
 
-    `problem`: what is wrong; `remedy`: what to do then. Both are whole phrases for the user.
+    `problem`: what is wrong; `remedy`: what to do then, both one line; `details`: a log's end.
     """
 
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem)
+    def __init__(self, problem: str, remedy: str, details: tuple[str, ...] = ()) -> None:
+        super().__init__("\n".join((problem, *details)))
         self.problem = problem
         self.remedy = remedy
+        self.details = details
 
 
 class UnreachableError(Exception):

@@ -8,9 +8,11 @@ needs root, and Debian's golang is too old for these sources.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +23,12 @@ from lab.toolchain.errors import SetupError, UnreachableError
 from lab.toolchain.fetch import verify
 
 SOURCES: Final = Path(__file__).parent / "go"
+_ATTEMPTS: Final = 3
+_PAUSE: Final = 2.0
+_PASSING: Final = (
+    r"i/o timeout|connection reset|unexpected EOF|TLS handshake timeout|server misbehaving"
+    r"|: 50[234] |Temporary failure"
+)
 _PUBLIC_PROXY: Final = "https://proxy.golang.org"
 
 
@@ -102,7 +110,30 @@ def build(
     note: str = "",
 ) -> None:
     """Build one program of the module folder go/`module` to `target`."""
-    context.progress.doing(f"{target.name} built from its source with Go{note}")
+    what = f"{target.name} built from its source with Go{note}"
+    for attempt in range(1, _ATTEMPTS + 1):
+        context.progress.doing(what if attempt == 1 else f"{what}, attempt {attempt}")
+        try:
+            _build_once(context, go, module, package, target, ldflags=ldflags)
+        except SetupError as error:
+            if attempt == _ATTEMPTS or not is_passing(error.details):
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def is_passing(log: Iterable[str]) -> bool:
+    """Tell by the end of its log whether a build failed on the network, where a repeat may do.
+
+    The go command asks each server once; what it has fetched by then it keeps.
+    """
+    return any(re.search(_PASSING, line) for line in log)
+
+
+def _build_once(
+    context: Context, go: Path, module: str, package: str, target: Path, *, ldflags: str
+) -> None:
     run_logged(
         [str(go), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", f"-ldflags={ldflags}",
          "-o", str(target), package],

@@ -51,7 +51,7 @@ class _Runner:
         except SetupError as error:
             self.report.problems.append(error)
             seconds = time.monotonic() - started
-            self._line(Line(name, "failed", seconds, name, error.problem))
+            self._line(Line(name, "failed", seconds, name, error.problem, notes=error.details))
             return None
         seconds = time.monotonic() - started
         self._line(

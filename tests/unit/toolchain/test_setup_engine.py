@@ -176,9 +176,9 @@ def test_command(environment: dict[str, str], line: list[str]) -> None:
     assert made == ["dockerd", "--pidfile", "/clone/.state/dockerd.pid", *line]
 
 
-def _record(state: Path, pid: int, started: int) -> None:
+def _record(state: Path, pid: int, started: int, address: str = DEFAULT_ADDRESS) -> None:
     state.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"pid": pid, "started": started, "address": DEFAULT_ADDRESS})
+    text = json.dumps({"pid": pid, "started": started, "address": address})
     dockerd.record_file(state).write_text(text)
 
 
@@ -212,9 +212,20 @@ def test_an_engine_that_does_not_start_is_shown_with_its_log(tmp_path: Path) -> 
     world = make_world(tmp_path, environment={dockerd.ROOT_VARIABLE: str(tmp_path / "root")})
     world.context.state.mkdir()
     program = world.program("dockerd", "failed to mount overlay: operation not permitted")
-    with pytest.raises(SetupError, match="failed to mount overlay"):
+    with pytest.raises(SetupError, match="failed to mount overlay") as refused:
         dockerd.start(world.context, program)
+    assert refused.value.problem == "dockerd did not start"
     assert not dockerd.record_file(world.context.state).exists()
+
+
+def test_an_engine_that_an_interrupted_run_started_is_waited_for(
+    tmp_path: Path, served: Engine
+) -> None:
+    world = make_world(tmp_path)
+    started = dockerd.start_time(os.getpid())
+    assert started is not None
+    _record(world.context.state, os.getpid(), started, served.address)
+    assert dockerd.start(world.context, Path("/nowhere/dockerd")) == served.address
 
 
 # ----------------------------------------------------------------------------- the base image

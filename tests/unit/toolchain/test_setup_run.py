@@ -119,7 +119,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch
 
 
 def fail(*_: object) -> Done:
-    raise SetupError("it is missing", "install it")
+    raise SetupError("it is missing", "install it", ("| last words",))
 
 
 def test_all_is_there(steps: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -153,6 +153,7 @@ def test_all_problems_are_reported_and_no_env_file_is_written(
         ("CA bundle", "ok"),
     ]
     assert len(report.problems) == 2
+    assert world.said.getvalue().count("        | last words\n") == 2
     assert report.env_file is None
     assert summary(report, tmp_path).count("-> install it") == 2
     assert "make demo" not in summary(report, tmp_path)
@@ -175,8 +176,8 @@ def test_a_line_is_json() -> None:
 
 
 def test_the_summary_fits_a_screen() -> None:
-    lines = [Line(f"step {n}", "failed", 0, f"step {n}", "first\nsecond") for n in range(7)]
-    report = Report(lines, [SetupError("problem\nits log", "remedy")] * 6)
+    lines = [Line(f"step {n}", "failed", 0, f"step {n}", "source") for n in range(7)]
+    report = Report(lines, [SetupError("problem", "remedy", ("its", "log"))] * 6)
     assert len(summary(report, Path("/cache")).splitlines()) <= 24
 
 
@@ -207,7 +208,12 @@ def test_a_failing_command_is_shown_with_the_end_of_its_log(tmp_path: Path) -> N
             environment={},
             remedy="mend it",
         )
-    assert "| last words" in refused.value.problem
+    assert refused.value.problem == "`sh -c …` ended with 3"
+    assert refused.value.details == (
+        f"{tmp_path}/log/step.log ends with",
+        "| first",
+        "| last words",
+    )
 
 
 def test_a_command_that_is_missing_is_named(tmp_path: Path) -> None:

@@ -87,6 +87,20 @@ def test_proxy_address(goproxy: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "passing"),
+    [
+        ("| x: Get https://proxy.golang.org/x.zip: dial tcp: lookup: read udp: i/o timeout", True),
+        ("| reading https://proxy.golang.org/x.zip: 503 Service Unavailable", True),
+        ("| reading https://proxy.golang.org/x.zip: 404 Not Found", False),
+        ("| verifying x: checksum mismatch", False),
+        ("| x.go:1:1: undefined: y", False),
+    ],
+)
+def test_only_a_failing_network_is_tried_again(line: str, passing: bool) -> None:
+    assert go_tools.is_passing(["log ends with", line]) is passing
+
+
+@pytest.mark.parametrize(
     ("machine", "word"), [("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", None)]
 )
 def test_architecture(machine: str, word: str | None) -> None:
