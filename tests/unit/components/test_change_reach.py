@@ -1,0 +1,128 @@
+"""What a change of the config or the list reaches: the gateway's container is not replaced (D4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.gateway import MailGateway, MailGatewayArgs
+from components.inputs import Inputs, parse_inputs, raw_values
+from components.settings import Endpoint, Settings
+from components.stack import Stack
+from tests.unit.components.program import Program, absolute, run
+from tests.unit.components.stack_config import as_pulumi_gives
+from tests.unit.partners.partner_files import load, record
+
+
+@pytest.fixture(scope="module", autouse=True)
+def same_images() -> Iterator[None]:
+    """Somebody who works on the sources while the tests run changes an image's digest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("components.stack.build_digest", lambda _root, role: f"{role:0<64}")
+        yield
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    folder = tmp_path_factory.mktemp("reach")
+    config = absolute(folder, ('  tlsgate:relayhost: "[out.corp.example]:587"\n', ""))
+    raw = {**raw_values(as_pulumi_gives(config)), "partners": str(folder / "partners")}
+    return Inputs(parse_inputs(raw, lambda _: ("", 0)).settings, load(acme=record()))
+
+
+def declared(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    """Type and name of every resource → its inputs."""
+    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
+    program: Program = run(lambda: MailGateway("gateway", args).outputs)
+    return {f"{one.type.rpartition(':')[2]} {one.name}": one.inputs for one in program.registered}
+
+
+@pytest.fixture(scope="module")
+def before(inputs: Inputs) -> dict[str, dict[str, Any]]:
+    return declared(inputs)
+
+
+def reach(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> set[str]:
+    names = before.keys() | after.keys()
+    return {name for name in names if before.get(name) != after.get(name)}
+
+
+LISTS = {
+    "added": {"acme": record(), "beta": record(name="Beta", domains="[beta.example]")},
+    "tightened": {"acme": record(outbound="{verify: dane}")},
+    "replaced": {"beta": record(name="Beta", domains="[beta.example]")},
+}
+
+
+@pytest.mark.parametrize("files", LISTS.values(), ids=LISTS)
+def test_a_change_of_the_list_reaches_the_list_alone(
+    inputs: Inputs, before: dict[str, dict[str, Any]], files: dict[str, str]
+) -> None:
+    after = declared(replace(inputs, partners=load(**files)))
+    assert reach(before, after) == {"PartnerList partners", "Delivery partner-list"}
+
+
+def with_domain(settings: Settings) -> Settings:
+    zones = (*settings.dns.zones, "more.example")
+    return replace(
+        settings,
+        domains=(*settings.domains, "more.example"),
+        dns=replace(settings.dns, zones=zones),
+    )
+
+
+RECORDS = {"DnsRecords addresses", "DnsRecords mail-records", "DnsRecords policy-ids"}
+CHANGES = {
+    "queue lifetime": (
+        lambda old: replace(old, queue=replace(old.queue, lifetime="3d")),
+        {"Delivery partner-list"},
+    ),
+    "a domain more": (
+        with_domain,
+        {
+            *RECORDS,
+            "Delivery partner-list",
+            "Delivery policy-host-config",
+            "VolumeFiles agent-files",
+            "Job issue",
+            "Job policy-served",
+        },
+    ),
+    "policy": (
+        lambda old: replace(old, mta_sts=replace(old.mta_sts, mode="testing")),
+        {"Delivery policy-host-config", "Job policy-served", "DnsRecords policy-ids"},
+    ),
+    "another CA": (
+        lambda old: replace(old, acme=replace(old.acme, profile="shortlived")),
+        {"VolumeFiles agent-files", "Job issue"},
+    ),
+    "published port": (
+        lambda old: replace(old, ports=replace(old.ports, smtp=Endpoint("192.0.2.3", 25))),
+        {"Container gateway"},
+    ),
+    "zones of the resolver": (
+        lambda old: replace(old, resolver=replace(old.resolver, stub_zones=())),
+        {"VolumeFiles resolver-files", "Container resolver"},
+    ),
+    "TTL": (
+        lambda old: replace(old, dns=replace(old.dns, ttl=120)),
+        {*RECORDS, "VolumeFiles agent-files", "Job issue"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "reached"), CHANGES.values(), ids=CHANGES)
+def test_a_change_of_the_config_reaches_what_it_must(
+    inputs: Inputs, before: dict[str, dict[str, Any]], change: Any, reached: set[str]
+) -> None:
+    after = declared(replace(inputs, settings=change(inputs.settings)))
+    assert reach(before, after) == reached
+
+
+def test_the_same_config_gives_the_same_resources(
+    inputs: Inputs, before: dict[str, dict[str, Any]]
+) -> None:
+    assert reach(before, declared(inputs)) == set()
