@@ -61,8 +61,11 @@ def _virtual_environment(context: Context, folder: Path) -> None:
     )
 
 
-def python_environment(context: Context) -> Done:
-    """Bring .venv to what uv.lock says; with nothing to do it takes a fraction of a second."""
+def python_environment(context: Context) -> tuple[Path, Done]:
+    """Bring .venv to what uv.lock says, which takes a moment when it is; return uv.
+
+    Pulumi's own language host wants uv on PATH too (Pulumi.yaml: toolchain).
+    """
     uv, source = find_or_install_uv(context)
     python = context.repository / ".venv/bin/python"
     fresh = not python.exists()
@@ -86,4 +89,4 @@ def python_environment(context: Context) -> Done:
         cwd=context.repository,
     )
     version = answer([str(python), "--version"], context.environment) or "Python"
-    return Done(f"{version} environment in .venv", source, changed=fresh)
+    return uv, Done(f"{version} environment in .venv", source, changed=fresh)

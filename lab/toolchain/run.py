@@ -75,14 +75,14 @@ class _Runner:
 def set_up_python(context: Context, *, quiet: bool = False) -> Report:
     """See to the Python environment alone: enough for lint and unit tests."""
     runner = _Runner(context, quiet=quiet)
-    runner.step("Python environment", lambda: (True, python_environment(context)))
+    runner.step("Python environment", lambda: python_environment(context))
     return runner.report
 
 
 def set_up(context: Context, *, quiet: bool = False) -> Report:
     """See to everything. `quiet`: say only what this run changes."""
     runner = _Runner(context, quiet=quiet)
-    python = runner.step("Python environment", lambda: (True, python_environment(context)))
+    uv = runner.step("Python environment", lambda: python_environment(context))
     address = runner.step("Docker engine", lambda: engine(context))
     image: str | None = None
     if address is None:
@@ -97,10 +97,11 @@ def set_up(context: Context, *, quiet: bool = False) -> Report:
     else:
         stand_in = runner.step("Docker plugin", lambda: docker_plugin(context, cli))
     build_ca = runner.step("CA bundle", lambda: ca_bundle(context))
-    if python and address and image and built and cli and stand_in is not None:
+    if uv and address and image and built and cli and stand_in is not None:
         folders = [context.repository / ".venv/bin"]
         folders += [context.state / "bin"] if stand_in else []
         folders += [cli.folder] if cli.folder else []
+        folders += [uv.parent] if uv.is_relative_to(context.cache.root) else []
         program = pebble_program(context)
         runner.report.env_file = write_env_file(
             context,

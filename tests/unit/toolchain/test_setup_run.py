@@ -109,7 +109,8 @@ def test_a_bundle_that_is_missing_or_a_folder_is_none(tmp_path: Path) -> None:
 def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     done = Done("thing 1", "here")
     cli = Cli(PULUMI_MINIMUM, Source.BUILT, tmp_path / "pulumi")
-    monkeypatch.setattr(run, "python_environment", lambda context: done)
+    uv = tmp_path / "cache/uv-0/uv"
+    monkeypatch.setattr(run, "python_environment", lambda context: (uv, done))
     monkeypatch.setattr(run, "engine", lambda context: (DEFAULT_ADDRESS, done))
     monkeypatch.setattr(run, "base_image", lambda context, address: ("debian:x", done))
     monkeypatch.setattr(run, "pebble", lambda context: done)
@@ -131,7 +132,7 @@ def test_all_is_there(steps: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = report.env_file.read_text().splitlines()[1]
     clone, cache = world.context.repository, world.context.cache.root
     pulumi = tmp_path / "pulumi"
-    wanted = f"{clone}/.venv/bin:{clone}/.state/bin:{pulumi}:{cache}/pebble-2.10.1"
+    wanted = f"{clone}/.venv/bin:{clone}/.state/bin:{pulumi}:{cache}/uv-0:{cache}/pebble-2.10.1"
     assert path == f'export PATH={wanted}:"$PATH"'
     assert "make demo" in summary(report, cache)
 
