@@ -184,7 +184,7 @@ def build_digest(root: Path, role: str) -> str:
 def _copied(root: Path, dockerfile: Path) -> list[Path]:
     """Return the files that a Dockerfile copies from its context."""
     found: list[Path] = []
-    for line in dockerfile.read_text("utf-8").splitlines():
+    for line in dockerfile.read_text("utf-8").replace("\\\n", " ").splitlines():
         words = line.split()
         if words[:1] != ["COPY"] or any(word.startswith("--from") for word in words):
             continue

@@ -16,7 +16,7 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Stop, Stopped, locked
 from tlsgate.acme.show import faults, result
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 from tlsgate.problems import ProblemsError
 
 

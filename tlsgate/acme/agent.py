@@ -10,7 +10,7 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.issue import Clock, Issuer
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Pause, Stop, Stopped, locked
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]

@@ -18,7 +18,7 @@ from tlsgate.acme.proofs import Proof, Proofs
 from tlsgate.acme.running import Pause
 from tlsgate.acme.server import Server
 from tlsgate.acme.trust import system_roots
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 
 VALIDATION_SECONDS = 180.0
 FINALIZATION_SECONDS = 180.0

@@ -21,7 +21,7 @@ from tlsgate.acme.keys import Key, KeyFault, new_key, spki_sha256
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Stopped
 from tlsgate.acme.store import Generation, Meta, Store
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 
 Obtain = Callable[[Sequence[str], Key], bytes]
 Publish = Callable[[Sequence[str], str], None]

@@ -17,8 +17,8 @@ from typing import Protocol
 from josepy.b64 import b64encode
 
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.events import emit
 from tlsgate.generation.files import write_json
-from tlsgate.policy.events import emit
 
 
 @dataclass(frozen=True, slots=True)

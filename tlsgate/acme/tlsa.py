@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tlsgate.acme.dns01 import VISIBLE_SECONDS, Zone, dns_told
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 
 
 def value(spki_sha256: str) -> str:

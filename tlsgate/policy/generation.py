@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsgate.policy.events import emit
+from tlsgate.events import emit
 from tlsgate.policy.identities import IdentityIndex, load_identities
 
 POLL_SECONDS = 1.0

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from tlsgate.events import emit
 from tlsgate.policy.delegation import (
     REQUEST_LIMIT,
     MalformedRequest,
     answer,
     parse_request,
 )
-from tlsgate.policy.events import emit
 from tlsgate.policy.identities import NO_LIST, IdentityIndex, Verdict, decide
 
 IDLE_SECONDS = 1200.0

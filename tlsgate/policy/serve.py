@@ -13,8 +13,8 @@ from pathlib import Path
 
 import dns.resolver
 
+from tlsgate.events import emit
 from tlsgate.policy.delegation import REQUEST_LIMIT
-from tlsgate.policy.events import emit
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.inbound import IdentityService
 from tlsgate.policy.lookups import Lookups

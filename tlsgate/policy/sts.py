@@ -28,8 +28,8 @@ from postfix_mta_sts_resolver.utils import (
     parse_mta_sts_record,
 )
 
+from tlsgate.events import emit
 from tlsgate.policy.dane import Asks
-from tlsgate.policy.events import emit
 from tlsgate.policy.lookups import LookupFailure
 
 FETCH_SECONDS = 10.0
@@ -62,10 +62,20 @@ class PolicyCache(InternalLRUCache):  # type: ignore[misc]  # the library has no
 
 
 class PolicyResolver:
-    """Answers the library's responder in the place of its STSResolver."""
+    """Answers the library's responder in the place of its STSResolver.
 
-    def __init__(self, lookups: Asks, trust: Callable[[], ssl.SSLContext], port: int = 443) -> None:
+    `report(event, **fields)` is told of each policy that could not be had.
+    """
+
+    def __init__(
+        self,
+        lookups: Asks,
+        trust: Callable[[], ssl.SSLContext],
+        port: int = 443,
+        report: Callable[..., None] = emit,
+    ) -> None:
         self._lookups = lookups
+        self._report = report
         self._trust = trust
         self._port = port
         self._failed: OrderedDict[tuple[str, str], float] = OrderedDict()
@@ -99,7 +109,7 @@ class PolicyResolver:
                 body = await self._fetch(domain)
             policy = check_policy(parse_mta_sts_policy(body))
         except (PolicyFault, TimeoutError, aiohttp.ClientError, OSError, ValueError) as fault:
-            emit(
+            self._report(
                 "policy-fetch-failed",
                 domain=domain,
                 reason=f"{type(fault).__name__}: {fault}"[:300],
