@@ -88,6 +88,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run set-up and return the exit code."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
+        signal.signal(signal.SIGHUP, _interrupt)
     progress = Progress(sys.stderr if options.json else sys.stdout)
     cache = Cache(cache_folder(os.environ), progress)
     unreachable = Unreachable(cache.root / "unreachable.json")

@@ -16,6 +16,8 @@ def install(context: Context, packages: Sequence[str], reason: str) -> None:
     # A lock that another apt holds is waited for; a fresh machine has no package lists yet.
     base = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     steps = (
+        # Ends what an interrupted run has left half installed; else it does nothing.
+        ("dpkg --configure --pending", ["dpkg", "--configure", "--pending"]),
         ("apt-get update", [*base, "update"]),
         (
             f"apt-get install {names}",
@@ -23,7 +25,8 @@ def install(context: Context, packages: Sequence[str], reason: str) -> None:
         ),
     )
     for title, command in steps:
-        context.progress.doing(title)
+        if title.startswith("apt"):
+            context.progress.doing(title)
         run_logged(
             command,
             log=context.log("apt"),

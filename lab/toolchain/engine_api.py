@@ -1,7 +1,8 @@
 """The Docker Engine API over its socket, as far as set-up and `make clean` need it.
 
-https://docs.docker.com/reference/api/engine/version/v1.41/ - every call names that version, the
-oldest that the project works with. On the standard library, since no environment exists yet.
+https://docs.docker.com/reference/api/engine/version/v1.41/ - calls name that version, the oldest
+that the project works with, or the oldest that a newer engine still takes. On the standard library,
+since no environment exists yet.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
+from lab.toolchain.versions import ENGINE_API_MINIMUM
+
 DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
-_VERSION: Final = "/v1.41"
 _TIMEOUT: Final = 60.0
 
 
@@ -48,6 +50,7 @@ class EngineApi:
     def __init__(self, address: str, timeout: float = _TIMEOUT) -> None:
         self.address = address
         self._timeout = timeout
+        self._prefix = ""
         self._parts = urlsplit(address)
         unix = self._parts.scheme == "unix" and self._parts.path
         if not unix and not (self._parts.scheme == "tcp" and self._parts.hostname):
@@ -61,6 +64,13 @@ class EngineApi:
         )
 
     def _call(
+        self, method: str, path: str, body: Any = None, timeout: float | None = None
+    ) -> http.client.HTTPResponse:
+        if not self._prefix:
+            self._prefix = f"/v{call_version(self.version())}"
+        return self._send(method, self._prefix + path, body, timeout)
+
+    def _send(
         self, method: str, path: str, body: Any = None, timeout: float | None = None
     ) -> http.client.HTTPResponse:
         connection = self._connection(timeout or self._timeout)
@@ -77,13 +87,13 @@ class EngineApi:
 
     def version(self) -> dict[str, Any]:
         """Return what the engine says about itself: `Version`, `ApiVersion` and more."""
-        with self._call("GET", "/version", timeout=10) as response:
+        with self._send("GET", "/version", timeout=10) as response:
             return dict(json.load(response))
 
     def has_image(self, name: str) -> bool:
         """Tell whether the engine has an image of this name."""
         try:
-            self._call("GET", f"{_VERSION}/images/{quote(name)}/json").close()
+            self._call("GET", f"/images/{quote(name)}/json").close()
         except EngineError as error:
             if error.status == 404:
                 return False
@@ -93,31 +103,38 @@ class EngineApi:
     def pull(self, name: str, timeout: float) -> None:
         """Pull `repository:tag`; raise EngineError when it fails or says nothing for `timeout`."""
         query = urlencode({"fromImage": name})
-        with self._call("POST", f"{_VERSION}/images/create?{query}", timeout=timeout) as response:
+        with self._call("POST", f"/images/create?{query}", timeout=timeout) as response:
             _follow(response)
 
     def load_tree(self, archive: Path, name: str) -> None:
         """Make the image `repository:tag` of a file tree in a tar archive (`docker import`)."""
         repository, _, tag = name.rpartition(":")
         query = urlencode({"fromSrc": "-", "repo": repository, "tag": tag})
-        path = f"{_VERSION}/images/create?{query}"
+        path = f"/images/create?{query}"
         with archive.open("rb") as body, self._call("POST", path, body, 300) as response:
             _follow(response)
 
     def listing(self, kind: str, label: str) -> list[dict[str, Any]]:
         """Return the `containers` (all), `networks` or `volumes` with a label `key[=value]`."""
         query = urlencode({"all": "true", "filters": json.dumps({"label": [label]})})
-        with self._call("GET", f"{_VERSION}/{kind}{_LIST[kind]}?{query}") as response:
+        with self._call("GET", f"/{kind}{_LIST[kind]}?{query}") as response:
             read = json.load(response)
         return list((read["Volumes"] or []) if kind == "volumes" else read)
 
     def remove(self, kind: str, identity: str, options: Mapping[str, str]) -> None:
         """Remove one thing; that it is gone already is no error."""
         try:
-            self._call("DELETE", f"{_VERSION}/{kind}/{identity}?{urlencode(options)}").close()
+            self._call("DELETE", f"/{kind}/{identity}?{urlencode(options)}").close()
         except EngineError as error:
             if error.status != 404:
                 raise
+
+
+def call_version(answered: Mapping[str, Any]) -> str:
+    """Return the API version to name in calls, from what the engine says about itself."""
+    minimum = str(answered.get("MinAPIVersion") or "0.0")
+    numbers = tuple(int(part) for part in minimum.split("."))
+    return minimum if numbers > ENGINE_API_MINIMUM else ".".join(map(str, ENGINE_API_MINIMUM))
 
 
 _LIST: Final = {"containers": "/json", "networks": "", "volumes": ""}

@@ -24,16 +24,20 @@ class Engine:
 
 
 @contextmanager
-def serve_engine(folder: Path, version: str = "1.41") -> Iterator[Engine]:
+def serve_engine(folder: Path, calls: str = "1.41") -> Iterator[Engine]:
+    """Serve; `calls`: the API version that calls must name, the oldest that the engine takes."""
     socket = folder / "engine.sock"
     engine = Engine(f"unix://{socket}")
-    engine.answers["GET /version"] = (200, {"Version": "20.10.24", "ApiVersion": version})
+    engine.answers["GET /version"] = (
+        200,
+        {"Version": "20.10.24", "ApiVersion": "1.52", "MinAPIVersion": calls},
+    )
 
     class Handler(BaseHTTPRequestHandler):
         def handle_any(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
-            key = f"{self.command} {parts.path.removeprefix('/v1.41')}"
+            key = f"{self.command} {parts.path.removeprefix(f'/v{calls}')}"
             engine.asked.append(f"{key}?{unquote(parts.query)}".rstrip("?"))
             status, body = engine.answers.get(key, (404, {"message": "no such thing"}))
             self.send_response(status)

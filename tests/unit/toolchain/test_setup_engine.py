@@ -24,7 +24,7 @@ from lab.toolchain.engine import (
     engine,
     plan,
 )
-from lab.toolchain.engine_api import DEFAULT_ADDRESS, EngineApi, EngineError
+from lab.toolchain.engine_api import DEFAULT_ADDRESS, EngineApi, EngineError, call_version
 from lab.toolchain.errors import SetupError
 from tests.unit.toolchain.fake_engine import Engine, serve_engine
 from tests.unit.toolchain.setup_world import DEBIAN_ROOT, USER, make_world
@@ -147,9 +147,8 @@ def test_packages_are_named_before_they_are_installed(tmp_path: Path) -> None:
     from lab.toolchain.debian import install
 
     world = make_world(tmp_path)
-    world.program("apt-get", "E: Unable to locate package").write_text(
-        "#!/bin/sh\necho E: no such package\nexit 100\n"
-    )
+    world.program("dpkg")
+    world.program("apt-get").write_text("#!/bin/sh\necho E: no such package\nexit 100\n")
     with pytest.raises(SetupError, match="no such package") as refused:
         install(world.context, PACKAGES, "the Docker engine")
     named = f"installed for the Docker engine: {' '.join(PACKAGES)}"
@@ -245,6 +244,19 @@ def test_an_image_is_pulled(tmp_path: Path, served: Engine) -> None:
     _, done = base_image.base_image(make_world(tmp_path).context, served.address)
     assert (done.source, done.changed) == ("pulled", True)
     assert served.asked[-1] == f"POST /images/create?fromImage={versions.BASE_IMAGE}"
+
+
+@pytest.mark.parametrize(
+    ("minimum", "named"), [(None, "1.41"), ("1.12", "1.41"), ("1.41", "1.41"), ("1.44", "1.44")]
+)
+def test_call_version(minimum: str | None, named: str) -> None:
+    assert call_version({"MinAPIVersion": minimum}) == named
+
+
+def test_a_newer_engine_that_takes_no_old_calls(tmp_path: Path) -> None:
+    with serve_engine(tmp_path, calls="1.44") as engine:
+        engine.answers["POST /images/create"] = (200, {"status": "Done"})
+        EngineApi(engine.address).pull("debian:trixie-slim", 5)
 
 
 def test_an_error_at_the_end_of_a_pull_counts(served: Engine) -> None:
