@@ -21,6 +21,8 @@ _EXAMPLES = """\
 examples:
   tlsgate partners check              look for problems in partners/
   tlsgate partners list --json        the partner list for other programs
+  tlsgate probe acme.example          whether a domain's servers are ready, and why not
+  tlsgate check buyer@acme.example    whether mail to an address would be protected
   tlsgate partners --help             what else can be done with the list
 """
 
@@ -35,7 +37,9 @@ class Command:
 
 
 COMMANDS = (
+    Command("check", "tlsgate.commands.check", "tell whether mail to an address is protected"),
     Command("partners", "tlsgate.commands.partners", "check, list and compile the partner list"),
+    Command("probe", "tlsgate.commands.probe", "tell what domains' mail servers are ready for"),
 )
 
 

@@ -1,0 +1,108 @@
+"""What `tlsgate probe` and `tlsgate check` have in common: their options, and reading the list."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlsgate.partners.domains import host_fault
+from tlsgate.partners.load import load_partners
+from tlsgate.partners.model import Partner
+from tlsgate.problems import ProblemsError, shown
+
+if TYPE_CHECKING:
+    from tlsgate.smtp.resolver import Resolver
+
+_FOLDER = Path("partners")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--partners`, `--resolver`, `--extra-ca`, `--json`."""
+    parser.add_argument(
+        "--partners",
+        metavar="DIR",
+        type=Path,
+        help="the folder of partner files (default: partners, if there is one)",
+    )
+    parser.add_argument(
+        "--resolver",
+        metavar="ADDRESS[:PORT]",
+        type=_resolver,
+        help="the validating DNS resolver, whose word on DNSSEC is believed (default: those of"
+        " /etc/resolv.conf, believed if on this machine or with `options trust-ad`)",
+    )
+    parser.add_argument(
+        "--extra-ca",
+        metavar="FILE",
+        type=_certificates,
+        default="",
+        help="PEM file of roots that are trusted besides the system's",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def mail_domain(text: str) -> str:
+    """An argument `domain`, as a lower-case A-label. Raises argparse.ArgumentTypeError."""
+    name = text.strip().rstrip(".").lower()
+    if not name.isascii():
+        import idna  # noqa: PLC0415  # few names need it
+
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except (idna.IDNAError, UnicodeError):
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a domain name") from None
+    fault = host_fault(name)
+    if fault:
+        raise argparse.ArgumentTypeError(f"{shown(text)} {fault[0]}. {fault[1]}")
+    return name
+
+
+def read_list(options: argparse.Namespace) -> tuple[Partner, ...] | None:
+    """The partner list; None, with the problems printed, if it is refused."""
+    folder = options.partners or _FOLDER
+    if options.partners is None and not folder.is_dir():
+        return ()
+    try:
+        return load_partners(folder)
+    except ProblemsError as error:
+        if options.json:
+            problems = [problem.to_dict() for problem in error.problems]
+            print(json.dumps({"problems": problems}, indent=2))
+        else:
+            print(error, file=sys.stderr)
+        return None
+
+
+def resolver_of(options: argparse.Namespace) -> Resolver:
+    """The resolver named, or this machine's."""
+    from tlsgate.smtp.resolver import RESOLV_CONF, configured_resolver  # noqa: PLC0415
+
+    if options.resolver is not None:
+        chosen: Resolver = options.resolver
+        return chosen
+    return configured_resolver(RESOLV_CONF.read_text("utf-8") if RESOLV_CONF.exists() else "")
+
+
+def _resolver(text: str) -> Resolver:
+    from tlsgate.smtp.resolver import named_resolver  # noqa: PLC0415  # the DNS library is slow
+
+    try:
+        return named_resolver(text)
+    except ValueError as fault:
+        raise argparse.ArgumentTypeError(str(fault)) from None
+
+
+def _certificates(path: str) -> str:
+    import ssl  # noqa: PLC0415
+
+    try:
+        text = Path(path).read_text("ascii")
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except OSError as fault:  # ssl.SSLError is one
+        raise argparse.ArgumentTypeError(f"{path}: {fault.strerror or fault}") from None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{path} is not a PEM file") from None
+    return text

@@ -1,0 +1,101 @@
+"""`tlsgate probe`: what domains' mail servers show, and what they are ready for.
+
+JSON (`--json`), one object on stdout; times are ISO 8601 in UTC, hashes lower-case hex:
+
+    {"domains": [{
+       "domain", "ready": ["pkix" | "dane" | "pin"], "listed": kind or null, "satisfied": bool,
+       "sentence", "reasons": {kind: [{"code", "text", "remedy"}]}, "notes": [text],
+       "mx_names": [name], "public_keys": [SHA-256 of SPKI],
+       "mx": {"dnssec": bool, "implicit": bool, "missing": "absent" | "null_mx" | "lookup" or null,
+              "hosts": [{"name", "preference", "dnssec": bool,
+                         "tlsa": "usable" | "unusable" | "none" | "failed", "tlsa_records": [text],
+                         "fault": text or null,
+                         "servers": [{"address", "strict": session, "lenient": session or null,
+                                      "certificate": {"names", "issuer", "not_before", "not_after",
+                                                      "spki_sha256"} or null}]}]},
+       "mta_sts": {"state": "none" | "enforce" | "testing" | "off" | "broken" | "unknown",
+                   "detail", "mx": [pattern]},
+       "tls_rpt": [address]}]}
+    session: {"fault": word or null, "detail", "version", "cipher"}
+
+`listed` is what the partner list demands; `satisfied`, whether that is met (for a domain that is
+not listed: whether it is ready for pkix or dane). A list with problems: {"problems": […]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
+
+_EPILOG = """\
+examples:
+  tlsgate probe acme.example
+  tlsgate probe --resolver 127.0.0.1 --json acme.example parts.acme.example
+
+Ready for pkix: every server that answers has a certificate of a public CA for the domain (or for
+the names that the partner list gives); for dane: signed TLSA records that match; for pin: TLS 1.2
+or later with any key. No message is sent, and a server gets one connection at a time.
+
+exit status: 0 every domain meets what the list demands, or is ready for pkix or dane if it is not
+listed; 1 one does not, or the list has problems; 2 wrong usage
+The JSON's shape stands at the top of tlsgate/commands/probe.py.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("domains", metavar="DOMAIN", nargs="+", type=mail_domain)
+    add_options(parser)
+    parser.add_argument(
+        "--helo", metavar="NAME", default="", help="the name to greet with (default: the address)"
+    )
+    parser.add_argument(
+        "--at-once",
+        metavar="NUMBER",
+        type=_positive,
+        default=None,
+        help="how many domains to look at at a time",
+    )
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=_positive, default=30, help="for each session (30)"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from tlsgate.smtp.dialogue import Limits  # noqa: PLC0415  # --help must stay quick
+    from tlsgate.smtp.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
+
+    partners = read_list(options)
+    if partners is None:
+        return EXIT_PROBLEMS
+    settings = ProbeSettings(
+        resolver=resolver_of(options),
+        partners=partners,
+        extra_ca=options.extra_ca,
+        limits=Limits(helo=options.helo, session_seconds=options.timeout),
+        at_once=options.at_once or AT_ONCE,
+    )
+    results = probe_domains(list(dict.fromkeys(options.domains)), settings)
+    if options.json:
+        print(json.dumps({"domains": [result.to_dict() for result in results]}, indent=2))
+    else:
+        for result in results:
+            print(result.sentence)
+            for note in result.notes:
+                print(f"  note: {note}")
+            if result.mx_names and not result.satisfied:
+                print(f"  ready for pkix with mx: [{', '.join(result.mx_names)}], if the partner")
+                print("  confirms these names: only DNS named them")
+    return EXIT_OK if all(result.satisfied for result in results) else EXIT_PROBLEMS

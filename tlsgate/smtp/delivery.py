@@ -1,0 +1,109 @@
+"""What the gateway's Postfix would do with a message now: the deliveries it would try, in order.
+
+It goes to the MX hosts by preference and to each one's addresses until one takes the mail. At its
+default level `dane` a host with usable TLSA records must match them, one whose records cannot be
+looked up is passed over, one with records that SMTP cannot use must offer TLS, and any other gets
+TLS if it has it and plaintext if it has not (TLS_README).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tlsgate.smtp.contacts import Contacts
+from tlsgate.smtp.dialogue import Fault
+from tlsgate.smtp.offers import Offer
+from tlsgate.smtp.reasons import Reason, dane_fault, no_tls_fault, pin_fault, pkix_fault
+from tlsgate.smtp.requirement import Level, Requirement, allows_host
+from tlsgate.smtp.route import Dane, MxHost, NoRoute, Route
+from tlsgate.smtp.seen import see
+
+ADDRESSES_TRIED = 5
+"""Postfix's smtp_mx_address_limit."""
+_SERVES_CLEAR = frozenset({Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.HANDSHAKE})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try. `reason`: why the mail is not taken there, None if it is.
+
+    `version`: of TLS, empty for plaintext.
+    """
+
+    place: str
+    reason: Reason | None = None
+    version: str = ""
+
+
+def bounces(route: Route) -> bool:
+    """Whether the mail is returned at once, for there is no server and will be none."""
+    return route.missing in {NoRoute.ABSENT, NoRoute.NULL_MX}
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A message to `route` under `requirement`, as far as the servers let it come."""
+
+    route: Route
+    requirement: Requirement
+    contacts: Contacts
+    now: datetime
+
+    async def attempts(self) -> list[Attempt]:
+        """The tries up to and with the first that succeeds; empty if there is no server."""
+        made: list[Attempt] = []
+        left = ADDRESSES_TRIED
+        for host in self.route.hosts:
+            passed_over = self._passed_over(host)
+            if passed_over is not None:
+                made.append(Attempt(host.name, passed_over))
+                continue
+            for address in host.addresses[:left]:
+                left -= 1
+                made.append(await self._attempt(host, address))
+                if made[-1].reason is None:
+                    return made
+        return made
+
+    def _passed_over(self, host: MxHost) -> Reason | None:
+        """Why Postfix does not even connect to the host."""
+        if host.fault:
+            return Reason("address", host.fault, "")
+        if not allows_host(self.requirement.mx_patterns, host.name):
+            text = f"the MTA-STS policy does not allow the mail server {host.name}"
+            return Reason("mta-sts-mx", text, "")
+        level = self.requirement.level
+        if level not in {Level.DANE, Level.DANE_ONLY}:
+            return None
+        if host.dane is Dane.FAILED:
+            text = f"the TLSA records of {host.name} cannot be looked up"
+            return Reason("tlsa-records", text, "")
+        if level is Level.DANE_ONLY and host.dane is not Dane.USABLE:
+            unsigned = "" if self.route.secure and host.secure else " that DNSSEC signs"
+            return Reason("tlsa-records", f"{host.name} has no usable TLSA record{unsigned}", "")
+        return None
+
+    async def _attempt(self, host: MxHost, address: str) -> Attempt:
+        place = f"{host.name} [{address}]"
+        if self.requirement.level in {Level.SECURE, Level.FINGERPRINT}:
+            return await self._authenticated(host, address)
+        if host.dane is Dane.USABLE:
+            session = await self.contacts.session(address, Offer(False, host.tlsa_base))
+            names = (host.tlsa_base, host.name, self.route.domain)
+            reason = dane_fault(place, session, host.tlsa, names, self.now)
+            return Attempt(place, reason, session.version)
+        session = await self.contacts.session(address, Offer(False))
+        if session.fault in _SERVES_CLEAR and host.dane is Dane.NONE:
+            return Attempt(place)
+        return Attempt(place, no_tls_fault(place, session), session.version)
+
+    async def _authenticated(self, host: MxHost, address: str) -> Attempt:
+        requirement = self.requirement
+        sni = host.name if requirement.sends_host_name else ""
+        seen = await see(self.contacts, host.name, address, sni)
+        if requirement.level is Level.SECURE:
+            reason = pkix_fault(seen, requirement.match, self.now)
+        else:
+            reason = pin_fault(seen, requirement.match)
+        return Attempt(seen.place, reason, seen.shown.version)

@@ -1,0 +1,107 @@
+"""The probe: what domains' mail servers show to a sender, all domains at once, within bounds.
+
+`probe_domains` is the interface; what it does on the network is in `contacts` (SMTP, one
+connection at a time to an address) and `route` and `published` (DNS, HTTPS).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from tlsgate.partners.model import Partner
+from tlsgate.policy.dane import Asks
+from tlsgate.policy.generation import trust_store
+from tlsgate.render.partner_maps import compile_partners
+from tlsgate.smtp.contacts import Contacts
+from tlsgate.smtp.dialogue import Fault, Limits
+from tlsgate.smtp.offers import Contexts, Offer
+from tlsgate.smtp.published import find_published
+from tlsgate.smtp.requirement import Requirement, listed_policy, parse_policy
+from tlsgate.smtp.resolver import Resolver, lookups_of
+from tlsgate.smtp.result import ProbeResult, Server
+from tlsgate.smtp.route import Dane, MxHost, find_route
+from tlsgate.smtp.seen import see
+from tlsgate.smtp.verdict import judge
+
+AT_ONCE = 64
+_NO_TLS = frozenset(
+    {
+        Fault.UNREACHABLE, Fault.SLOW, Fault.CLOSED, Fault.PROTOCOL, Fault.REFUSED,
+        Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.INJECTED,
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """`partners`: what they demand is what their domains are held against.
+
+    `extra_ca`: PEM, roots besides the system's. `at_once`: domains, and connections, at a time.
+    """
+
+    resolver: Resolver
+    partners: tuple[Partner, ...] = ()
+    extra_ca: str = ""
+    limits: Limits = field(default_factory=Limits)
+    https_port: int = 443
+    at_once: int = AT_ONCE
+
+
+def probe_domains(domains: Sequence[str], settings: ProbeSettings) -> list[ProbeResult]:
+    """Probe the domains (lower-case A-labels) and return a result each, in their order.
+
+    Raises ValueError if the partners cannot be compiled, OSError if the roots cannot be read; what
+    the network does is in the results.
+    """
+    return asyncio.run(probe_all(domains, settings, lookups_of(settings.resolver)))
+
+
+async def probe_all(
+    domains: Sequence[str], settings: ProbeSettings, lookups: Asks
+) -> list[ProbeResult]:
+    """As `probe_domains`, with the look-ups given."""
+    prober = _Prober(settings, lookups)
+    return list(await asyncio.gather(*map(prober.probe, domains)))
+
+
+class _Prober:
+    """What the domains of one run share."""
+
+    def __init__(self, settings: ProbeSettings, lookups: Asks) -> None:
+        self._lookups = lookups
+        self._https_port = settings.https_port
+        self._table = dict(compile_partners(settings.partners).outbound)
+        self._contacts = Contacts(Contexts(settings.extra_ca), settings.limits, settings.at_once)
+        self._trust = trust_store(settings.extra_ca)
+        self._slots = asyncio.Semaphore(settings.at_once)
+
+    async def probe(self, domain: str) -> ProbeResult:
+        """The verdict on one domain."""
+        async with self._slots:
+            published = asyncio.create_task(
+                find_published(self._lookups, domain, lambda: self._trust, self._https_port)
+            )
+            route = await find_route(self._lookups, domain)
+            found = await asyncio.gather(*(self._servers(host) for host in route.hosts))
+            servers = [server for group in found for server in group]
+            return judge(
+                route, servers, await published, self._requirement(domain), datetime.now(UTC)
+            )
+
+    async def _servers(self, host: MxHost) -> list[Server]:
+        # One address after the other: they may well be one machine.
+        return [await self._server(host, address) for address in host.addresses]
+
+    async def _server(self, host: MxHost, address: str) -> Server:
+        seen = await see(self._contacts, host.name, address)
+        if host.dane is not Dane.USABLE or seen.strict.fault in _NO_TLS:
+            return Server(host, seen)
+        session = await self._contacts.session(address, Offer(False, host.tlsa_base))
+        return Server(host, seen, session)
+
+    def _requirement(self, domain: str) -> Requirement | None:
+        text = listed_policy(self._table, domain)
+        return parse_policy(text, domain) if text is not None else None

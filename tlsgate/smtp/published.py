@@ -1,0 +1,104 @@
+"""What a domain publishes about TLS beside its MX: MTA-STS (RFC 8461) and TLS-RPT (RFC 8460).
+
+The MTA-STS policy is found, fetched and checked by the code of the gateway's policy helper.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dns.rdtypes.ANY.TXT import TXT
+
+from tlsgate.policy.dane import Asks
+from tlsgate.policy.lookups import Answer, LookupFailure
+from tlsgate.problems import visible
+
+
+class Sts(StrEnum):
+    """What a sender makes of the domain's MTA-STS."""
+
+    NONE = "none"
+    ENFORCE = "enforce"
+    TESTING = "testing"
+    OFF = "off"
+    """The policy's mode is `none`."""
+    BROKEN = "broken"
+    """There is a record, and no policy that can be used: senders act as if there were none."""
+    UNKNOWN = "unknown"
+    """The record could not be looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """`sts_detail`: why it is broken or unknown. `sts_mx`: the policy's hosts, `*.name` too.
+
+    `reports`: the addresses of the TLS-RPT record (`mailto:…`, `https:…`); empty without one.
+    """
+
+    sts: Sts = Sts.NONE
+    sts_detail: str = ""
+    sts_mx: tuple[str, ...] = ()
+    reports: tuple[str, ...] = ()
+
+
+async def find_published(
+    lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], https_port: int
+) -> Published:
+    """Looks both up; never raises for what the domain publishes."""
+    sts, detail, hosts = await _sts(lookups, domain, trust, https_port)
+    return Published(sts, detail, hosts, await _reports(lookups, domain))
+
+
+async def _sts(
+    lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], port: int
+) -> tuple[Sts, str, tuple[str, ...]]:
+    try:
+        if not any(
+            text.startswith("v=STSv1") for text in await _texts(lookups, "_mta-sts", domain)
+        ):
+            return Sts.NONE, "", ()
+    except LookupFailure as failure:
+        return Sts.UNKNOWN, str(failure), ()
+    # Half a second to load, and most domains have no policy.
+    from tlsgate.policy.sts import PolicyResolver  # noqa: PLC0415
+
+    reasons: list[str] = []
+    resolver = PolicyResolver(
+        lookups, trust, port, report=lambda _, **fields: reasons.append(str(fields["reason"]))
+    )
+    _, found = await resolver.resolve(domain)
+    if found is None:
+        fault = reasons[0] if reasons else "its record is not the one that RFC 8461 asks for"
+        return Sts.BROKEN, visible(fault), ()
+    policy = found[1]
+    mode = {"enforce": Sts.ENFORCE, "testing": Sts.TESTING}.get(policy["mode"], Sts.OFF)
+    return mode, "", tuple(policy["mx"])
+
+
+async def _reports(lookups: Asks, domain: str) -> tuple[str, ...]:
+    try:
+        texts = await _texts(lookups, "_smtp._tls", domain)
+    except LookupFailure:
+        return ()
+    records = [text for text in texts if text.startswith("v=TLSRPTv1")]
+    if len(records) != 1:  # RFC 8460, section 3: several are as good as none
+        return ()
+    fields = (field.strip() for field in records[0].split(";"))
+    return tuple(
+        visible(address.strip())
+        for field in fields
+        if field.startswith("rua=")
+        for address in field.removeprefix("rua=").split(",")
+    )
+
+
+async def _texts(lookups: Asks, label: str, domain: str) -> list[str]:
+    answer: Answer = await lookups.ask(f"{label}.{domain}", "TXT")
+    return [
+        b"".join(record.strings).decode("ascii", "replace")
+        for record in answer.records
+        if isinstance(record, TXT)
+    ]

@@ -1,0 +1,179 @@
+"""Why a server is not enough for a level of Postfix: in words for its postmaster, and what to do.
+
+Each `…_fault` says why mail at that level would be held, None if it would go. The probe and
+`tlsgate check` judge by the same ones, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from dns.rdtypes.ANY.TLSA import TLSA
+
+from tlsgate.smtp.certificate import fingerprints
+from tlsgate.smtp.dialogue import Fault, Session
+from tlsgate.smtp.names import accepted, described
+from tlsgate.smtp.seen import Seen
+from tlsgate.smtp.tlsa import matching_record
+
+MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
+_NAMES_SHOWN = 3
+
+# X509_V_ERR_* of OpenSSL's x509_vfy.h
+_NOT_YET_VALID, _EXPIRED = 9, 10
+_SELF_SIGNED = 18
+_UNKNOWN_ISSUER = frozenset({2, 19, 20, 21})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """`code`: stable, for programs. `text` and `remedy`: for the postmaster, without full stop."""
+
+    code: str
+    text: str
+    remedy: str
+
+
+def pkix_fault(seen: Seen, patterns: Sequence[str], now: datetime) -> Reason | None:
+    """At level `secure`: the chain must be trusted and the names match."""
+    reason = transport_fault(seen)
+    if reason is not None:
+        return reason
+    if seen.strict.fault is Fault.UNTRUSTED:
+        return _untrusted(seen, now)
+    names = seen.certificate.names if seen.certificate else ()
+    if accepted(patterns, names) is None:
+        return Reason(
+            "name",
+            f"the certificate of {seen.place} is for {_some(names)}, not for {described(patterns)}",
+            f"install a certificate for {described(patterns)}, or tell us which names yours has",
+        )
+    return None
+
+
+def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
+    """At level `fingerprint`; without `pins` any key is one that could be pinned."""
+    reason = transport_fault(seen)
+    if reason is not None:
+        return reason
+    chain = seen.shown.chain
+    if not chain:
+        return _handshake(seen)
+    if pins and not fingerprints(chain[0]) & set(pins):
+        return Reason(
+            "pin",
+            f"{seen.place} shows a key that is not one of those agreed",
+            "tell us before a key changes, so that the next one is on our list in time",
+        )
+    return None
+
+
+def dane_fault(
+    place: str, session: Session, records: Sequence[TLSA], names: Sequence[str], now: datetime
+) -> Reason | None:
+    """Where `records` are usable. `session`: lenient, with the TLSA base as server name."""
+    reason = no_tls_fault(place, session) or _old(place, session)
+    if reason is not None:
+        return reason
+    if matching_record(session.chain, records, names, now) is None:
+        return Reason(
+            "tlsa",
+            f"{place} shows a key that its TLSA records do not name",
+            "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used",
+        )
+    return None
+
+
+def transport_fault(seen: Seen) -> Reason | None:
+    """Why there is no TLS 1.2 or later, whoever the server is; None if there is."""
+    if seen.strict.fault is Fault.HANDSHAKE:
+        return _handshake(seen)
+    return no_tls_fault(seen.place, seen.strict)
+
+
+def no_tls_fault(place: str, session: Session) -> Reason | None:
+    """Why a session did not end under TLS; an untrusted chain is no reason here."""
+    detail = session.detail
+    match session.fault:
+        case None | Fault.UNTRUSTED:
+            return None
+        case Fault.UNREACHABLE:
+            text, remedy = f"cannot be reached ({detail})", "let us connect to port 25"
+        case Fault.SLOW | Fault.CLOSED | Fault.PROTOCOL:
+            text, remedy = f"breaks off the session ({detail})", "look at its log for our address"
+        case Fault.REFUSED:
+            text, remedy = f"turns us away ({detail})", "let our gateway connect"
+        case Fault.NO_STARTTLS:
+            text = "does not offer STARTTLS, or something on the way takes the offer out"
+            remedy = "offer STARTTLS with TLS 1.2 or later, and check firewalls that inspect SMTP"
+        case Fault.STARTTLS_REFUSED:
+            text, remedy = f"offers STARTTLS but refuses it ({detail})", "mend its TLS set-up"
+        case Fault.INJECTED:
+            text = "has text in the clear behind its answer to STARTTLS, as an attacker would add"
+            remedy = "update the mail server, and check what stands before it"
+        case Fault.HANDSHAKE:
+            text, remedy = f"does not complete TLS ({detail})", "mend its TLS set-up"
+        case Fault.AFTER_TLS:
+            text, remedy = f"ends the session under TLS ({detail})", "look at its log for our name"
+    return Reason(session.fault.value, f"{place} {text}", remedy)
+
+
+def _handshake(seen: Seen) -> Reason:
+    if seen.lenient is not None and seen.lenient.version:
+        old = _old(seen.place, seen.lenient)
+        if old is not None:
+            return old
+        return Reason(
+            "weak",
+            f"{seen.place} offers only ciphers or keys that are too weak ({seen.strict.detail})",
+            "offer ciphers with forward secrecy and a key of 2048 bits RSA or P-256",
+        )
+    return Reason(
+        Fault.HANDSHAKE.value,
+        f"{seen.place} does not complete TLS ({seen.strict.detail})",
+        "mend its TLS set-up",
+    )
+
+
+def _old(place: str, session: Session) -> Reason | None:
+    if session.version in MODERN:
+        return None
+    text = f"{place} offers {session.version or 'no TLS'} at most"
+    return Reason("old-tls", text, "offer TLS 1.2 or later")
+
+
+def _untrusted(seen: Seen, now: datetime) -> Reason:
+    leaf, code = seen.certificate, seen.strict.code
+    renew = "install a certificate of a public CA and renew it by itself (ACME)"
+    if code in {_EXPIRED, _NOT_YET_VALID}:
+        if leaf and leaf.not_after < now:
+            text = f"the certificate of {seen.place} ended on {leaf.not_after:%Y-%m-%d}"
+        elif leaf and leaf.not_before > now:
+            text = f"the certificate of {seen.place} is not valid before {leaf.not_before:%Y-%m-%d}"
+        else:
+            text = f"{seen.place} sends an intermediate certificate that is out of its dates"
+        return Reason("dates", text, renew)
+    if code == _SELF_SIGNED:
+        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", renew)
+    if code in _UNKNOWN_ISSUER:
+        issuer = leaf.issuer if leaf else "an unknown issuer"
+        return Reason(
+            "issuer",
+            f"{seen.place} shows a certificate of {issuer!r}, which leads to no public CA",
+            f"send the intermediate certificates with it, or {renew}",
+        )
+    return Reason(
+        "untrusted",
+        f"the certificate of {seen.place} is not accepted ({seen.strict.detail})",
+        renew,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    if not names:
+        return "no name at all"
+    more = len(names) - _NAMES_SHOWN
+    text = ", ".join(names[:_NAMES_SHOWN])
+    return f"{text} and {more} more" if more > 0 else text
