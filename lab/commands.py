@@ -78,6 +78,8 @@ def up(stack: Stack, client: docker.DockerClient) -> str:
     deployment = json.loads(pulumi(stack, "stack", "export"))
     if deployment["deployment"].get("pending_operations"):
         _forget_pending(stack, deployment, client)
+    elif not _ids(deployment):
+        _refuse_strangers(stack, client)
     refresh = [] if _all_run(deployment, client) else ["--refresh"]
     return pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *refresh)
 
@@ -119,6 +121,17 @@ def _forget_pending(stack: Stack, exported: dict[str, Any], client: docker.Docke
             network.remove()
     exported["deployment"]["pending_operations"] = []
     pulumi(stack, "stack", "import", stdin=json.dumps(exported))
+
+
+def _refuse_strangers(stack: Stack, client: docker.DockerClient) -> None:
+    """Without a state of its own a stack cannot take over what another clone has running."""
+    found = client.containers.list(all=True, filters={"label": stack.label})
+    if found:
+        raise LabError(
+            f"{found[0].name} and {len(found) - 1} more containers are there, but the Pulumi state"
+            f" in {environment()['PULUMI_BACKEND_URL']} does not know them: another clone's, or"
+            " left from a state that was deleted. Run `make clean`, there or here"
+        )
 
 
 def _all_run(exported: Mapping[str, Any], client: docker.DockerClient) -> bool:
