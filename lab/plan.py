@@ -108,11 +108,6 @@ class Peer:
         return bool(self.sts) and self.sts_mx != self.host
 
     @property
-    def container(self) -> str:
-        """The container's name."""
-        return container_name(self.name)
-
-    @property
     def certificate_names(self) -> tuple[str, ...]:
         """What the certificate says."""
         if self.certificate is Certificate.WRONG_NAME:

@@ -1,13 +1,11 @@
-"""The lab, brought up by its own Pulumi program; taken down again if it was not up before."""
+"""The lab, brought up by its own Pulumi program; what is up stays up, for the tests that follow."""
 
 from collections.abc import Iterator
 
 import docker
 import pytest
 
-from lab import files
 from lab.bring_up import bring_up, engine
-from lab.commands import LAB, down
 from lab.driver import Lab
 
 
@@ -19,10 +17,6 @@ def client() -> Iterator[docker.DockerClient]:
 
 
 @pytest.fixture(scope="session")
-def lab(client: docker.DockerClient) -> Iterator[Lab]:
-    was_up = files.ENDPOINTS.exists()
+def lab(client: docker.DockerClient) -> Lab:
     bring_up(client)
-    yield Lab(client)
-    if not was_up:
-        down(LAB)
-        files.ENDPOINTS.unlink()
+    return Lab(client)
