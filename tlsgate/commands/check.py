@@ -89,5 +89,5 @@ def _predict(
         return {domain: predict_offline(domain, table) for domain in domains}
     from tlsgate.smtp.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
 
-    settings = CheckSettings(resolver_of(options), options.extra_ca)
+    settings = CheckSettings(resolver_of(options), options.extra_ca or "")
     return {answer.domain: answer for answer in predict_all(domains, table, settings)}

@@ -38,7 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--extra-ca",
         metavar="FILE",
         type=_certificates,
-        default="",
         help="PEM file of roots that are trusted besides the system's",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")

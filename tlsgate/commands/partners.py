@@ -14,20 +14,20 @@ JSON shapes (`--json`, one object on stdout, whatever the exit status):
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import date
-from pathlib import Path
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.partners.domains import host_fault
+from tlsgate.commands.arguments import add_directory, add_own_domains
 from tlsgate.partners.format import digest
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
-from tlsgate.problems import ProblemsError, shown
+from tlsgate.problems import ProblemsError
 from tlsgate.render.partner_maps import compile_partners
 
 Action = Callable[[tuple[Partner, ...], argparse.Namespace], None]
@@ -45,10 +45,14 @@ JSON of a list with problems:
   {"problems": [{"file", "line", "key", "code", "message", "remedy"}, ...]}
 """
 _SHOWN_DOMAINS = 3
+MODULES = {
+    "tlsgate.commands.partners_diff": "diff",
+}
+"""More commands, each a module with `SUMMARY` and `configure(parser)`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the three commands."""
+    """Add the commands."""
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add(
         commands,
@@ -73,6 +77,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         '{"problems": [], "digest", "outbound": {key: policy}, "inbound": {key: restriction}, '
         '"networks": {CIDR: restriction}, "identities": [...]}',
     )
+    for module, name in MODULES.items():
+        more = importlib.import_module(module)
+        summary: str = more.SUMMARY
+        description = f"{summary[0].upper()}{summary[1:]}."
+        more.configure(commands.add_parser(name, help=summary, description=description))
 
 
 def _add(
@@ -90,32 +99,10 @@ def _add(
         epilog=_EXAMPLES.format(name=name, shape=shapes),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "directory",
-        metavar="DIR",
-        nargs="?",
-        type=Path,
-        default=Path("partners"),
-        help="the folder of partner files (default: partners)",
-    )
-    parser.add_argument(
-        "--own-domain",
-        metavar="DOMAIN",
-        dest="own_domains",
-        action="append",
-        type=_own_domain,
-        default=[],
-        help="a domain of your own, which no partner may list; may be repeated",
-    )
+    add_directory(parser)
+    add_own_domains(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_run, action=action)
-
-
-def _own_domain(text: str) -> str:
-    fault = host_fault(text)
-    if fault:
-        raise argparse.ArgumentTypeError(f"{shown(text)} {fault[0]}. {fault[1]}")
-    return text
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -83,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = ProbeSettings(
         resolver=resolver_of(options),
         partners=partners,
-        extra_ca=options.extra_ca,
+        extra_ca=options.extra_ca or "",
         limits=Limits(helo=options.helo, session_seconds=options.timeout),
         at_once=options.at_once or AT_ONCE,
     )

@@ -8,8 +8,9 @@ one bad file is a bad list, and the gateway keeps the one it has.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tlsgate.partners.checks import check_list
 from tlsgate.partners.entries import Entry, folder_entries
@@ -19,7 +20,7 @@ from tlsgate.partners.syntax import read_documents
 from tlsgate.problems import Problem, ProblemsError
 
 Known = dict[tuple[str, bytes], tuple[Draft, ...]]
-"""Records of files without problems by their name and content, so that none is read twice."""
+"""Records of files without problems, by the file's own name and its content: each is read once."""
 
 
 def load_partners(
@@ -77,13 +78,21 @@ def read_drafts(
 def _drafts(
     data: bytes, file: str, today: date | None, problems: list[Problem], known: Known
 ) -> tuple[Draft, ...]:
-    drafts = known.get((file, data))
-    if drafts is None:
-        before = len(problems)
-        drafts = tuple(read_drafts(data, file, today, problems))
-        if len(problems) == before:
-            known[file, data] = drafts
+    key = (PurePath(file).name, data)
+    drafts = known.get(key)
+    if drafts is not None:
+        return tuple(_filed(draft, file) for draft in drafts)
+    before = len(problems)
+    drafts = tuple(read_drafts(data, file, today, problems))
+    if len(problems) == before:
+        known[key] = drafts
     return drafts
+
+
+def _filed(draft: Draft, file: str) -> Draft:
+    if draft.file == file or draft.partner is None:
+        return draft
+    return replace(draft, file=file, partner=replace(draft.partner, file=file))
 
 
 def _read(entry: Entry, problems: list[Problem]) -> bytes | None:

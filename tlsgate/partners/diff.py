@@ -1,0 +1,218 @@
+"""What a change of the partner list changes, domain by domain: pure.
+
+Two lists are compared by what each says of every domain, in both directions and below it, never by
+file or by record: who owns a domain, and in which file, changes nothing of how strict its rule is.
+`weakenings` is what a guard asks; `weakening_digest` names exactly one such change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from tlsgate.partners.model import Partner
+from tlsgate.partners.strength import LISTED, Difference, compare, reach, same_rules
+
+_LABELS = ("name", "contact", "agreed", "review", "file", "exceptions")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainChange:
+    """One key of the gateway's maps whose rule or whose partner is another now.
+
+    `acme.example` is that domain alone, `.acme.example` whatever stands below it and is not
+    named itself. A partner of None: not on the list.
+    """
+
+    key: str
+    old: Partner | None
+    new: Partner | None
+    differences: tuple[Difference, ...]
+    moved: bool
+    """Both lists have a rule, and it is not the same partner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerChange:
+    """A partner that came or went, or whose record says something else of itself."""
+
+    old: Partner | None
+    new: Partner | None
+    labels: tuple[str, ...]
+    """Of a partner in both lists, what changed of: name, contact, agreed, review, file, and
+    `exceptions` where they say the same in other words."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDiff:
+    """All that is different between two lists, sorted by partner and by domain."""
+
+    partners: tuple[PartnerChange, ...]
+    domains: tuple[DomainChange, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Weakening:
+    """One way in which one key's rule is weaker than it was, or not provably as strict."""
+
+    partner: str
+    """The name of the partner that the old list had for it."""
+    key: str
+    """As in DomainChange."""
+    aspect: str
+    """As in Difference."""
+    old: str
+    """The part of the old record that holds the aspect, as canonical JSON."""
+    new: str
+    """The same of the new record; `null` if the domain is off the list."""
+
+
+def weakenings(old: Sequence[Partner], new: Sequence[Partner]) -> tuple[Weakening, ...]:
+    """Return each weakening from one list to the next, sorted; empty if there is none."""
+    return weakenings_of(diff_lists(old, new))
+
+
+def weakenings_of(changes: ListDiff) -> tuple[Weakening, ...]:
+    """Return the weakenings among the changes, sorted."""
+    return tuple(
+        sorted(
+            Weakening(
+                change.old.name,
+                change.key,
+                difference.aspect,
+                _part(change.old, difference.aspect),
+                _part(change.new, difference.aspect),
+            )
+            for change in changes.domains
+            for difference in change.differences
+            if difference.weaker and change.old is not None
+        )
+    )
+
+
+def weakened_partners(found: Iterable[Weakening]) -> tuple[str, ...]:
+    """Return the names of the partners that weakenings hit, sorted."""
+    return tuple(sorted({one.partner for one in found}))
+
+
+def weakening_digest(found: Iterable[Weakening]) -> str:
+    """Return the SHA-256 of exactly these weakenings, in hex; "" if there is none."""
+    rows = [[one.partner, one.key, one.aspect, one.old, one.new] for one in sorted(found)]
+    if not rows:
+        return ""
+    text = json.dumps(rows, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def diff_lists(old: Sequence[Partner], new: Sequence[Partner]) -> ListDiff:
+    """Compare two valid lists."""
+    successors = _successors(old, new)
+    return ListDiff(
+        tuple(sorted(_partner_changes(old, new, successors), key=_partner_order)),
+        tuple(_domain_changes(old, new, successors)),
+    )
+
+
+def _part(partner: Partner | None, aspect: str) -> str:
+    values: Any = None if partner is None else partner.to_dict()
+    if values is not None and aspect != LISTED:
+        values = values.get(aspect.partition(".")[0])
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def _domain_changes(
+    old: Sequence[Partner], new: Sequence[Partner], successors: Mapping[str, Partner]
+) -> Iterator[DomainChange]:
+    before, after = _rules(old), _rules(new)
+    # A name that neither list names has the rule of the nearest key above it, and that key is
+    # among these: so they stand for every name there is.
+    for key in sorted(before.keys() | after.keys(), key=_domain_order):
+        had, has = _rule(before, key), _rule(after, key)
+        moved = False
+        if had is not None and has is not None:
+            if had is has:
+                continue
+            moved = successors.get(had.name) is not has
+            if not moved and same_rules(had, has):
+                continue
+        differences = compare(key, had, has)
+        if differences or moved:
+            yield DomainChange(key, had, has, differences, moved)
+
+
+def _rules(partners: Iterable[Partner]) -> dict[str, Partner]:
+    rules: dict[str, Partner] = {}
+    for partner in partners:
+        for domain in partner.domains:
+            rules[domain] = partner
+            if partner.subdomains:
+                rules[f".{domain}"] = partner
+    return rules
+
+
+def _rule(rules: Mapping[str, Partner], key: str) -> Partner | None:
+    """Return the record that the gateway's maps find for a key: its own, or the nearest above."""
+    found = rules.get(key)
+    _, _, parent = key.lstrip(".").partition(".")
+    while found is None and parent:
+        found = rules.get(f".{parent}")
+        _, _, parent = parent.partition(".")
+    return found
+
+
+def _successors(old: Sequence[Partner], new: Sequence[Partner]) -> dict[str, Partner]:
+    """Return, by old name, the record that each old one became: by its name, else its domains."""
+    by_name = {partner.name.casefold(): partner for partner in new}
+    found: dict[str, Partner] = {}
+    rest = []
+    for partner in old:
+        same = by_name.pop(partner.name.casefold(), None)
+        if same is None:
+            rest.append(partner)
+        else:
+            found[partner.name] = same
+    owners = {domain: partner for partner in by_name.values() for domain in partner.domains}
+    for partner in rest:
+        shared = Counter(owners[domain].name for domain in partner.domains if domain in owners)
+        for name, _ in shared.most_common(1):
+            found[partner.name] = heir = by_name[name.casefold()]
+            for domain in heir.domains:
+                del owners[domain]
+    return found
+
+
+def _partner_changes(
+    old: Sequence[Partner], new: Sequence[Partner], successors: Mapping[str, Partner]
+) -> Iterator[PartnerChange]:
+    kept = {partner.name for partner in successors.values()}
+    yield from (PartnerChange(None, partner, ()) for partner in new if partner.name not in kept)
+    for partner in old:
+        heir = successors.get(partner.name)
+        labels = () if heir is None or heir is partner else tuple(_labels(partner, heir))
+        if heir is None or labels:
+            yield PartnerChange(partner, heir, labels)
+
+
+def _labels(old: Partner, new: Partner) -> Iterator[str]:
+    for label in _LABELS:
+        before, after = getattr(old, label), getattr(new, label)
+        if label == "file":  # the folder is another one whenever two folders are compared
+            before, after = PurePath(before).name, PurePath(after).name
+        elif label == "exceptions" and reach(before) != reach(after):
+            continue
+        if before != after:
+            yield label
+
+
+def _partner_order(change: PartnerChange) -> tuple[str, bool]:
+    one = change.old or change.new
+    return (one.name if one else "", change.old is None)
+
+
+def _domain_order(key: str) -> tuple[str, bool]:
+    return key.lstrip("."), key.startswith(".")

@@ -1,0 +1,213 @@
+"""Parts of the record, and what their changes mean for mail, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    Inbound,
+    Mode,
+    Outbound,
+    Partner,
+    Require,
+    Verify,
+)
+from tlsgate.partners.strength import (
+    CLIENT_KEYS,
+    EXCEPTIONS,
+    MODE,
+    NAMES,
+    NETWORKS,
+    REQUIRE,
+    SERVER_KEYS,
+    VERIFY,
+    accepted_names,
+    last_day,
+    names_gained,
+    networks_cover,
+)
+from tlsgate.review.text import Text, listed, value
+
+ARROW = " → "
+_PIN_SHOWN = 16
+
+
+def rule_words(partner: Partner) -> Text:
+    """Return both directions of a record: `out: …; in: …`."""
+    observed = "; observed only" if partner.mode is Mode.OBSERVE else ""
+    return ("out: ", *outbound(partner.outbound), "; in: ", *inbound(partner.inbound), observed)
+
+
+def outbound(rule: Outbound) -> Text:
+    """Return what proves a server."""
+    match rule.verify:
+        case Verify.PKIX:
+            return ("a public CA's certificate for ", *_names(rule))
+        case Verify.PRIVATE_CA:
+            return ("a private CA's certificate for ", *_names(rule))
+        case Verify.DANE:
+            return ("DANE",)
+        case Verify.PIN:
+            return ("the pinned key ", *_pins(rule.public_keys))
+
+
+def inbound(rule: Inbound) -> Text:
+    """Return what a client must show."""
+    match rule.require:
+        case Require.TLS:
+            return ("TLS",)
+        case Require.CERTIFICATE:
+            return ("TLS with the client key ", *_pins(rule.public_keys))
+        case Require.NETWORK:
+            return ("TLS from ", *listed(rule.networks))
+
+
+def _names(rule: Outbound) -> Text:
+    return listed(rule.mx) if rule.mx else ("the domain itself",)
+
+
+def _pins(pins: Sequence[str]) -> Text:
+    return listed([f"{pin[:_PIN_SHOWN]}…" for pin in pins])
+
+
+def change(aspect: str, old: Partner, new: Partner) -> Text:
+    """Return what was written and what is written now."""
+    if aspect in (VERIFY, SERVER_KEYS, NAMES):
+        return ("out: ", *outbound(old.outbound), ARROW, *outbound(new.outbound))
+    if aspect in (REQUIRE, CLIENT_KEYS):
+        return ("in: ", *inbound(old.inbound), ARROW, *inbound(new.inbound))
+    if aspect == NETWORKS:
+        before, after = old.inbound.networks, new.inbound.networks
+        return ("networks: ", *(listed(before) or _NONE), ARROW, *(listed(after) or _NONE))
+    if aspect == MODE:
+        return (f"mode: {old.mode}{ARROW}{new.mode}",)
+    if aspect.startswith(f"{EXCEPTIONS}."):
+        return _exception_change(aspect, old, new)
+    return (f"{aspect} is not the same",)
+
+
+_NONE: Text = ("none",)
+
+
+def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Partner) -> Text:
+    """Return what a difference does to mail."""
+    if aspect == NAMES:
+        return _names_effect(weaker, keys, old.outbound, new.outbound)
+    if aspect in (SERVER_KEYS, CLIENT_KEYS):
+        return _keys_effect(aspect, weaker, old, new)
+    if aspect == REQUIRE:
+        return _require_effect(weaker, new.inbound)
+    if aspect == NETWORKS:
+        return _networks_effect(weaker, old.inbound, new.inbound)
+    if aspect.startswith(f"{EXCEPTIONS}."):
+        return exception_effect(aspect, new)
+    return (_EFFECTS.get((aspect, weaker), "its effect is not known: not provably as strict"),)
+
+
+_EFFECTS = {
+    (MODE, True): "nothing is held or refused any more: it is only counted",
+    (MODE, False): "mail without the agreed proof is held or refused from now on",
+    (VERIFY, True): "servers are accepted that were not before: not provably as strict",
+}
+UNLISTED: Text = (
+    "mail to and from there is no longer protected: without TLS it goes in plaintext",
+)
+"""What it means to be off the list."""
+
+
+def _names_effect(weaker: bool, keys: Sequence[str], old: Outbound, new: Outbound) -> Text:
+    """The names that one of the two accepts and the other does not."""
+    less, more = (old, new) if weaker else (new, old)
+    shown: Text = ("the domain itself",)
+    if more.mx:
+        gained = (names_gained(accepted_names(key, less), more.mx) for key in keys)
+        shown = listed(sorted({name for names in gained for name in names}))
+    if weaker:
+        return ("mail is also sent to a server whose certificate names ", *shown)
+    return ("mail is held from a server whose certificate names only ", *shown)
+
+
+def _keys_effect(aspect: str, weaker: bool, old: Partner, new: Partner) -> Text:
+    before, after = set(old.outbound.public_keys), set(new.outbound.public_keys)
+    gained, lost = "mail is also sent to a server with", "mail is held from a server with"
+    if aspect == CLIENT_KEYS:
+        before, after = set(old.inbound.public_keys), set(new.inbound.public_keys)
+        gained, lost = "mail in its name is also accepted with", "mail in its name is refused with"
+    pins = after - before if weaker else before - after
+    return (gained if weaker else lost, " the key ", *_pins(sorted(pins)))
+
+
+def _require_effect(weaker: bool, new: Inbound) -> Text:
+    if not weaker:
+        return ("mail in its name is refused but with ", *inbound(new))
+    if new.require is Require.TLS:
+        return ("mail in its name is accepted from any client that has TLS",)
+    return ("it accepts clients that were not accepted before: not provably as strict",)
+
+
+def _networks_effect(weaker: bool, old: Inbound, new: Inbound) -> Text:
+    gained = [one for one in new.networks if not networks_cover(old.networks, [one])]
+    lost = [one for one in old.networks if not networks_cover(new.networks, [one])]
+    if new.require is Require.NETWORK:
+        if weaker:
+            return ("mail in its name is also accepted from ", *listed(gained))
+        return ("mail in its name is refused from ", *(listed(lost) or ("nowhere else",)))
+    if weaker:
+        return ("bounces from ", *listed(lost), " are accepted without TLS")
+    return ("bounces from ", *(listed(gained) or ("the same addresses",)), " need TLS")
+
+
+def exception_days(aspect: str, old: Partner | None, new: Partner | None) -> tuple[date, date]:
+    """Return the last days, old and new, of what an `exceptions.…` aspect is about."""
+    _, direction, allow = aspect.split(".")
+    before, after = (
+        last_day(one.exceptions if one else (), Direction(direction), Allow(allow))
+        for one in (old, new)
+    )
+    return before, after
+
+
+def _exception_change(aspect: str, old: Partner, new: Partner) -> Text:
+    before, after = exception_days(aspect, old, new)
+    days = ARROW.join("none" if day == date.min else f"until {day}" for day in (before, after))
+    return (f"{_exception(aspect)}: {days}", *_reason(aspect, after, new))
+
+
+def exception_opened(aspect: str, new: Partner) -> Text:
+    """Return the exception of a partner that was not on the list."""
+    _, last = exception_days(aspect, None, new)
+    return (f"{_exception(aspect)}: until {last}", *_reason(aspect, last, new))
+
+
+def _exception(aspect: str) -> str:
+    _, direction, allow = aspect.split(".")
+    return f"exception for {direction} mail, {allow}"
+
+
+def _reason(aspect: str, last: date, new: Partner) -> Text:
+    """Say why and by whom, of the exception that reaches to the last day."""
+    _, direction, _ = aspect.split(".")
+    for one in new.exceptions:
+        if one.until == last and one.direction == direction:
+            return (" (", value(one.reason), ", approved by ", value(one.approved_by), ")")
+    return ()
+
+
+_ALLOWED = {
+    ("outbound", "plaintext"): "mail is sent even without TLS",
+    ("outbound", "encrypted"): "mail is sent over TLS to any server, whoever it is",
+    ("inbound", "plaintext"): "mail in its name is accepted without TLS",
+    ("inbound", "encrypted"): "mail in its name is accepted over TLS from any client",
+}
+
+
+def exception_effect(aspect: str, new: Partner) -> Text:
+    """Return what is allowed, and until when."""
+    _, direction, allow = aspect.split(".")
+    _, last = exception_days(aspect, None, new)
+    if last == date.min:
+        return ("the rule holds again",)
+    return (f"until {last} {_ALLOWED[direction, allow]}",)
