@@ -91,14 +91,6 @@ def down(stack: Stack) -> None:
     pulumi(stack, "destroy", "--yes", "--skip-preview", "--suppress-outputs")
 
 
-def outputs(stack: Stack) -> Mapping[str, Any]:
-    """The stack's outputs."""
-    found: dict[str, Any] = json.loads(
-        pulumi(stack, "stack", "output", "--json", "--stack", stack.name)
-    )
-    return found
-
-
 def _unlock(stack: Stack) -> None:
     """Take away the lock of a run whose process is gone; refuse to break in on one that lives."""
     backend = environment()["PULUMI_BACKEND_URL"].removeprefix("file://")
