@@ -221,6 +221,16 @@ def test_what_is_made_after_what(
     assert later not in before
 
 
+def test_jobs_run_again_for_what_they_cannot_see_in_their_files(program: Program) -> None:
+    jobs = {name: one.inputs["triggers"] for name, one in program.of_type("Job").items()}
+    delivery = program.of_type("Delivery")["policy-host-config"].inputs
+    agent = program.of_type("VolumeFiles")["agent-files"].inputs
+    assert jobs == {
+        "issue": {"config": agent["digest"]},
+        "policy-served": {"generation": delivery["generation"]},
+    }
+
+
 def test_records_are_split_by_when_they_may_go_live(program: Program) -> None:
     records = program.of_type("DnsRecords")
     kinds = {
