@@ -15,8 +15,10 @@ from tlsgate.acme.faults import AcmeFault, describe, remedy
 from tlsgate.acme.keys import Key, to_pem
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.proofs import Proof, Proofs
+from tlsgate.acme.request import Issued, Request
 from tlsgate.acme.running import Pause
 from tlsgate.acme.server import Server
+from tlsgate.acme.store import Meta
 from tlsgate.acme.trust import system_roots
 from tlsgate.events import emit
 
@@ -39,14 +41,15 @@ class Authority:
         self._connected: tuple[Server, float] | None = None
         self._refused: tuple[AcmeFault, float] | None = None
 
-    def obtain(self, names: Sequence[str], key: Key) -> bytes:
-        """Orders a certificate of this key for these names; returns its chain in PEM.
+    def obtain(self, request: Request) -> Issued:
+        """Orders a certificate of this key for these names.
 
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
         self._proofs.clean()
         try:
-            return self._ordered(names, key)
+            chain = self._ordered(request.names, request.key)
+            return Issued(chain, Meta(self._config.directory, self._config.profile))
         except AcmeFault:
             # What was true of the CA and of the account may be true no more.
             self._connected = None

@@ -19,11 +19,11 @@ from tlsgate.acme.config import Config, Wanted
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, KeyFault, new_key, spki_sha256
 from tlsgate.acme.paths import Paths
+from tlsgate.acme.request import Issued, Obtain, Request
 from tlsgate.acme.running import Stopped
 from tlsgate.acme.store import Generation, Meta, Store
 from tlsgate.events import emit
 
-Obtain = Callable[[Sequence[str], Key], bytes]
 Publish = Callable[[Sequence[str], str], None]
 Clock = Callable[[], datetime]
 
@@ -110,12 +110,13 @@ class Issuer:
         )
 
     def _order(self, store: Store, wanted: Wanted) -> Generation:
-        key = _kept_key(store.current()) or new_key()
+        current = store.current()
+        key = _kept_key(current) or new_key()
+        replaced = Issued(current.chain, current.meta) if current else None
         store.begin(key, self._clock())
         try:
-            chain = self._obtain(wanted.names, key)
-            meta = Meta(self._config.directory, self._config.profile)
-            staged = store.complete(chain, meta)
+            issued = self._obtain(Request(_id(wanted), wanted.names, key, replaced))
+            staged = store.complete(issued.chain, issued.meta)
             self._check(staged, wanted)
         except BaseException:
             store.discard()

@@ -33,6 +33,7 @@ from tlsgate.acme.dns01 import Dns01
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
 from tlsgate.acme.proofs import Proof, Proofs
+from tlsgate.acme.request import Request
 from tlsgate.acme.running import Stop
 
 pytestmark = pytest.mark.integration
@@ -197,7 +198,9 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
     used = paths(volumes)
     proofs = Proofs(Misplaced(agent_zone(config.challenge), 5), used.proofs)
     with pytest.raises(AcmeFault) as caught:
-        Authority(config, used, proofs, Stop().pause).obtain([MX], new_key())
+        Authority(config, used, proofs, Stop().pause).obtain(
+            Request(f"mx/{MX}", (MX,), new_key(), None)
+        )
     assert f"the dns-01 challenge for {MX} failed: " in caught.value.reason
     assert f"The CA looks for TXT _acme-challenge.{MX} " in caught.value.reason
     wrong = Proof(MX, "", "wrong").text

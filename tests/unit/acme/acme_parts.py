@@ -13,7 +13,8 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.issue import Issuer
 from tlsgate.acme.keys import Key
 from tlsgate.acme.paths import Paths
-from tlsgate.acme.store import Generation, Store
+from tlsgate.acme.request import Issued, Request
+from tlsgate.acme.store import Generation, Meta, Store
 
 MX = Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",))
 STS = Wanted("policy-1", "policy", ("mta-sts.corp.example",), ())
@@ -80,11 +81,12 @@ class Parts:
         assert current is not None
         return current
 
-    def _obtain(self, names: Sequence[str], key: Key) -> bytes:
-        self.orders.append(tuple(names))
+    def _obtain(self, request: Request) -> Issued:
+        self.orders.append(request.names)
         if self.fault is not None:
             raise self.fault
-        return (self.sign or self._sign)(names, key)
+        chain = (self.sign or self._sign)(request.names, request.key)
+        return Issued(chain, Meta("https://ca.example/dir", None))
 
     def _sign(self, names: Sequence[str], key: Key) -> bytes:
         return self.ca.sign(names, key, now=self.now)
