@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -96,7 +97,7 @@ async def talk(address: str, context: ssl.SSLContext, sni: str, limits: Limits) 
         return Session(Fault.SLOW, detail)
     except OSError as fault:
         # A connection that ends in the middle; before there was one, `_connect` says so.
-        return Session(Fault.CLOSED, _plain(fault.strerror or str(fault)))
+        return Session(Fault.CLOSED, _words(fault))
 
 
 async def _connect(connection: socket.socket, address: str, limits: Limits) -> None:
@@ -108,7 +109,7 @@ async def _connect(connection: socket.socket, address: str, limits: Limits) -> N
         detail = f"no answer within {limits.connect_seconds:g} s"
         raise _Failed(Fault.UNREACHABLE, detail) from None
     except OSError as fault:
-        raise _Failed(Fault.UNREACHABLE, fault.strerror or str(fault)) from fault
+        raise _Failed(Fault.UNREACHABLE, _words(fault)) from fault
 
 
 async def _greet(wire: _Wire, limits: Limits) -> None:
@@ -142,7 +143,7 @@ async def _secure(wire: _Wire, context: ssl.SSLContext, sni: str, limits: Limits
     except _Failed as failed:
         raise _Failed(Fault.HANDSHAKE, failed.detail) from failed
     except OSError as fault:
-        raise _Failed(Fault.HANDSHAKE, fault.strerror or str(fault)) from fault
+        raise _Failed(Fault.HANDSHAKE, _words(fault)) from fault
     shown = wire.shown()
     wire.stage = "EHLO under TLS"
     try:
@@ -151,8 +152,10 @@ async def _secure(wire: _Wire, context: ssl.SSLContext, sni: str, limits: Limits
         await wire.send(b"QUIT\r\n")  # as Postfix: the answer is not waited for
     except ssl.SSLError as fault:
         return Session(Fault.AFTER_TLS, _plain(_reason(fault)), 0, *shown)
-    except (_Failed, OSError) as failed:
-        return Session(Fault.AFTER_TLS, _plain(str(failed)), 0, *shown)
+    except _Failed as failed:
+        return Session(Fault.AFTER_TLS, _plain(failed.detail), 0, *shown)
+    except OSError as fault:
+        return Session(Fault.AFTER_TLS, _words(fault), 0, *shown)
     return Session(None, "", 0, *shown)
 
 
@@ -285,6 +288,11 @@ _DER = 2
 
 def _reason(fault: ssl.SSLError) -> str:
     return (fault.reason or str(fault)).replace("_", " ").lower()
+
+
+def _words(fault: OSError) -> str:
+    # asyncio's own text names the address once more; the kernel's is the one people know.
+    return os.strerror(fault.errno) if fault.errno else _plain(str(fault))
 
 
 def _plain(text: str) -> str:

@@ -5,6 +5,7 @@ The MTA-STS policy is found, fetched and checked by the code of the gateway's po
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +49,10 @@ async def find_published(
     lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], https_port: int
 ) -> Published:
     """Looks both up; never raises for what the domain publishes."""
-    sts, detail, hosts = await _sts(lookups, domain, trust, https_port)
-    return Published(sts, detail, hosts, await _reports(lookups, domain))
+    found, reports = await asyncio.gather(
+        _sts(lookups, domain, trust, https_port), _reports(lookups, domain)
+    )
+    return Published(*found, reports)
 
 
 async def _sts(

@@ -16,11 +16,12 @@ from tlsgate.smtp.published import Published, Sts
 from tlsgate.smtp.reasons import Reason, dane_fault, pin_fault, pkix_fault
 from tlsgate.smtp.requirement import Level, Requirement, allows_host
 from tlsgate.smtp.result import KINDS, ProbeResult, Server
-from tlsgate.smtp.route import Dane, Route
+from tlsgate.smtp.route import Dane, NoRoute, Route
 
 _SOON_DAYS = 14
 _SHOWN = 2
-_MX = Reason("mx", "", "publish MX records that lead to a mail server")
+_MX = "publish MX records that lead to a mail server"
+_DNS = "check the domain's name servers and its DNSSEC signatures"
 _DNSSEC = "sign the domain and its mail servers' names with DNSSEC and publish TLSA records (3 1 1)"
 
 
@@ -90,9 +91,10 @@ def _listed(requirement: Requirement | None) -> Verify | None:
 def _without_server(route: Route) -> Reason:
     if route.missing is not None:
         detail = f" ({route.detail})" if route.detail else ""
-        return Reason("mx", f"{route.missing.value}{detail}", _MX.remedy)
+        looked_up = route.missing is not NoRoute.LOOKUP
+        return Reason("mx", f"{route.missing.value}{detail}", _MX if looked_up else _DNS)
     faults = "; ".join(host.fault for host in route.hosts if host.fault)
-    return Reason("mx", f"none of its mail servers has an address ({faults})", _MX.remedy)
+    return Reason("mx", f"none of its mail servers has an address ({faults})", _MX)
 
 
 def _dane(route: Route, server: Server, now: datetime) -> Reason | None:
