@@ -13,7 +13,7 @@ import docker
 from docker.errors import DockerException
 
 from lab import files, plan
-from lab.commands import LAB, LabError, changes, down, up
+from lab.commands import GATEWAY, LAB, LabError, changes, down, up
 from lab.driver import Lab
 from lab.endpoints import LOOPBACK, write_endpoints
 
@@ -57,10 +57,20 @@ def _fetch_roots(lab: Lab) -> None:
         lab.apply("internal")
 
 
+def _require_no_gateway(client: docker.DockerClient) -> None:
+    """The lab's network cannot go while the gateway's containers are on it."""
+    if client.containers.list(all=True, filters={"label": GATEWAY.label}):
+        raise LabError(
+            f"the gateway of stack {GATEWAY.name} is in the lab: first run"
+            f" `pulumi destroy --stack {GATEWAY.name}` in {GATEWAY.directory}, or `make clean`"
+        )
+
+
 def main(arguments: list[str]) -> int:
     """The command line."""
     try:
         if arguments == ["down"]:
+            _require_no_gateway(engine())
             down(LAB)
             files.ENDPOINTS.unlink(missing_ok=True)
         elif not arguments:
