@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 Handler = Callable[[socket.socket], None]
@@ -72,7 +72,7 @@ def _commands(client: socket.socket) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def serving(handlers: dict[str, Handler]) -> Iterator[int]:
+def serving(handlers: Mapping[str, Handler]) -> Iterator[int]:
     """One server for each address of 127.0.0.0/8, all at the same port, which is returned."""
     port = _free_port()
     with contextlib.ExitStack() as stack:

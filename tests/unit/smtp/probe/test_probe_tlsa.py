@@ -56,7 +56,7 @@ def signed_by_nobody() -> Issued:
     ],
 )
 def test_records(
-    leaf: Issued, usage: int, selector: int, mtype: int, of: Issued | None, matches: bool
+    *, leaf: Issued, usage: int, selector: int, mtype: int, of: Issued | None, matches: bool
 ) -> None:
     wanted = record(usage, selector, mtype, of or leaf)
     chain = (*leaf.chain, ROOT.der) if leaf.above and of is ROOT else leaf.chain
