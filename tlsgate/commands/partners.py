@@ -47,6 +47,8 @@ JSON of a list with problems:
 _SHOWN_DOMAINS = 3
 MODULES = {
     "tlsgate.commands.partners_diff": "diff",
+    "tlsgate.commands.partners_fmt": "fmt",
+    "tlsgate.commands.partners_schema": "schema",
 }
 """More commands, each a module with `SUMMARY` and `configure(parser)`."""
 

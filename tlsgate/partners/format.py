@@ -35,24 +35,31 @@ def digest(partners: Iterable[Partner]) -> str:
 
 def to_yaml(partner: Partner) -> str:
     """Return the record as a partner file: keys in the record's order, empty lists left out."""
-    return "".join(f"{line}\n" for line in _lines(partner.to_dict()))
+    return "".join(f"{line}\n" for _, line in yaml_lines(partner))
 
 
-def _lines(values: Mapping[str, Any]) -> Iterator[str]:
+def yaml_lines(partner: Partner) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a partner file, each with its key, such as `exceptions[0].until`."""
+    return _lines(partner.to_dict(), "")
+
+
+def _lines(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
+        path = f"{above}{key}"
         if value == []:
             continue
         if isinstance(value, Mapping):
-            yield f"{key}:"
-            yield from (f"  {line}" for line in _lines(value))
+            yield path, f"{key}:"
+            yield from ((below, f"  {line}") for below, line in _lines(value, f"{path}."))
         elif isinstance(value, list) and isinstance(value[0], Mapping):
-            yield f"{key}:"
-            for item in value:
-                first, *rest = _lines(item)
-                yield f"  - {first}"
-                yield from (f"    {line}" for line in rest)
+            yield path, f"{key}:"
+            for position, item in enumerate(value):
+                indent = "  - "
+                for below, line in _lines(item, f"{path}[{position}]."):
+                    yield below, f"{indent}{line}"
+                    indent = "    "
         else:
-            yield f"{key}: {_value(key, value)}"
+            yield path, f"{key}: {_value(key, value)}"
 
 
 def _value(key: str, value: object) -> str:

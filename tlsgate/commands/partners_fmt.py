@@ -1,0 +1,100 @@
+"""`tlsgate partners fmt`: write partner files in their canonical form."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.commands.arguments import add_directory
+from tlsgate.partners.canonical import SCHEMA_HINT, format_file
+from tlsgate.partners.entries import Entry, folder_entries
+from tlsgate.problems import Problem, ProblemsError
+
+SUMMARY = "write the files in their canonical form, with their comments"
+_EPILOG = f"""\
+Keys stand in the record's order, defaults are written out, lists are sorted. Comments stay with
+their keys. A file with problems is left as it is. For completion in an editor, let a file start
+with the line
+  {SCHEMA_HINT}
+
+examples:
+  tlsgate partners fmt
+  tlsgate partners fmt --check path/to/partners
+
+exit status: 0 all right, 1 a file has problems or (--check) is not canonical, 2 wrong usage
+
+JSON:
+  {{"problems": [{{"file", "line", "key", "code", "message", "remedy"}}, ...], "changed": [files]}}
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    add_directory(parser)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing: tell which files would change"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    problems: list[Problem] = []
+    changed: list[str] = []
+    try:
+        for entry in folder_entries(options.directory):
+            _format(entry, options, problems, changed)
+    except ProblemsError as error:
+        problems.extend(error.problems)
+    problems.sort()
+    if options.json:
+        told = [problem.to_dict() for problem in problems]
+        print(json.dumps({"problems": told, "changed": changed}, indent=2))
+    else:
+        said = "not in the canonical form" if options.check else "formatted"
+        for file in changed:
+            print(f"{file}: {said}")
+        if problems:
+            print(ProblemsError(problems), file=sys.stderr)
+    return EXIT_PROBLEMS if problems or (options.check and changed) else EXIT_OK
+
+
+def _format(
+    entry: Entry, options: argparse.Namespace, problems: list[Problem], changed: list[str]
+) -> None:
+    if entry.fault is not None:
+        problems.append(Problem(entry.file, 0, "", *entry.fault))
+        return
+    path = options.directory / Path(entry.file).name
+    try:
+        data = entry.read()
+        formatted = format_file(data, entry.file)
+        problems.extend(formatted.problems)
+        if formatted.text is None or formatted.text.encode() == data:
+            return
+        if not options.check:
+            _replace(path, formatted.text.encode())
+        changed.append(entry.file)
+    except OSError as error:
+        message = f"cannot be read or written ({error.strerror})"
+        problems.append(Problem(entry.file, 0, "", "unreadable", message, "Check permissions"))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Put a whole new file in the old one's place, so that it is never half written."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), path.stat().st_mode & 0o777)
+            stream.write(data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
