@@ -1,0 +1,158 @@
+"""The probe and `tlsgate check` beside Postfix itself, on every peer of the lab.
+
+The probe beside posttls-finger, Postfix's own verifier; the check beside what the gateway then does
+with a real message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import docker
+import pytest
+
+from lab import files, plan
+from lab.cases import OutboundCase, outbound_cases
+from lab.driver import Lab
+from lab.trial import Seen, run_outbound
+from tests.integration.probe import posttls_finger
+from tests.integration.probe.posttls_finger import Finger
+from tlsgate.partners.load import load_partners
+from tlsgate.partners.model import Partner, Verify
+from tlsgate.render.partner_maps import compile_partners
+from tlsgate.smtp.check import CheckSettings, predict_all
+from tlsgate.smtp.dialogue import Fault
+from tlsgate.smtp.prediction import Prediction
+from tlsgate.smtp.probe import ProbeSettings, probe_domains
+from tlsgate.smtp.resolver import Resolver
+from tlsgate.smtp.result import ProbeResult
+
+pytestmark = pytest.mark.e2e
+
+DOMAINS = tuple(domain for peer in plan.PEERS for domain in peer.domains)
+WITH_TLSA = tuple(
+    domain for peer in plan.PEERS if peer.tlsa is not plan.Tlsa.NONE for domain in peer.domains
+)
+RESOLVER = Resolver((plan.RESOLVER_ADDRESS,))
+AT_ONCE = 4
+
+Fingers = Mapping[str, Finger]
+Probed = Mapping[str, ProbeResult]
+
+
+def _roots() -> str:
+    return (files.PKI / "public-roots.pem").read_text()
+
+
+def _listed() -> tuple[Partner, ...]:
+    return load_partners(Path(files.LAB, "partners"))
+
+
+@pytest.fixture(scope="module")
+def probed(client: docker.DockerClient) -> Probed:
+    """Without the list: what a domain shows by itself."""
+    settings = ProbeSettings(RESOLVER, extra_ca=_roots())
+    return {result.domain: result for result in probe_domains(DOMAINS, settings)}
+
+
+@pytest.fixture(scope="module")
+def fingers(client: docker.DockerClient) -> Fingers:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda domain: posttls_finger.secure(client, domain), DOMAINS)
+        return dict(zip(DOMAINS, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def dane_fingers(client: docker.DockerClient) -> Fingers:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        found = pool.map(lambda domain: posttls_finger.dane(client, domain), DOMAINS)
+        return dict(zip(DOMAINS, found, strict=True))
+
+
+def word(result: ProbeResult) -> str:
+    """The probe's verdict on `secure` in posttls-finger's words."""
+    (server,) = result.servers
+    match server.seen.strict.fault:
+        case None if Verify.PKIX in result.ready:
+            return "Verified"
+        case None:
+            return "Trusted"
+        case Fault.UNTRUSTED:
+            return "Untrusted"
+        case _:
+            return ""
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_at_level_secure(domain: str, probed: Probed, fingers: Fingers) -> None:
+    result, finger = probed[domain], fingers[domain]
+    assert word(result) == finger.word
+    if finger.word:
+        (server,) = result.servers
+        assert server.seen.shown.version == finger.version
+        assert result.public_keys == (finger.key,)
+        assert Verify.PIN in result.ready
+    else:
+        assert Verify.PIN not in result.ready
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_at_level_dane(domain: str, probed: Probed, dane_fingers: Fingers) -> None:
+    finger = dane_fingers[domain]
+    assert finger.has_tlsa is (domain in WITH_TLSA)
+    matches = finger.has_tlsa and finger.word == "Verified"
+    assert (Verify.DANE in probed[domain].ready) is matches
+
+
+def test_every_word_was_seen(fingers: Fingers, dane_fingers: Fingers) -> None:
+    """Without this the two tests above could pass by agreeing on nothing."""
+    assert {finger.word for finger in fingers.values()} == {"Verified", "Trusted", "Untrusted", ""}
+    of_dane = {dane_fingers[domain].word for domain in WITH_TLSA}
+    assert of_dane == {"Verified", "Untrusted"}
+
+
+def test_with_the_names_of_the_list(client: docker.DockerClient) -> None:
+    with_names = {
+        domain: list(partner.outbound.mx)
+        for partner in _listed()
+        if partner.outbound.mx
+        for domain in partner.domains
+    }
+    settings = ProbeSettings(RESOLVER, partners=_listed(), extra_ca=_roots())
+    for result in probe_domains(list(with_names), settings):
+        finger = posttls_finger.secure(client, result.domain, with_names[result.domain])
+        assert (word(result), finger.word) == ("Verified", "Verified")
+    assert with_names
+
+
+CASES = tuple(case for case in outbound_cases() if not case.header)
+
+
+@pytest.fixture(scope="module")
+def predicted(client: docker.DockerClient) -> Mapping[str, Prediction]:
+    table = dict(compile_partners(_listed()).outbound)
+    answers = predict_all(DOMAINS, table, CheckSettings(RESOLVER, _roots()))
+    return {answer.domain: answer for answer in answers}
+
+
+@pytest.fixture(scope="module")
+def delivered(lab: Lab) -> Mapping[str, Seen]:
+    return {seen.case.domain: seen for seen in run_outbound(lab, CASES) if _is_outbound(seen)}
+
+
+def _is_outbound(seen: Seen) -> bool:
+    return isinstance(seen.case, OutboundCase)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
+def test_the_check_says_what_the_gateway_then_does(
+    case: OutboundCase, predicted: Mapping[str, Prediction], delivered: Mapping[str, Seen]
+) -> None:
+    answer, seen = predicted[case.domain], delivered[case.domain]
+    assert answer.outcome == seen.outcome, (answer.sentence, seen)
+    if seen.outcome == "sent":
+        assert (answer.version or "none") == seen.tls
+    # What is assured is never in the clear, and what was in the clear was not promised.
+    assert not (answer.assured and seen.tls == "none")
