@@ -224,7 +224,6 @@ class MailGateway(pulumi.ComponentResource):
                 network=network,
                 address=settings.network.address("gateway"),
                 dns=[settings.network.address("resolver")],
-                hostname=settings.gateways[0].name,
                 volumes={**volumes, "/var/spool/postfix": spool, "/var/lib/postfix": data},
                 writable=frozenset({"/var/spool/postfix", "/var/lib/postfix"}),
                 tmpfs={"/run": ""},

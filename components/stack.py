@@ -84,7 +84,6 @@ class ContainerArgs:
     low_ports: bool = False
     """Whether it listens below 1024 as an ordinary user."""
     ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
-    hostname: str | None = None
     command: Sequence[str] | None = None
     config_digest: pulumi.Input[str] | None = None
     stop_seconds: int = 10
@@ -102,7 +101,8 @@ def container(
         name=stack.called(role),
         image=args.image,
         command=list(args.command) if args.command else None,
-        hostname=args.hostname,
+        # Never the public name: Docker's DNS would answer for it, unsigned, on this network.
+        hostname=role,
         labels=[docker.ContainerLabelArgs(label=k, value=v) for k, v in labels.items()],
         envs=[f"{key}={value}" for key, value in sorted(args.environment.items())],
         mounts=[
