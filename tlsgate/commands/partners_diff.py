@@ -141,13 +141,25 @@ def _source(text: str) -> Path | str:
     """
     if text.startswith(("/", "./", "../")) or text in (".", ".."):
         return Path(text)
-    folder, revision = Path(text).is_dir(), is_revision(text)
+    folder, revision = _is_folder(text), is_revision(text)
     if folder and revision:
         raise UsageError(
             f"{shown(text)} is a git revision and a folder. Write ./{text} for the folder, or"
             " the revision by its hash or full name (refs/heads/…)"
         )
+    if not folder and not revision:
+        raise UsageError(
+            f"{shown(text)} is neither a git revision nor a folder here."
+            " Fetch the revision, or write a folder as ./name"
+        )
     return Path(text) if folder else text
+
+
+def _is_folder(text: str) -> bool:
+    try:
+        return Path(text).is_dir()
+    except (OSError, ValueError):  # such as a name that is too long
+        return False
 
 
 def _load(

@@ -78,10 +78,7 @@ def revision_entries(revision: str, folder: Path) -> tuple[Entry, ...]:
     """
     root = _resolved(f"{revision}^{{tree}}")
     if root is None:
-        raise RevisionError(
-            f"{shown(revision)} is neither a git revision nor a folder here."
-            " Fetch it, or write a folder as ./name"
-        )
+        raise RevisionError(f"{shown(revision)} is no git revision here. Fetch it first")
     tree = _folder_tree(root, folder)
     listing = _output("ls-tree", "-z", "-l", "--full-tree", tree) if tree else b""
     contents = _Contents()
