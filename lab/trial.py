@@ -24,13 +24,17 @@ Answered = dict[str, tuple[InboundCase, Answer]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What happened to one case. `fault` is empty if it is what must happen."""
+    """What happened to one case. `fault` is empty if it is what must happen.
+
+    `token`: by which the message is found again.
+    """
 
     case: OutboundCase | InboundCase | OutageCase
     outcome: str
     tls: str
     reason: str
     fault: str
+    token: str = ""
 
 
 def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS) -> list[Seen]:
@@ -104,7 +108,7 @@ def _look(lab: Lab, case: OutboundCase, token: str, queue: Mapping[str, Queued],
         fault = f"expected the gateway to log {case.log!r}"
     elif in_clear != (case.tls == "none"):
         fault = "the message crossed the wire in the clear" if in_clear else "the capture is empty"
-    return Seen(case, outcome, tls, reason, fault)
+    return Seen(case, outcome, tls, reason, fault, token)
 
 
 def _message(token: str, case: InboundCase) -> Message:
@@ -133,4 +137,4 @@ def _judge(lab: Lab, case: InboundCase, answer: Answer, token: str) -> Seen:
     elif not arrived and answer.code == ACCEPTED:
         fault = "accepted, but not in the mailbox"
     reason = "" if answer.code == ACCEPTED else " ".join(answer.answer.split())
-    return Seen(case, str(answer.code), answer.tls or "none", reason, fault)
+    return Seen(case, str(answer.code), answer.tls or "none", reason, fault, token)

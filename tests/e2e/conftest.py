@@ -1,0 +1,105 @@
+"""The lab and the gateway, up: the same functions as the demo's, and what is up stays up.
+
+Where a test fails, the ends of the logs that can explain it are part of its report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from lab import plan
+from lab.bring_up import bring_up, engine
+from lab.commands import GATEWAY, up
+from lab.driver import Lab
+from lab.endpoints import gateway_container
+
+LOG_LINES = 40
+GATEWAY_ROLES = ("gateway", "policy", "resolver", "agent")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What every test drives: the engine, and the lab on it, with the gateway of stack `demo`."""
+
+    client: docker.DockerClient
+    lab: Lab
+
+    def log(self, container: str, since: float = 1.0) -> str:
+        """What a container has printed since a time in seconds of the epoch."""
+        log = self.client.containers.get(container).logs(since=int(since))
+        return log.decode(errors="replace") if isinstance(log, bytes) else ""
+
+    def execute(self, container: str, *command: str) -> str:
+        """Run a command in a container; return its output, which must be that of success."""
+        code, output = self.client.containers.get(container).exec_run(list(command))
+        text = output.decode(errors="replace") if isinstance(output, bytes) else ""
+        assert code == 0, f"{container}: {' '.join(command)}: {text}"
+        return text
+
+
+@pytest.fixture(scope="session")
+def world() -> Iterator[World]:
+    client = engine()
+    try:
+        bring_up(client)
+        up(GATEWAY, client)
+        lab = Lab(client)
+        lab.forget_queued()
+        yield World(client, lab)
+    finally:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def lab(world: World) -> Lab:
+    return world.lab
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections += log_tails(concerned(item))
+    return report
+
+
+def concerned(item: pytest.Item) -> list[str]:
+    """The containers whose logs can explain a failure: the gateway's, and the peers in play.
+
+    A test's peers are those of its parameters, and those that its module names as `PEERS`.
+    """
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    found = [getattr(value, name, None) for value in parameters for name in ("peer", "via")]
+    module = getattr(item, "module", None)
+    roles = {*(one for one in found if one), *getattr(module, "PEERS", ())}
+    return [
+        *(gateway_container(role) for role in GATEWAY_ROLES),
+        *(plan.container_name(role) for role in sorted(roles)),
+    ]
+
+
+def log_tails(names: list[str]) -> list[tuple[str, str]]:
+    """One section of the report a container."""
+    sections = []
+    try:
+        client = docker.from_env(timeout=20)
+    except DockerException as error:
+        return [("logs", f"no Docker engine answers: {error}")]
+    try:
+        for name in names:
+            try:
+                log = client.containers.get(name).logs(tail=LOG_LINES)
+                text = log.decode(errors="replace")
+            except DockerException as error:
+                text = str(error)
+            sections.append((f"end of the log of {name}", text))
+    finally:
+        client.close()
+    return sections

@@ -1,0 +1,137 @@
+"""Runs the Pulumi CLI on a gateway's stack as a user does, and hands back what it said.
+
+A test stack's config is `Pulumi.<stack>.yaml` in the project's folder, as a user's would be; git
+ignores those whose name starts with `test`, and `make clean` removes what such stacks made.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+from ruamel.yaml import YAML
+
+from lab import files
+from lab.commands import environment
+
+SECONDS = 400
+DEMO = "demo"
+LABEL = "tlsgate.stack"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a command ended, and everything that it printed."""
+
+    code: int
+    text: str
+
+    @property
+    def changes(self) -> str:
+        """The summary of resources, such as `35 unchanged`, on one line."""
+        found = re.search(r"Resources:\n(.*?)(\n\n|$)", self.text, re.S)
+        return " ".join(found[1].split()) if found else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A stack. `options`: for every command, such as another config file."""
+
+    stack: str = DEMO
+    options: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str) -> Said:
+        """Run `pulumi` with these arguments on the stack."""
+        done = subprocess.run(
+            ["pulumi", *command, "--stack", self.stack, "--non-interactive"],
+            cwd=files.REPOSITORY,
+            env={**environment(), **self.variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        return Said(done.returncode, done.stdout)
+
+    def up(self) -> Said:
+        """`pulumi up`."""
+        return self.run("up", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
+
+    def preview(self) -> Said:
+        """`pulumi preview`."""
+        return self.run("preview", "--diff", *self.options)
+
+    def refresh(self) -> Said:
+        """`pulumi refresh`, which changes the state alone."""
+        return self.run("refresh", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
+
+    def destroy(self) -> Said:
+        """`pulumi destroy`."""
+        return self.run("destroy", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
+
+    def state(self) -> str:
+        """The whole state, as text."""
+        return self.run("stack", "export").text
+
+    def resources(self, client: docker.DockerClient) -> dict[str, set[str]]:
+        """What carries the stack's label on the engine: kind → names."""
+        label: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={self.stack}"}
+        return {
+            kind: {str(one.name) for one in listed}
+            for kind, listed in (
+                ("containers", client.containers.list(all=True, filters=label)),
+                ("networks", client.networks.list(filters=label)),
+                ("volumes", client.volumes.list(filters=label)),
+            )
+        }
+
+
+def demo_config() -> dict[str, Any]:
+    """The demo's config as plain values, a copy to change."""
+    text = (files.REPOSITORY / "Pulumi.demo.yaml").read_text()
+    return copy.deepcopy(dict(YAML(typ="safe").load(text)))
+
+
+def write_config(path: Path, config: Mapping[str, Any]) -> Path:
+    """Write a stack's config file."""
+    with path.open("w") as file:
+        YAML(typ="safe").dump(dict(config), file)
+    return path
+
+
+@contextmanager
+def scratch_stack(stack: str) -> Iterator[Deployment]:
+    """A stack of a test's own, without a config yet; in the end it is destroyed and forgotten."""
+    made = Deployment(stack)
+    config = config_file(stack)
+    forget(made)
+    config.write_text("config: {}\n")
+    assert made.run("stack", "init").code == 0
+    try:
+        yield made
+    finally:
+        forget(made)
+
+
+def config_file(stack: str) -> Path:
+    """Where the stack's config is."""
+    return files.REPOSITORY / f"Pulumi.{stack}.yaml"
+
+
+def forget(deployment: Deployment) -> None:
+    """Remove what this or an interrupted run left of a test's stack."""
+    os.environ.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
+    deployment.run("cancel", "--yes")
+    deployment.run("destroy", "--yes", "--skip-preview", "--suppress-outputs")
+    deployment.run("stack", "rm", "--yes", "--force")
+    config_file(deployment.stack).unlink(missing_ok=True)

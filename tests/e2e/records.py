@@ -1,0 +1,57 @@
+"""Looks at the lab's name server, and changes its records as somebody else with the key would."""
+
+from __future__ import annotations
+
+import json
+
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.update
+import dns.xfr
+import dns.zone
+
+from lab import files
+from tlsgate.dns.tsig import read_tsig_key
+
+SECONDS = 10.0
+KEPT_BY_THE_SERVER = {"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "CDS", "CDNSKEY"}
+
+
+def zone_lines(zone: str) -> frozenset[str]:
+    """All that was published in a zone, one line a record."""
+    lines = set()
+    for name, rdataset in _transfer(zone).iterate_rdatasets():
+        kind = dns.rdatatype.to_text(rdataset.rdtype)
+        if kind not in KEPT_BY_THE_SERVER:
+            lines |= {f"{name} {rdataset.ttl} {kind} {rdata}" for rdata in rdataset}
+    return frozenset(lines)
+
+
+def serial(zone: str) -> int:
+    """The zone's serial, which every change raises."""
+    return _transfer(zone).get_soa().serial
+
+
+def replace(zone: str, name: str, ttl: int, kind: str, data: str) -> None:
+    """Change a record by hand; the name is relative to the zone."""
+    host, port = _server()
+    key = read_tsig_key(files.DNS / "pulumi.key").key()
+    message = dns.update.UpdateMessage(zone, keyring={key.name: key}, keyname=key.name)
+    message.replace(name, ttl, kind, data)
+    answer = dns.query.tcp(message, host, SECONDS, port)
+    assert answer.rcode() == dns.rcode.NOERROR, answer
+
+
+def _server() -> tuple[str, int]:
+    at = json.loads(files.ENDPOINTS.read_text())["dns"]
+    return at["host"], at["port"]
+
+
+def _transfer(zone: str) -> dns.zone.Zone:
+    host, port = _server()
+    key = read_tsig_key(files.DNS / "pulumi.key").key()
+    made = dns.zone.Zone(zone, relativize=True)
+    query, _ = dns.xfr.make_query(made, serial=None, keyring={key.name: key}, keyname=key.name)
+    dns.query.inbound_xfr(host, made, query, port, lifetime=SECONDS)
+    return made

@@ -1,0 +1,130 @@
+"""A raw SMTP client: sends whatever bytes it is told to, and reads what comes back."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lab import files
+
+TIMEOUT = 20.0
+SMTP = "smtp"
+INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply, all its lines; code 0: the server closed the connection."""
+
+    code: int
+    text: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server did not do what was asked."""
+        return self.code == 0 or self.code >= 400
+
+
+class Session:
+    """One connection to a listener of the gateway."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._unread = b""
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are; a server that has closed meanwhile is seen when reading."""
+        try:
+            self._socket.sendall(data)
+        except (ConnectionError, ssl.SSLError):
+            return
+
+    def reply(self) -> Reply:
+        """Read one reply."""
+        lines = []
+        while line := self._line():
+            lines.append(line)
+            if line[3:4] != "-":
+                return Reply(int(line[:3]), "\n".join(lines))
+        return Reply(0, "\n".join(lines))
+
+    def ask(self, command: str | bytes) -> Reply:
+        """Send a command line and read its reply."""
+        self.send((command.encode() if isinstance(command, str) else command) + b"\r\n")
+        return self.reply()
+
+    def say(self, *commands: str) -> Reply:
+        """Send commands one after another, up to the first that is refused; the last reply."""
+        for command in commands:
+            answer = self.ask(command)
+            if answer.refused:
+                break
+        return answer
+
+    def handshake(self) -> None:
+        """Begin TLS; whose certificate it is matters not here."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._unread = b""
+        self._socket = context.wrap_socket(self._socket)
+
+    def silent(self, seconds: float) -> bool:
+        """Whether nothing more comes within a time; what comes stays to be read."""
+        self._socket.settimeout(seconds)
+        try:
+            self._unread += self._socket.recv(4096)
+        except TimeoutError:
+            return not self._unread
+        finally:
+            self._socket.settimeout(TIMEOUT)
+        return not self._unread
+
+    def close(self) -> None:
+        """Leave without a word."""
+        self._socket.close()
+
+    def _line(self) -> str:
+        while b"\n" not in self._unread:
+            try:
+                got = self._socket.recv(4096)
+            except (ConnectionError, ssl.SSLError):
+                got = b""
+            if not got:
+                return ""
+            self._unread += got
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.rstrip(b"\r").decode(errors="replace")
+
+
+def endpoint(listener: str) -> tuple[str, int]:
+    """Where this machine reaches a listener of the gateway: `smtp` or `internal`."""
+    at = json.loads(files.ENDPOINTS.read_text())["gateway"][listener]
+    return at["host"], at["port"]
+
+
+@contextmanager
+def connected(listener: str = SMTP) -> Iterator[Session]:
+    """A connection; the greeting is not read yet."""
+    session = Session(socket.create_connection(endpoint(listener), TIMEOUT))
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+@contextmanager
+def greeted(*, tls: bool = False, listener: str = SMTP) -> Iterator[Session]:
+    """A session after EHLO, in TLS if asked for."""
+    with connected(listener) as session:
+        assert session.reply().code == 220
+        assert session.ask("EHLO client.example").code == 250
+        if tls:
+            assert session.ask("STARTTLS").code == 220
+            session.handshake()
+            assert session.ask("EHLO client.example").code == 250
+        yield session

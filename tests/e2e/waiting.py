@@ -1,0 +1,19 @@
+"""Waits for what must come, and says what did not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+PAUSE = 0.25
+
+
+def until(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
+    """Look until it is true; return what was seen. Fails with `what` when time is up."""
+    deadline = time.monotonic() + seconds
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s there is still no {what}"
+        time.sleep(PAUSE)
+    return seen
