@@ -26,7 +26,7 @@ from tlsgate.smtp.route import Dane, MxHost, find_route
 from tlsgate.smtp.seen import see
 from tlsgate.smtp.verdict import judge
 
-AT_ONCE = 64
+AT_ONCE = 96
 _NO_TLS = frozenset(
     {
         Fault.UNREACHABLE, Fault.SLOW, Fault.CLOSED, Fault.PROTOCOL, Fault.REFUSED,

@@ -43,7 +43,9 @@ def dane(client: docker.DockerClient, domain: str) -> Finger:
 
 def _run(client: docker.DockerClient, *command: str) -> Finger:
     container = client.containers.get(gateway_container("gateway"))
-    output = container.exec_run(list(command)).output.decode(errors="replace")
+    printed = container.exec_run(list(command)).output
+    assert isinstance(printed, bytes)
+    output = printed.decode(errors="replace")
     found, key = _ESTABLISHED.search(output), _KEY.search(output)
     return Finger(
         word=found[1] if found else "",

@@ -139,11 +139,8 @@ def predicted(client: docker.DockerClient) -> Mapping[str, Prediction]:
 
 @pytest.fixture(scope="module")
 def delivered(lab: Lab) -> Mapping[str, Seen]:
-    return {seen.case.domain: seen for seen in run_outbound(lab, CASES) if _is_outbound(seen)}
-
-
-def _is_outbound(seen: Seen) -> bool:
-    return isinstance(seen.case, OutboundCase)
+    seen = run_outbound(lab, CASES)
+    return {one.case.domain: one for one in seen if isinstance(one.case, OutboundCase)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
