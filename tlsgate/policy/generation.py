@@ -18,15 +18,18 @@ from tlsgate.policy.identities import IdentityIndex, load_identities
 POLL_SECONDS = 1.0
 IDENTITIES = "identities.json"
 EXTRA_CA = "extra-ca.pem"
+PARTNER_POLICY = "partner_policy"
+"""The source of Postfix's table: a key, a tab and a policy on each line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A generation in force."""
+    """A generation in force. `parents`: the partner table's `.parent` keys."""
 
     target: str
     identities: IdentityIndex
     trust: ssl.SSLContext
+    parents: frozenset[str]
 
 
 def load(current: Path) -> Loaded:
@@ -39,7 +42,10 @@ def load(current: Path) -> Loaded:
     identities = load_identities((directory / IDENTITIES).read_text("utf-8"))
     extra = directory / EXTRA_CA
     certificates = extra.read_text("ascii") if extra.exists() else ""
-    return Loaded(str(target), identities, trust_store(certificates))
+    table = (directory / PARTNER_POLICY).read_text("utf-8").splitlines()
+    keys = (line.partition("\t")[0] for line in table)
+    parents = frozenset(key for key in keys if key.startswith("."))
+    return Loaded(str(target), identities, trust_store(certificates), parents)
 
 
 def trust_store(extra: str = "") -> ssl.SSLContext:
@@ -71,6 +77,15 @@ class Generation:
     def identities(self) -> IdentityIndex | None:
         """The list in force; None before the first delivery."""
         return self._loaded.identities if self._loaded else None
+
+    def covers(self, domain: str) -> bool:
+        """Whether a partner's record speaks for this domain because it is below the partner's."""
+        parents = self._loaded.parents if self._loaded else frozenset()
+        while "." in domain:
+            domain = domain.partition(".")[2]
+            if f".{domain}" in parents:
+                return True
+        return False
 
     def trust(self) -> ssl.SSLContext:
         """The trusted roots for policy hosts."""

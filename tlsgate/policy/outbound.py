@@ -16,12 +16,16 @@ the protocol and answers for MTA-STS; this adds DANE before it and closes what i
 | no look-up succeeded            | (not asked)      | TEMP |
 
 MX or `_mta-sts` that cannot be looked up, or are bogus: TEMP.
+
+A subdomain of a partner that its record covers: NOTFOUND. Postfix asks every table for the whole
+name before it asks any for `.parent`, so an answer here would take the partner's rule away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 from postfix_mta_sts_resolver import netstring
@@ -75,9 +79,17 @@ def choose(dane: Domain, sts_answer: bytes) -> bytes:
 
 
 class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has no types
-    """One for all connections; `handler` serves one of them."""
+    """One for all connections; `handler` serves one of them.
 
-    def __init__(self, lookups: Asks, policies: PolicyResolver) -> None:
+    `covers`: whether the partner list speaks for a domain by its `.parent` key.
+    """
+
+    def __init__(
+        self,
+        lookups: Asks,
+        policies: PolicyResolver,
+        covers: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         cfg: dict[str, Any] = populate_cfg_defaults({"default_zone": {"tlsrpt": True}})
         cache = PolicyCache(CACHE_ENTRIES)
         super().__init__(cfg, asyncio.get_running_loop(), cache)
@@ -85,12 +97,13 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
             strict=False, resolver=policies, require_sni=True, tlsrpt=True
         )
         self._lookups = lookups
+        self._covers = covers
 
     async def process_request(self, raw_req: bytes) -> bytes:
         """One request `<map name> <key>` to one netstring."""
         name, space, key = raw_req.decode("utf-8", "replace").partition(" ")
         domain = mail_domain(key) if space else None
-        if domain is None:
+        if domain is None or self._covers(domain):
             return NOT_FOUND
         try:
             async with asyncio.timeout(REQUEST_SECONDS):

@@ -62,7 +62,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     generation = Generation(settings.current)
     policies = PolicyResolver(lookups, generation.trust, settings.https_port)
     generation.on_change(policies.forget_failures)
-    responder = Responder(lookups, policies)
+    responder = Responder(lookups, policies, generation.covers)
     service = IdentityService(generation.identities)
     await generation.poll()
     outbound = await asyncio.start_server(

@@ -116,7 +116,11 @@ def edge(
         config = folder(root / "config", {})
         folder(
             config / "generations/1",
-            {"identities.json": json.dumps([identity()]), "extra-ca.pem": ca},
+            {
+                "identities.json": json.dumps([identity()]),
+                "extra-ca.pem": ca,
+                "partner_policy": "",
+            },
         )
         (config / "current").symlink_to("generations/1")
         try:

@@ -61,6 +61,20 @@ def once(table: Table, body: str | None = None, key: str = "d.example") -> str:
     return asyncio.run(run())
 
 
+def test_a_subdomain_of_a_partner_is_left_to_the_partners_entry() -> None:
+    async def run() -> list[str]:
+        lookups = FakeLookups({**INSECURE_MX, **STS_TXT})
+        policies = LocalPolicies(lookups, ENFORCE)
+        return [
+            await ask(Responder(lookups, policies, {covered}.__contains__))
+            for covered in ("d.example", "other.example")
+        ]
+
+    left, answered = asyncio.run(run())
+    assert left == "NOTFOUND "
+    assert answered.startswith("OK secure ")
+
+
 def test_enforced_policy_with_the_attributes_that_turn_on_its_mx_patterns() -> None:
     assert once({**INSECURE_MX, **STS_TXT}, ENFORCE) == (
         "OK secure match=mx1.example servername=hostname policy_type=sts policy_domain=d.example"

@@ -34,6 +34,7 @@ def deliver(config: Path, name: str, identities: object) -> None:
     directory.mkdir(parents=True)
     (directory / "identities.json").write_text(json.dumps(identities))
     (directory / "extra-ca.pem").write_text("")
+    (directory / "partner_policy").write_text(".below.example\tdane-only\nown.example\tdane-only\n")
     (config / "next").symlink_to(f"generations/{name}")
     (config / "next").replace(config / "current")
 
@@ -221,3 +222,25 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.current == Path("/c/current")
     with pytest.raises(ValueError, match="resolver"):
         settings_from({"TLSGATE_RESOLVER": "resolver"})
+
+
+@pytest.mark.parametrize(
+    ("domain", "covered"),
+    [
+        ("a.below.example", True),
+        ("b.a.below.example", True),
+        ("below.example", False),
+        ("notbelow.example", False),
+        ("own.example", False),
+        ("a.own.example", False),
+        ("example", False),
+    ],
+)
+def test_what_is_below_a_partner_is_the_partners(
+    tmp_path: Path, domain: str, covered: bool
+) -> None:
+    generation = Generation(tmp_path / "current")
+    assert not generation.covers(domain)
+    deliver(tmp_path, "1", [])
+    asyncio.run(generation.poll())
+    assert generation.covers(domain) is covered
