@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ AGENT_UID = 10001
 """The user that the agent, the policy helper and the policy host run as (their images say so)."""
 LOG_LINES = 40
 INCOMING = "/incoming"
+MINIMUM_API = (1, 41)
+"""Older engines lack a part of the containers' hardening."""
 
 
 class DeploymentError(Exception):
@@ -59,14 +62,38 @@ class Run:
     """Seconds."""
 
 
-def engine() -> docker.DockerClient:
-    """Connect to the engine of `DOCKER_HOST`, or the local one."""
+def engine(timeout: int = 180) -> docker.DockerClient:
+    """Connect to the engine of `DOCKER_HOST`, or the local one; `timeout` in seconds a request."""
     try:
-        return docker.from_env(timeout=180)
+        return docker.from_env(timeout=timeout)
     except DockerException as error:
+        cause: BaseException = error
+        while cause.__context__ is not None:
+            cause = cause.__context__
         raise DeploymentError(
-            f"no Docker engine answers ({error}). Start it, or set DOCKER_HOST, and run `up` again"
+            f"DOCKER_HOST: no Docker engine answers at {_address()} ({cause}). "
+            "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
         ) from None
+
+
+def require_engine() -> None:
+    """Raise DeploymentError unless an engine answers that can do all that `up` will ask of it."""
+    client = engine(timeout=20)
+    try:
+        version = client.version()
+    finally:
+        client.close()
+    offered = str(version["ApiVersion"])
+    if tuple(int(part) for part in offered.split(".")) < MINIMUM_API:
+        raise DeploymentError(
+            f"DOCKER_HOST: the Docker engine at {_address()} is too old: version "
+            f"{version.get('Version')} speaks API {offered}, and 1.41 (Docker 20.10) or later is "
+            "needed. Upgrade it, or set DOCKER_HOST to the address of another, and repeat"
+        )
+
+
+def _address() -> str:
+    return os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
 
 
 def archive(files: Mapping[str, bytes], *, uid: int = 0, mode: int = 0o644) -> bytes:

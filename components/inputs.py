@@ -21,6 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from components.config_files import file_problems
 from components.config_reader import Locate
+from components.engine import DeploymentError, require_engine
 from components.settings import Settings
 from components.settings_reader import read_settings
 from tlsgate.partners.load import load_partners
@@ -42,13 +43,16 @@ class Inputs:
 def read_inputs() -> Inputs:
     """Read the running stack's config and partner list; raises pulumi.RunError with all problems.
 
-    RunError is what Pulumi prints without a Python stack.
+    So it does without a Docker engine that can run the stack: no preview can tell what `up` would
+    do without one. RunError is what Pulumi prints without a Python stack.
     """
     locate = locator(Path(f"Pulumi.{pulumi.get_stack()}.yaml"))
     try:
-        return parse_inputs(raw_values(CONFIG.get()), locate)
-    except ProblemsError as error:
+        inputs = parse_inputs(raw_values(CONFIG.get()), locate)
+        require_engine()
+    except (ProblemsError, DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
+    return inputs
 
 
 def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:

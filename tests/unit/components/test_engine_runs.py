@@ -97,11 +97,12 @@ def test_without_an_engine_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -
         raise DockerException("connection refused")
 
     monkeypatch.setattr(docker, "from_env", refused)
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
     with pytest.raises(DeploymentError) as error:
         connect()
     assert str(error.value) == (
-        "no Docker engine answers (connection refused). Start it, or set DOCKER_HOST, and run `up` "
-        "again"
+        "DOCKER_HOST: no Docker engine answers at /var/run/docker.sock (connection refused). "
+        "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
     )
 
 

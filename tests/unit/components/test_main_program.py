@@ -29,6 +29,12 @@ def own_config() -> Iterator[None]:
     CONFIG.reset(token)
 
 
+@pytest.fixture(autouse=True)
+def docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unit tests need no engine."""
+    monkeypatch.setattr("components.inputs.require_engine", lambda: None)
+
+
 def main(config: str, engine: Engine) -> Program:
     """Run the program; raises what it raises."""
 

@@ -1,0 +1,69 @@
+"""Without a Docker engine that can run the stack nothing begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from docker.errors import DockerException
+
+from components.engine import DeploymentError, require_engine
+
+HOST = "unix:///run/other/docker.sock"
+
+
+class FakeClient:
+    """`docker.DockerClient` as far as its version goes."""
+
+    def __init__(self, api: str) -> None:
+        self.api = api
+        self.closed = False
+
+    def version(self) -> dict[str, Any]:
+        return {"ApiVersion": self.api, "Version": "19.03.15"}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def provide(monkeypatch: pytest.MonkeyPatch, api: str) -> FakeClient:
+    client = FakeClient(api)
+    monkeypatch.setenv("DOCKER_HOST", HOST)
+    monkeypatch.setattr("docker.from_env", lambda timeout: client)
+    return client
+
+
+@pytest.mark.parametrize("api", ["1.41", "1.52", "2.0"])
+def test_a_recent_engine_will_do(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    client = provide(monkeypatch, api)
+    require_engine()
+    assert client.closed
+
+
+@pytest.mark.parametrize("api", ["1.40", "1.9", "0.99"])
+def test_an_old_engine_is_refused(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+    client = provide(monkeypatch, api)
+    with pytest.raises(DeploymentError) as refused:
+        require_engine()
+    assert str(refused.value) == (
+        f"DOCKER_HOST: the Docker engine at {HOST} is too old: version 19.03.15 speaks API {api}, "
+        "and 1.41 (Docker 20.10) or later is needed. Upgrade it, or set DOCKER_HOST to the address "
+        "of another, and repeat"
+    )
+    assert client.closed
+
+
+def test_no_engine_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(timeout: int) -> None:
+        error = DockerException("Error while fetching server API version: ((…))")
+        error.__context__ = FileNotFoundError(2, "No such file or directory")
+        raise error
+
+    monkeypatch.setenv("DOCKER_HOST", HOST)
+    monkeypatch.setattr("docker.from_env", connect)
+    with pytest.raises(DeploymentError) as refused:
+        require_engine()
+    assert str(refused.value) == (
+        f"DOCKER_HOST: no Docker engine answers at {HOST} ([Errno 2] No such file or directory). "
+        "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
+    )
