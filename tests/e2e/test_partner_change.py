@@ -107,6 +107,43 @@ def run_change(world: World, partners: Path, deployment: Deployment) -> Change:
     return Change(said, (container, gateway_id(world)), before, look(lab), reply, token, burst, log)
 
 
+def edit(partners: Path) -> None:
+    """What a pull request would do."""
+    (partners / "added.yaml").write_text(ADDED)
+    (partners / "plain.yaml").unlink()
+    for name, old, new in (("hosted", LOOSE, TIGHT), ("good", ANY_CLIENT, OTHER_NETWORK)):
+        file = partners / f"{name}.yaml"
+        text = file.read_text()
+        assert old in text
+        file.write_text(text.replace(old, new))
+
+
+def look(lab: Lab) -> Seen:
+    """Send one message each way for each partner that is edited."""
+    tokens = {kind: new_token() for kind in TO}
+    recipients = {kind: f"{tokens[kind]}@{TO[kind]}.example" for kind in TO}
+    lab.send((tokens[kind], recipients[kind], "") for kind in TO)
+
+    def outcomes() -> dict[str, str]:
+        waiting = {one.recipient for one in lab.queue() if one.reason}
+        seen = {}
+        for kind, peer in TO.items():
+            if lab.received(peer.removesuffix("-free"), tokens[kind]):
+                seen[kind] = "sent"
+            elif recipients[kind] in waiting:
+                seen[kind] = "held"
+        return seen if len(seen) == len(TO) else {}
+
+    return Seen(
+        until(outcomes, "outcome of mail to each"),
+        {
+            "added": answer("a@unknownca-free.example", tls=False),
+            "tightened": answer("a@good.example", tls=True),
+            "removed": answer("a@plain.example", tls=False),
+        },
+    )
+
+
 def answer(sender: str, *, tls: bool) -> int:
     """The answer to a sender, when it has named a recipient."""
     with greeted(tls=tls) as session:
@@ -131,22 +168,17 @@ def flowing_mail(domain: str) -> Iterator[None]:
     """Mail to a domain, all the time, so that connections to its server are open."""
     over = threading.Event()
 
-    def recipients() -> Iterator[str]:
-        while not over.wait(0.02):
-            yield f"{new_token()}@{domain}"
+    def send() -> None:
+        while not over.wait(0.5):
+            submit([f"{new_token()}@{domain}" for _ in range(BURST)])
 
-    flow = threading.Thread(target=submit_each, args=(recipients(),))
+    flow = threading.Thread(target=send)
     flow.start()
     try:
         yield
     finally:
         over.set()
         flow.join()
-
-
-def submit_each(recipients: Iterator[str]) -> None:
-    for recipient in recipients:
-        submit([recipient])
 
 
 def gateway_id(world: World) -> str | None:
