@@ -207,6 +207,16 @@ def seconds(value: str) -> int:
     return int(value[:-1]) * SECONDS[value[-1]]
 
 
+def change_digest(reader: ConfigReader, key: str) -> str:
+    """The digest of a change as a refusal shows it; "" where there is none."""
+    value = reader.text(key, "")
+    if not re.fullmatch(r"[0-9a-f]{64}|", value):
+        message = f"{value!r} is not a change's digest"
+        remedy = "Write the 64 hexadecimal digits that the refusal shows"
+        reader.problem(key, "bad-digest", message, remedy)
+    return value
+
+
 def milter(reader: ConfigReader, key: str, item: object) -> str | None:
     """A mail filter's socket as Postfix names it."""
     if isinstance(item, str) and MILTER.fullmatch(item):

@@ -16,9 +16,18 @@ from typing import Any
 import docker
 import pulumi
 from docker.errors import NotFound
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    UpdateResult,
+)
 
 from components import engine
+from components.change_guard import LIST_FILE, check_change
 from components.dynamic import Props, Provider, changed_keys, difference
 from tlsgate.generation.manifest import generation_id
 
@@ -32,7 +41,8 @@ class DeliveryArgs:
     """What is delivered where.
 
     `kind`: postfix or nginx. `files`: name → content, nothing secret. `server`: the container
-    that takes the generation up, by name; it need not run yet.
+    that takes the generation up, by name; it need not run yet. `accept_weakening`: the digest of
+    the one change of a partner list among the files that may weaken as much as it does.
     """
 
     kind: str
@@ -42,10 +52,16 @@ class DeliveryArgs:
     user: str
     files: Mapping[str, str]
     labels: Mapping[str, str]
+    accept_weakening: str = ""
 
 
 class DeliveryProvider(Provider):
     """Installs a generation; waits until the server, if it runs, has it in force."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Refuse a partner list that weakens more than goes unasked, at preview and before `up`."""
+        refused = check_change(_olds, news, f"{CONFIG}/current/{LIST_FILE}")
+        return CheckResult(news, [CheckFailure("", refused)] if refused else [])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Deliver when the generation, the volume or the image is another, or after drift."""
@@ -129,6 +145,7 @@ class Delivery(Resource, module="tlsgate", name="Delivery"):
             "user": args.user,
             "files": dict(args.files),
             "labels": dict(args.labels),
+            "accept_weakening": args.accept_weakening,
             "generation": generation_id(sources),
             "live": None,
             "delivered": None,

@@ -1,7 +1,8 @@
 """PartnerList: the compiled list, delivered to the gateway as one generation (D3, D4, D7).
 
 One resource over the whole list: its files are Postfix's configuration with both directions of
-every record in it. A change is live without a restart, and open sessions survive it.
+every record in it, and the list itself, which the change guard and the policies read. A change is
+live without a restart, and open sessions survive it.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 
 import pulumi
 
+from components.change_guard import LIST_FILE
 from components.delivery import Delivery, DeliveryArgs
 from components.engine import read_host_file
 from components.settings import Settings
 from components.stack import Stack, below
-from tlsgate.partners.format import digest
+from tlsgate.partners.format import canonical_json, digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
@@ -49,8 +51,12 @@ class PartnerList(pulumi.ComponentResource):
                 image=args.image,
                 server=args.stack.called("gateway"),
                 user="0",
-                files=render_postfix(postfix_settings(args.settings), args.partners),
+                files={
+                    **render_postfix(postfix_settings(args.settings), args.partners),
+                    LIST_FILE: canonical_json(args.partners),
+                },
                 labels=args.stack.labels,
+                accept_weakening=args.settings.accept_weakening,
             ),
             below(self, opts),
         )

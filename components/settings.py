@@ -153,5 +153,7 @@ class Settings:
     relayhost: str | None
     images: ImageSettings
     partners: str
+    accept_weakening: str
+    """The digest of the one change of the list that may weaken as much as it does; "" for none."""
     delete_data: bool
     """Whether `pulumi destroy` also deletes the queue and the keys."""

@@ -63,6 +63,7 @@ def read_settings(raw: Mapping[str, object], locate: Locate) -> tuple[Settings, 
         relayhost=sections.relayhost(top),
         images=sections.images(top.section("images")),
         partners=top.text("partners", "partners"),
+        accept_weakening=values.change_digest(top, "acceptWeakening"),
         delete_data=top.flag("deleteData", False),
     )
     top.finish()
