@@ -30,7 +30,8 @@ examples:
 
 What the gateway demands is found as the gateway finds it: in the partner list, then by DANE and
 MTA-STS. What would happen now is found by the look-ups and handshakes that it would make; no
-message is sent. --offline tells only what the list says.
+message is sent. --offline tells only what the list says. Of the list only the files that may name
+the domain are looked into; `tlsgate partners check` looks at all.
 
 exit status: 0 mail to every address is protected, and none would be held; 1 one is not, or the
 list has problems; 2 wrong usage
@@ -59,10 +60,10 @@ def _address(text: str) -> tuple[str, str]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    partners = read_list(options)
+    domains = list(dict.fromkeys(domain for _, domain in options.addresses))
+    partners = read_list(options, domains)
     if partners is None:
         return EXIT_PROBLEMS
-    domains = list(dict.fromkeys(domain for _, domain in options.addresses))
     try:
         predictions = _predict(domains, dict(compile_partners(partners).outbound), options)
     except ValueError as fault:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlsgate.partners.domains import host_fault
-from tlsgate.partners.load import load_partners
+from tlsgate.partners.entries import Entry, folder_entries
+from tlsgate.partners.load import load_entries
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError, shown
 
@@ -59,13 +61,18 @@ def mail_domain(text: str) -> str:
     return name
 
 
-def read_list(options: argparse.Namespace) -> tuple[Partner, ...] | None:
-    """The partner list; None, with the problems printed, if it is refused."""
+def read_list(options: argparse.Namespace, domains: Sequence[str]) -> tuple[Partner, ...] | None:
+    """The partners that can speak for `domains`; None, with the problems printed, if refused.
+
+    Only the files that may name one of them are parsed: a list of thousands takes seconds.
+    """
     folder = options.partners or _FOLDER
     if options.partners is None and not folder.is_dir():
         return ()
+    # The end of each name is in the name itself and in that of any parent that is listed.
+    ends = {".".join(domain.split(".")[-2:]).encode("ascii") for domain in domains}
     try:
-        return load_partners(folder)
+        return load_entries(one for one in folder_entries(folder) if _may_name(one, ends))
     except ProblemsError as error:
         if options.json:
             problems = [problem.to_dict() for problem in error.problems]
@@ -73,6 +80,17 @@ def read_list(options: argparse.Namespace) -> tuple[Partner, ...] | None:
         else:
             print(error, file=sys.stderr)
         return None
+
+
+def _may_name(entry: Entry, ends: Collection[bytes]) -> bool:
+    if entry.fault is not None:
+        return True
+    try:
+        content = entry.read().lower()
+    except OSError:
+        return True
+    # YAML can write a letter in another way only with a backslash.
+    return b"\\" in content or any(end in content for end in ends)
 
 
 def resolver_of(options: argparse.Namespace) -> Resolver:

@@ -77,7 +77,8 @@ def _run(options: argparse.Namespace) -> int:
     from tlsgate.smtp.dialogue import Limits  # noqa: PLC0415  # --help must stay quick
     from tlsgate.smtp.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
 
-    partners = read_list(options)
+    domains = list(dict.fromkeys(options.domains))
+    partners = read_list(options, domains)
     if partners is None:
         return EXIT_PROBLEMS
     settings = ProbeSettings(
@@ -87,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
         limits=Limits(helo=options.helo, session_seconds=options.timeout),
         at_once=options.at_once or AT_ONCE,
     )
-    results = probe_domains(list(dict.fromkeys(options.domains)), settings)
+    results = probe_domains(domains, settings)
     if options.json:
         print(json.dumps({"domains": [result.to_dict() for result in results]}, indent=2))
     else:

@@ -96,9 +96,9 @@ def test_probe_passes_its_options_on(probed: Probed, folder: Path) -> None:
     pem.write_text(issue(("CA",), ca=True).pem)
     arguments = ["--resolver", "192.0.2.1:5353", "--extra-ca", "ca.pem", "--helo", "gw.example"]
     bounds = ["--at-once", "7", "--timeout", "9"]
-    cli.main(["probe", *arguments, *bounds, "GOOD.example.", "good.example", "bücher.example"])
+    cli.main(["probe", *arguments, *bounds, "GOOD.example.", "good.example", "bücher.acme.example"])
     ((domains, settings),) = probed
-    assert domains == ["good.example", "xn--bcher-kva.example"]
+    assert domains == ["good.example", "xn--bcher-kva.acme.example"]
     assert settings.resolver == Resolver(("192.0.2.1",), 5353)
     assert settings.extra_ca == pem.read_text()
     assert (settings.limits.helo, settings.limits.session_seconds) == ("gw.example", 9)
@@ -133,12 +133,38 @@ def test_wrong_usage(
 def test_a_list_with_problems_is_refused(
     command: str, folder: Path, probed: Probed, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "partners/beta.yaml").write_text("name: Beta\n")
+    (folder / "partners/beta.yaml").write_text("name: Beta\ndomains: [acme.example]\n")
     assert cli.main([command, "acme.example"]) == 1
     assert "partners/beta.yaml" in capsys.readouterr().err
     assert cli.main([command, "--json", "acme.example"]) == 1
     assert json.loads(capsys.readouterr().out)["problems"]
     assert probed == []
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        ("name: Beta\n", False),
+        ("domains: [beta.example]\n", False),
+        ("domains: [ACME.example]\n", True),
+        ("domains: [other.sub.acme.example]\n", True),
+        ('domains: ["\\x61cme.example"]\n', True),
+    ],
+)
+def test_only_files_that_may_name_the_domain_are_parsed(
+    content: str, read: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "partners/beta.yaml").write_text(content)
+    assert cli.main(["check", "--offline", "parts.acme.example"]) == (1 if read else 0)
+    assert ("partners/beta.yaml" in capsys.readouterr().err) is read
+
+
+def test_what_is_no_record_file_is_told_all_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "partners/link.yaml").symlink_to("acme.yaml")
+    assert cli.main(["check", "--offline", "acme.example"]) == 1
+    assert "partners/link.yaml: is a symbolic link" in capsys.readouterr().err
 
 
 def test_a_list_that_is_named_must_be_there(
