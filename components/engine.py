@@ -179,9 +179,15 @@ def run_to_end(client: docker.DockerClient, run: Run) -> str:
 
 
 def log_tail(container: Container) -> str:
-    """Return the last lines that a container printed."""
-    log: bytes = container.logs(stdout=True, stderr=True, tail=LOG_LINES)
-    return log.decode(errors="replace").strip() or "(the container printed nothing)"
+    """Return the last lines that a container printed for people, on standard error.
+
+    What is on standard output are events; they tell only where there is nothing else.
+    """
+    for stderr in (True, False):
+        log: bytes = container.logs(stdout=not stderr, stderr=stderr, tail=LOG_LINES)
+        if text := log.decode(errors="replace").strip():
+            return text
+    return "(the container printed nothing)"
 
 
 def volume_exists(client: docker.DockerClient, name: str) -> bool:

@@ -13,8 +13,12 @@ from enum import StrEnum
 NETWORK = "tlsgate-lab"
 SUBNET = "172.31.26.0/24"
 HOST_ADDRESS = "172.31.26.1"
-DYNAMIC_RANGE = "172.31.26.128/25"
-"""Where Docker places containers that ask for no address, so that it never takes a fixed one."""
+DYNAMIC_RANGE = "172.31.26.192/26"
+"""Where Docker places containers that ask for no address, so that it never takes a fixed one.
+
+The 64 addresses before it are for the containers of a second gateway: to its stack, the network
+is 172.31.26.128/25, with what it starts for a moment in the dynamic range.
+"""
 
 PARENT_ZONE = "example"
 """Static; holds the infrastructure and every peer, and delegates the organisation's domains."""

@@ -61,7 +61,8 @@ def test_a_run_can_do_only_what_it_needs() -> None:
 @pytest.mark.parametrize(
     ("ends", "told"),
     [
-        ({"code": 1, "output": b"line\n", "errors": b"CA says no\n"}, "line\nCA says no"),
+        ({"code": 1, "output": b"{event}\n", "errors": b"CA says no\n"}, "CA says no"),
+        ({"code": 1, "output": b"line\n"}, "line"),
         ({"code": 137}, "(the container printed nothing)"),
         ({"code": 1, "errors": b"\xff no text"}, "\ufffd no text"),
         (
