@@ -39,7 +39,10 @@ def to_yaml(partner: Partner) -> str:
 
 
 def yaml_lines(partner: Partner) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a partner file, each with its key, such as `exceptions[0].until`."""
+    """Yield the lines of a partner file, each with its key, such as `exceptions[0].until`.
+
+    The further lines of a text have the key and their number, such as `outbound.ca:0`.
+    """
     return _lines(partner.to_dict(), "")
 
 
@@ -47,6 +50,11 @@ def _lines(values: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
     for key, value in values.items():
         path = f"{above}{key}"
         if value == []:
+            continue
+        if isinstance(value, str) and "\n" in value:
+            yield path, f"{key}: |"
+            for number, line in enumerate(value.splitlines()):
+                yield f"{path}:{number}", f"  {line}"
             continue
         if isinstance(value, Mapping):
             yield path, f"{key}:"

@@ -61,13 +61,16 @@ class Outbound:
     """Names accepted in the certificate, `.name` for any below it; empty: the domain itself."""
     public_keys: tuple[str, ...] = ()
     """The server's SPKI hashes; only with `pin`."""
+    ca: str = ""
+    """The certificates of the partner's own CA in canonical PEM; only with `private-ca`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form; `ca` only where there is one."""
         return {
             "verify": self.verify.value,
             "mx": list(self.mx),
             "public_keys": list(self.public_keys),
+            **({"ca": self.ca} if self.ca else {}),
         }
 
 
@@ -92,7 +95,7 @@ class Inbound:
 
 @dataclass(frozen=True, slots=True)
 class ExceptionRule:
-    """A weaker rule that ends by itself after the day `until`."""
+    """A weaker rule that ends by itself: `until` is its last day, to the day's end in UTC."""
 
     until: date
     direction: Direction
@@ -156,7 +159,10 @@ def partner_from_dict(values: Mapping[str, Any]) -> Partner:
         domains=tuple(values["domains"]),
         subdomains=values["subdomains"],
         outbound=Outbound(
-            Verify(outbound["verify"]), tuple(outbound["mx"]), tuple(outbound["public_keys"])
+            Verify(outbound["verify"]),
+            tuple(outbound["mx"]),
+            tuple(outbound["public_keys"]),
+            outbound.get("ca", ""),
         ),
         inbound=Inbound(
             Require(inbound["require"]), tuple(inbound["public_keys"]), tuple(inbound["networks"])

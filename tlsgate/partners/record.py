@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from tlsgate.partners.ca import parse_ca
 from tlsgate.partners.model import (
     Allow,
     Direction,
@@ -44,7 +45,7 @@ RECORD_KEYS = (
     "inbound",
     "exceptions",
 )
-OUTBOUND_KEYS = ("verify", "mx", "public_keys")
+OUTBOUND_KEYS = ("verify", "mx", "public_keys", "ca")
 INBOUND_KEYS = ("require", "public_keys", "networks")
 EXCEPTION_KEYS = ("until", "direction", "allow", "reason", "approved_by")
 
@@ -80,12 +81,12 @@ def read_record(node: Node, file: str, today: date | None, problems: list[Proble
     name = top.value("name", _parse_name, "Acme Motors AG")
     contact = top.value("contact", parse_address, "postmaster@acme.example")
     agreed, review = _dates(top, today)
-    mode = _mode(top)
+    mode = top.value("mode", _parse_mode) or Mode.ENFORCE
     domains = _domains(top)
     subdomains = top.flag("subdomains", True)
     outbound = _outbound(top.section("outbound", OUTBOUND_KEYS))
     inbound = _inbound(top.section("inbound", INBOUND_KEYS))
-    exceptions = _exceptions(top, agreed)
+    exceptions = _exceptions(top, agreed, inbound.require)
     partner = None
     if len(problems) == found and name and contact and agreed and review:
         partner = Partner(
@@ -123,18 +124,6 @@ def _dates(top: Section, today: date | None) -> tuple[date | None, date | None]:
     return agreed, review
 
 
-def _mode(top: Section) -> Mode:
-    mode = top.value("mode", _parse_mode) or Mode.ENFORCE
-    if mode is Mode.OBSERVE:
-        _not_yet(top, "mode", "observe", "Write `mode: enforce`")
-    return mode
-
-
-def _not_yet(section: Section, key: str, what: str, remedy: str) -> None:
-    message = f"{what} is not enforced yet, and is never accepted and ignored"
-    section.problem(key, section.line_of(key), "not-yet", message, remedy)
-
-
 def _domains(top: Section) -> list[Place[str]]:
     domains = top.values("domains", parse_domain)
     if "domains" not in top.entries:
@@ -155,15 +144,27 @@ def _outbound(section: Section) -> Outbound:
     mx = section.values("mx", parse_mx_name)
     keys = section.values("public_keys", parse_public_key)
     _refuse_empty(section, "mx", "Delete the key, or write the names of the partner's servers")
-    if verify is Verify.PRIVATE_CA:
-        _not_yet(section, "verify", "private-ca", "Write `verify: pkix`, or pin the server's key")
     if mx and verify in (Verify.DANE, Verify.PIN):
         why = "DNS says which" if verify is Verify.DANE else "the pinned key says which"
         message = f"is not used with `verify: {verify}`: {why} server is right"
         remedy = "Delete it, or write `verify: pkix`"
         section.problem("mx", section.line_of("mx"), "not-used", message, remedy)
     _check_keys(section, "verify", verify, Verify.PIN)
-    return Outbound(verify, _sorted(mx), _sorted(keys))
+    _check_ca(section, verify)
+    ca = section.value("ca", parse_ca) or ""
+    return Outbound(verify, _sorted(mx), _sorted(keys), ca)
+
+
+def _check_ca(section: Section, verify: Verify) -> None:
+    line, given = section.line_of("ca"), "ca" in section.entries
+    if verify is Verify.PRIVATE_CA and not given:
+        message = f"is needed with `verify: {verify}`"
+        remedy = "Write the certificate of the partner's CA as PEM, or `verify: pkix`"
+        section.problem("ca", line, "missing", message, remedy)
+    if verify is not Verify.PRIVATE_CA and given:
+        message = f"is not used with `verify: {verify}`"
+        remedy = f"Delete it, or write `verify: {Verify.PRIVATE_CA}`"
+        section.problem("ca", line, "not-used", message, remedy)
 
 
 def _inbound(section: Section) -> Inbound:
@@ -191,7 +192,7 @@ def _check_keys(section: Section, key: str, chosen: Verify | Require, user: obje
         section.problem("public_keys", line, "not-used", message, remedy)
 
 
-def _exceptions(top: Section, agreed: date | None) -> tuple[ExceptionRule, ...]:
+def _exceptions(top: Section, agreed: date | None, require: Require) -> tuple[ExceptionRule, ...]:
     rules = []
     for section in top.sections("exceptions", EXCEPTION_KEYS):
         until = section.value("until", parse_date, "2026-12-24")
@@ -203,8 +204,10 @@ def _exceptions(top: Section, agreed: date | None) -> tuple[ExceptionRule, ...]:
             message = f"{until} is before {agreed}, the day of the agreement"
             remedy = "Write the exception's last day"
             section.problem("until", section.line_of("until"), "bad-date", message, remedy)
+        if (direction, allow, require) == (Direction.INBOUND, Allow.ENCRYPTED, Require.TLS):
+            message = "allows nothing that `require: tls` does not allow anyway"
+            remedy = "Delete the exception, or write `allow: plaintext`"
+            section.problem("allow", section.line_of("allow"), "not-used", message, remedy)
         if until and direction and allow and reason and approved_by:
             rules.append(ExceptionRule(until, direction, allow, reason, approved_by))
-    if top.has_items("exceptions"):
-        _not_yet(top, "exceptions", "an exception", "Delete it: the partner's mail waits instead")
     return tuple(rules)

@@ -59,6 +59,10 @@ _WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
         "description": "With verify: pin. The SHA-256 of the server's public keys (SPKI).",
         "items": {"pattern": _PIN},
     },
+    (Outbound, "ca"): {
+        "description": "With verify: private-ca. The certificate of the partner's CA, as PEM.",
+        "pattern": "^-----BEGIN CERTIFICATE-----",
+    },
     (Inbound, "require"): {"description": "What a client must show; TLS always."},
     (Inbound, "public_keys"): {
         "description": "With require: certificate. The SHA-256 of the client's public keys (SPKI).",
@@ -95,6 +99,13 @@ def partner_schema() -> dict[str, Any]:
     ):
         schema["properties"][section]["allOf"] = [_keys_belong_to(key, word)]
     schema["properties"]["inbound"]["allOf"].append(_needed("require", Require.NETWORK, "networks"))
+    schema["properties"]["outbound"]["allOf"].append(
+        {
+            "if": _chosen("verify", Verify.PRIVATE_CA),
+            "then": {"required": ["ca"]},
+            "else": {"properties": {"ca": {"maxLength": 0}}},
+        }
+    )
     return {
         "$schema": DIALECT,
         "title": "tlsgate partner",

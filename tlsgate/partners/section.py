@@ -160,7 +160,8 @@ class Section:
         try:
             return parse(scalar.text)
         except RefusedError as refusal:
-            message = f"{shown(scalar.text)} {refusal.message}"
+            text = f"{shown(scalar.text)} " if refusal.quoted else ""
+            message = f"{text}{refusal.message}"
             self.problem(key, scalar.line, refusal.code, message, refusal.remedy)
             return None
 

@@ -37,11 +37,13 @@ _PIN_PREFIX = re.compile(r"sha-?256(?://|[:=])", re.IGNORECASE)
 class RefusedError(Exception):
     """A value is not what its key asks for."""
 
-    def __init__(self, code: str, message: str, remedy: str) -> None:
+    def __init__(self, code: str, message: str, remedy: str, *, quoted: bool = True) -> None:
         super().__init__(code, message, remedy)
         self.code = code
         self.message = message
         self.remedy = remedy
+        self.quoted = quoted
+        """Whether the text itself is shown: not if it may hold a secret."""
 
 
 def parse_text(limit: int) -> Callable[[str], str]:

@@ -3,7 +3,17 @@ from datetime import date
 import pytest
 
 from tests.unit.partners.partner_files import FILE, RECORD, complaints, load, record
-from tlsgate.partners.model import Inbound, Mode, Outbound, Partner, Require, Verify
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    ExceptionRule,
+    Inbound,
+    Mode,
+    Outbound,
+    Partner,
+    Require,
+    Verify,
+)
 
 PIN = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 PIN_BASE64 = "j0NDRmSPa5bfid2pAcUXaxCm2Dlh3TwayItZstwyeqQ="
@@ -175,11 +185,6 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         # Mode and domains
         (
-            {"mode": "observe"},
-            "6: mode: observe is not enforced yet, and is never accepted and ignored."
-            " Write `mode: enforce`. [not-yet]",
-        ),
-        (
             {"mode": "enfroce"},
             "6: mode: `enfroce` is not one of enforce, observe. Did you mean enforce? [bad-choice]",
         ),
@@ -198,11 +203,6 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
             "5: domains[1]: `acme.example` is already in line 5. Delete one of the two. [doubled]",
         ),
         # Outbound
-        (
-            {"outbound": "{verify: private-ca}"},
-            "6: outbound.verify: private-ca is not enforced yet, and is never accepted and"
-            " ignored. Write `verify: pkix`, or pin the server's key. [not-yet]",
-        ),
         (
             {"outbound": "{verify: pin}"},
             "6: outbound.public_keys: is needed with `verify: pin`."
@@ -317,19 +317,38 @@ def test_a_document_that_is_no_record_is_told(content: str) -> None:
     assert "is not a record. Write the record's keys, such as `name: Acme Motors AG`." in told
 
 
-def test_a_right_exception_is_refused_as_not_enforced_yet() -> None:
-    assert complaints(acme=RECORD + EXCEPTION.format(until="2026-12-24")) == [
-        f"{FILE}:6: exceptions: an exception is not enforced yet, and is never accepted and"
-        " ignored. Delete it: the partner's mail waits instead. [not-yet]"
-    ]
+@pytest.mark.parametrize("until", ["2026-12-24", "2026-10-01"])
+def test_an_exception_is_read_whether_it_has_ended_or_not(until: str) -> None:
+    (partner,) = load(acme=RECORD + EXCEPTION.format(until=until))
+    assert partner.exceptions == (
+        ExceptionRule(
+            date.fromisoformat(until),
+            Direction.OUTBOUND,
+            Allow.ENCRYPTED,
+            "certificate renewal late at the partner, ticket 4711",
+            "security@example.org",
+        ),
+    )
+
+
+def test_an_exception_that_allows_nothing_is_told() -> None:
+    text = EXCEPTION.format(until="2026-12-24").replace("outbound", "inbound")
+    (told,) = complaints(acme=RECORD + text)
+    assert told == (
+        f"{FILE}:9: exceptions[0].allow: allows nothing that `require: tls` does not allow anyway."
+        " Delete the exception, or write `allow: plaintext`. [not-used]"
+    )
+    assert load(acme=record(inbound="{require: network, networks: [192.0.2.0/24]}") + text)
+
+
+def test_observe_is_a_mode() -> None:
+    assert load(acme=record(mode="observe"))[0].mode is Mode.OBSERVE
 
 
 def test_a_wrong_exception_is_told_key_by_key() -> None:
     exceptions = "exceptions:\n  - until: 2026-09-30\n    allow: all\n    reason: ''\n  - late\n"
     told = complaints(acme=RECORD + exceptions)
     assert [line.partition(". ")[0] for line in told] == [
-        f"{FILE}:6: exceptions: an exception is not enforced yet,"
-        " and is never accepted and ignored",
         f"{FILE}:7: exceptions[0].approved_by: is missing",
         f"{FILE}:7: exceptions[0].direction: is missing",
         f"{FILE}:7: exceptions[0].until: 2026-09-30 is before 2026-10-01, the day of the agreement",

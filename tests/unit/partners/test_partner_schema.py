@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from tests.unit.partners.json_schema import faults
 from tests.unit.partners.partner_files import RECORD, complaints, record
-from tests.unit.partners.test_partner_format import partners as any_partner
+from tests.unit.partners.test_partner_format import every_partner as any_partner
 from tlsgate import cli
 from tlsgate.partners import model
 from tlsgate.partners.format import to_yaml
