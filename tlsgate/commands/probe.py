@@ -26,9 +26,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
+
+if TYPE_CHECKING:
+    from tlsgate.smtp.result import ProbeResult
 
 _EPILOG = """\
 examples:
@@ -88,15 +94,36 @@ def _run(options: argparse.Namespace) -> int:
         limits=Limits(helo=options.helo, session_seconds=options.timeout),
         at_once=options.at_once or AT_ONCE,
     )
-    results = probe_domains(domains, settings)
+    try:
+        results = probe_domains(domains, settings)
+    except ValueError as fault:
+        print(f"The partner list cannot be compiled: {fault}.", file=sys.stderr)
+        return EXIT_PROBLEMS
     if options.json:
         print(json.dumps({"domains": [result.to_dict() for result in results]}, indent=2))
     else:
         for result in results:
-            print(result.sentence)
-            for note in result.notes:
-                print(f"  note: {note}")
-            if result.mx_names and not result.satisfied:
-                print(f"  ready for pkix with mx: [{', '.join(result.mx_names)}], if the partner")
-                print("  confirms these names: only DNS named them")
+            print("\n  ".join((result.sentence, *_facts(result))))
     return EXIT_OK if all(result.satisfied for result in results) else EXIT_PROBLEMS
+
+
+def _facts(result: ProbeResult) -> Iterator[str]:
+    """What stands below the sentence, a line each."""
+    for server in result.servers:
+        shown, leaf = server.seen.shown, server.seen.certificate
+        tls = shown.version or (shown.fault.value if shown.fault else "")
+        until = f", a certificate of {leaf.issuer} until {leaf.not_after:%Y-%m-%d}" if leaf else ""
+        yield f"{server.seen.place}: {tls}{until}"
+    if result.route and result.servers:
+        tlsa = ", ".join(sorted({host.dane.value for host in result.route.hosts}))
+        reports = ", ".join(result.published.reports) or "none"
+        yield (
+            f"DNSSEC: {'signed' if result.route.secure else 'not signed'}, TLSA: {tlsa},"
+            f" MTA-STS: {result.published.sts.value}, TLS-RPT: {reports}"
+        )
+    yield from (f"note: {note}" for note in result.notes)
+    if result.mx_names and not result.satisfied:
+        yield (
+            f"ready for pkix with mx: [{', '.join(result.mx_names)}], if the partner confirms"
+            " these names: only DNS named them"
+        )

@@ -48,7 +48,7 @@ class MxHost:
     """A mail server of a domain.
 
     `secure`: its addresses are validated. `tlsa`: the usable records, at the name `tlsa_base`.
-    `fault`: why it has no address, empty if it has.
+    `left_out`: addresses beyond the limit. `fault`: why it has no address, empty if it has.
     """
 
     name: str
@@ -58,17 +58,22 @@ class MxHost:
     dane: Dane = Dane.NONE
     tlsa: tuple[TLSA, ...] = ()
     tlsa_base: str = ""
+    left_out: int = 0
     fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """The hosts by preference. `secure`: the MX answer is validated. `implicit`: there is no MX."""
+    """The hosts by preference. `secure`: the MX answer is validated. `implicit`: there is no MX.
+
+    `left_out`: hosts and addresses beyond the limits, which nobody looks at.
+    """
 
     domain: str
     secure: bool = False
     implicit: bool = False
     hosts: tuple[MxHost, ...] = ()
+    left_out: int = 0
     missing: NoRoute | None = None
     detail: str = ""
 
@@ -96,7 +101,8 @@ async def find_route(lookups: Asks, domain: str) -> Route:
     hosts = await asyncio.gather(
         *(_host(lookups, name, number, answer.secure) for number, name in records[:HOSTS_LIMIT])
     )
-    return Route(domain, answer.secure, hosts=tuple(hosts))
+    left_out = len(records) - len(hosts) + sum(host.left_out for host in hosts)
+    return Route(domain, answer.secure, hosts=tuple(hosts), left_out=left_out)
 
 
 def _host_name(record: MX) -> str:
@@ -118,7 +124,8 @@ async def _host(lookups: Asks, name: str, preference: int, secure_mx: bool) -> M
     found: Tlsa = (Dane.NONE, (), "")
     if secure_mx and first.secure:
         found = await _tlsa(lookups, dict.fromkeys((first.canonical, name)))
-    return MxHost(name, preference, addresses[:ADDRESSES_LIMIT], first.secure, *found)
+    kept = addresses[:ADDRESSES_LIMIT]
+    return MxHost(name, preference, kept, first.secure, *found, len(addresses) - len(kept))
 
 
 async def _ask(lookups: Asks, name: str, rdtype: str) -> Answer | LookupFailure:

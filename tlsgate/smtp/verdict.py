@@ -171,13 +171,15 @@ def _notes(
     route: Route, reached: Sequence[Server], published: Published, dane: bool, now: datetime
 ) -> Iterable[str]:
     yield from (host.fault for host in route.hosts if host.fault)
+    if route.left_out:
+        yield f"{route.left_out} more of its servers and addresses were not looked at"
     for server in reached:
         leaf = server.seen.certificate
         if leaf and 0 <= (leaf.not_after - now).days < _SOON_DAYS:
             yield f"the certificate of {server.seen.place} ends on {leaf.not_after:%Y-%m-%d}"
     if not dane and any(one.host.dane is Dane.USABLE for one in reached):
         yield "it publishes TLSA records: senders that use DANE hold mail back as long as they fail"
-    if published.sts is Sts.BROKEN:
+    if published.sts in {Sts.BROKEN, Sts.UNKNOWN}:
         yield f"its MTA-STS policy cannot be used ({published.sts_detail})"
     for host in route.hosts:
         if not _allowed(published, host.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,16 @@ from tests.unit.smtp.probe.probe_pki import issue
 from tlsgate import cli
 from tlsgate.partners.model import Verify
 from tlsgate.smtp import check, probe
+from tlsgate.smtp.certificate import read_certificate
+from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.prediction import Outcome, Prediction, Protection
 from tlsgate.smtp.probe import ProbeSettings
+from tlsgate.smtp.published import Published, Sts
 from tlsgate.smtp.requirement import Requirement, parse_policy
 from tlsgate.smtp.resolver import Resolver
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.smtp.result import ProbeResult, Server
+from tlsgate.smtp.route import Dane, MxHost, Route
+from tlsgate.smtp.seen import Seen
 
 RECORD = """\
 name: Acme
@@ -220,3 +226,54 @@ def test_check_answers_by_its_exit_status(
     now = "  now: would be sent to mx over TLSv1.3"
     assert (now in lines) is (status == 0)
     assert lines[-1] in {now, f"b@acme.example: {answer.sentence}"}
+
+
+def test_what_stands_below_the_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leaf = issue(("mx.d.example",), ends=datetime(2030, 1, 2, tzinfo=UTC), common_name="Self")
+    shown = Session(version="TLSv1.3", chain=leaf.chain)
+    host = MxHost("mx.d.example", 10, ("192.0.2.1", "192.0.2.2"), dane=Dane.USABLE)
+    clear = Session(Fault.NO_STARTTLS, "not offered")
+    result = ProbeResult(
+        "d.example",
+        frozenset(),
+        "d.example was probed.",
+        route=Route("d.example", True, hosts=(host,)),
+        servers=(
+            Server(host, Seen(host.name, "192.0.2.1", shown, None, read_certificate(leaf.der))),
+            Server(host, Seen(host.name, "192.0.2.2", clear)),
+        ),
+        published=Published(Sts.TESTING, reports=("mailto:tls@d.example",)),
+    )
+    monkeypatch.setattr(probe, "probe_domains", lambda *_: [result])
+    assert cli.main(["probe", "d.example"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "d.example was probed.",
+        "  mx.d.example [192.0.2.1]: TLSv1.3, a certificate of Self until 2030-01-02",
+        "  mx.d.example [192.0.2.2]: no-starttls",
+        "  DNSSEC: signed, TLSA: usable, MTA-STS: testing, TLS-RPT: mailto:tls@d.example",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        ("probe", "tlsgate.smtp.probe.probe_domains"),
+        ("check", "tlsgate.commands.check.compile_partners"),
+    ],
+)
+def test_a_record_that_cannot_be_enforced_is_told(
+    command: str,
+    target: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("Acme: verify magic cannot be enforced")
+
+    monkeypatch.setattr(target, refuse)
+    assert cli.main([command, "acme.example"]) == 1
+    told = capsys.readouterr().err
+    assert told == ("The partner list cannot be compiled: Acme: verify magic cannot be enforced.\n")

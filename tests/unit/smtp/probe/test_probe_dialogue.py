@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from tests.unit.smtp.probe.probe_pki import issue
 from tests.unit.smtp.probe.probe_servers import Handler, Script, serving
-from tlsgate.smtp import dialogue
+from tlsgate.smtp import wire
 from tlsgate.smtp.dialogue import Fault, Limits, Session, talk
 from tlsgate.smtp.offers import Contexts, Offer
 
@@ -194,8 +196,26 @@ def test_garbage_in_the_handshake_is_a_failed_handshake(handler: Handler) -> Non
     assert session(handler).fault is Fault.HANDSHAKE
 
 
+def test_without_a_name_the_own_address_is_given() -> None:
+    server = Script()
+    with serving({"127.0.0.1": server.serve}) as port:
+        asyncio.run(talk("127.0.0.1", CONTEXTS.of(STRICT), "", Limits(port)))
+    assert server.seen == [["EHLO [127.0.0.1]"]]
+
+
+def test_a_machine_without_ipv6_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> socket.socket:
+        raise OSError(errno.EAFNOSUPPORT, "no")
+
+    kinds = {name: getattr(socket, name) for name in ("AF_INET", "AF_INET6", "SOCK_STREAM")}
+    monkeypatch.setattr("tlsgate.smtp.dialogue.socket", SimpleNamespace(socket=refuse, **kinds))
+    seen = asyncio.run(talk("2001:db8::1", CONTEXTS.of(STRICT), "", Limits()))
+    assert seen.fault is Fault.UNREACHABLE
+    assert seen.detail == "Address family not supported by protocol"
+
+
 def test_all_that_a_session_brings_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "RECEIVED_LIMIT", 300)
+    monkeypatch.setattr(wire, "RECEIVED_LIMIT", 300)
     seen = session(Script(GOOD.context()).serve)
     assert (seen.fault, seen.detail) == (Fault.HANDSHAKE, "more than 300 octets received")
 
