@@ -1,0 +1,152 @@
+"""A rule: what Pulumi's policy needs, and a function from a resource to what is wrong with it.
+
+A rule reads no more of a resource than it judges: a value that is not known at a preview makes it
+advisory there, and it is mandatory again at `up`. Options have their default in the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyConfigSchema,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+
+CONTAINER = "docker:index/container:Container"
+IMAGE = "docker:index/remoteImage:RemoteImage"
+_DYNAMIC = "pulumi-python:dynamic/tlsgate:"
+DELIVERY = f"{_DYNAMIC}Delivery"
+VOLUME_FILES = f"{_DYNAMIC}VolumeFiles"
+JOB = f"{_DYNAMIC}Job"
+DNS_RECORDS = f"{_DYNAMIC}DnsRecords"
+SHOWN = 10
+
+Props = Mapping[str, Any]
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One resource, as a rule sees it. `stack`: the stack's name. `today`: in UTC."""
+
+    type: str
+    name: str
+    props: Props
+    stack: str
+    today: date
+    options: Options
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The files that the resource brings somewhere: name → content."""
+        return self.props.get("files") or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule.
+
+    `judge` yields what is wrong with one resource of the types, each with its remedy. `options`
+    is the schema of the configuration: every property has a default.
+    """
+
+    name: str
+    description: str
+    types: tuple[str, ...]
+    judge: Callable[[Seen], Iterable[str]]
+    options: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    level: EnforcementLevel = EnforcementLevel.MANDATORY
+
+    def policy(self) -> Policy:
+        """Return the rule as Pulumi takes it."""
+
+        def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+            if args.resource_type not in self.types:
+                return
+            seen = Seen(
+                type=args.resource_type,
+                name=args.name,
+                props=args.props,
+                stack=stack_of(args.urn),
+                today=today(),
+                options=with_defaults(self.options, args.get_config()),
+            )
+            for fault in self.judge(seen):
+                report(fault, None)
+
+        return ResourceValidationPolicy(
+            name=self.name,
+            description=self.description,
+            validate=validate,
+            enforcement_level=self.level,
+            config_schema=_schema(self.options),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StackRule:
+    """One rule over the whole stack: `judge` gets all resources, and yields as in `Rule`."""
+
+    name: str
+    description: str
+    types: tuple[str, ...]
+    judge: Callable[[list[Seen]], Iterable[str]]
+    options: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    level: EnforcementLevel = EnforcementLevel.MANDATORY
+
+    def policy(self) -> Policy:
+        """Return the rule as Pulumi takes it."""
+
+        def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+            options = with_defaults(self.options, args.get_config())
+            seen = [
+                Seen(one.resource_type, one.name, one.props, stack_of(one.urn), today(), options)
+                for one in args.resources
+                if one.resource_type in self.types
+            ]
+            for fault in self.judge(seen):
+                report(fault, None)
+
+        return StackValidationPolicy(
+            name=self.name,
+            description=self.description,
+            validate=validate,
+            enforcement_level=self.level,
+            config_schema=_schema(self.options),
+        )
+
+
+def today() -> date:
+    """Return the day, in UTC."""
+    return datetime.now(UTC).date()
+
+
+def stack_of(urn: str) -> str:
+    """Return the stack's name: `urn:pulumi:<stack>::<project>::…`."""
+    return urn.removeprefix("urn:pulumi:").partition("::")[0]
+
+
+def with_defaults(schema: Mapping[str, dict[str, Any]], given: Options) -> Options:
+    """Return every option of a rule: as configured, else its default."""
+    return {key: given.get(key, described["default"]) for key, described in schema.items()}
+
+
+def some(names: Iterable[str]) -> str:
+    """Return the first names, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
+    return ", ".join(every[:SHOWN]) + more
+
+
+def _schema(options: Mapping[str, dict[str, Any]]) -> PolicyConfigSchema | None:
+    return PolicyConfigSchema(dict(options)) if options else None

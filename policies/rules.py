@@ -1,0 +1,17 @@
+"""Every rule of the pack, as Pulumi's policies."""
+
+from __future__ import annotations
+
+from pulumi_policy import Policy
+
+from policies import certificates, containers, mta_sts, partners, postfix
+from policies.rule import Rule, StackRule
+
+RULES: tuple[Rule | StackRule, ...] = (
+    *partners.RULES,
+    *postfix.RULES,
+    *mta_sts.RULES,
+    *certificates.RULES,
+    *containers.RULES,
+)
+POLICIES: tuple[Policy, ...] = tuple(rule.policy() for rule in RULES)

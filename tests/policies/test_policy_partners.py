@@ -1,0 +1,240 @@
+"""Rules on the partner list: the compiled tables against the records, and what is due."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from policies.partners import LIST
+from policies.rule import DELIVERY
+from tests.policies.judged import judged
+from tests.unit.partners.partner_files import load, record
+from tlsgate.partners.format import canonical_json
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    ExceptionRule,
+    Inbound,
+    Mode,
+    Outbound,
+    Partner,
+    Require,
+    Verify,
+)
+from tlsgate.render.partner_maps import compile_partners
+
+MAIN = """\
+smtp_tls_policy_maps = lmdb:/run/tlsgate/active/partner_policy socketmap:inet:192.0.2.1:8461:QUERY
+smtpd_sender_restrictions = check_sender_access lmdb:/run/tlsgate/active/partner_senders
+"""
+TODAY = date(2026, 11, 24)
+(ACME,) = load(acme=record(review="2026-12-31"))
+(BETA,) = load(beta=record(name="Beta", domains="[beta.example]", subdomains="false"))
+DUE = ("partner-review-due", "partner-review-overdue", "partner-exceptions")
+
+
+@pytest.fixture(autouse=True)
+def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("policies.rule.today", lambda: TODAY)
+
+
+def files(*listed: Partner) -> dict[str, str]:
+    """The tables as they are compiled of records that need no exception."""
+    maps = compile_partners(listed)
+    tables = {"partner_policy": maps.outbound, "partner_senders": maps.inbound}
+    return {
+        "main.cf": MAIN,
+        LIST: canonical_json(listed),
+        **{name: "".join(f"{k}\t{v}\n" for k, v in rows) for name, rows in tables.items()},
+    }
+
+
+def told(rule: str, content: dict[str, str], **config: Any) -> list[str]:
+    return judged(rule, (DELIVERY, {"files": content}), config)
+
+
+def test_a_compiled_list_passes() -> None:
+    assert told("partner-enforced", files(ACME, BETA)) == []
+
+
+OPPORTUNISTIC = "partner_policy: no entry, so the partner gets opportunistic TLS: "
+TABLES: list[tuple[str, str, str, str]] = [
+    *(
+        (
+            "partner_policy",
+            "beta.example\tsecure",
+            f"beta.example\t{level}",
+            f"partner_policy: level {level} does not authenticate the partner: beta.example",
+        )
+        for level in ("none", "may", "encrypt", "dane", "verify")
+    ),
+    ("partner_policy", "\nbeta.example", "\n#beta.example", f"{OPPORTUNISTIC}beta.example"),
+    (
+        "partner_policy",
+        "match=beta.example:.beta.example",
+        "match=",
+        "partner_policy: level secure with an empty match=: beta.example",
+    ),
+    (
+        "partner_policy",
+        "secure match=beta.example:.beta.example",
+        "fingerprint",
+        "partner_policy: level fingerprint with an empty match=: beta.example",
+    ),
+    (
+        "partner_senders",
+        "\nbeta.example",
+        "\nother.example",
+        "partner_senders: no entry, so plaintext is accepted: beta.example",
+    ),
+    *(
+        (
+            "partner_senders",
+            "beta.example\tpartner_tls",
+            f"beta.example\t{result}",
+            f"partner_senders: {result} accepts plaintext: beta.example",
+        )
+        for result in ("OK", "DUNNO", "permit", "250 fine", "permit_mynetworks")
+    ),
+    (
+        "main.cf",
+        "lmdb:/run/tlsgate/active/partner_policy ",
+        "",
+        "main.cf: smtp_tls_policy_maps does not ask partner_policy first",
+    ),
+    (
+        "main.cf",
+        "check_sender_access lmdb",
+        "permit_mynetworks, check_sender_access lmdb",
+        "main.cf: smtpd_sender_restrictions does not ask partner_senders before any permit",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "old", "new", "fault"), TABLES)
+def test_a_table_that_enforces_less_than_the_record(
+    file: str, old: str, new: str, fault: str
+) -> None:
+    content = files(ACME, BETA)
+    assert old in content[file]
+    content[file] = content[file].replace(old, new)
+    assert told("partner-enforced", content) == [fault]
+
+
+def test_subdomains_need_entries_of_their_own() -> None:
+    content = files(ACME)
+    lines = content["partner_policy"].splitlines()
+    content["partner_policy"] = "".join(f"{one}\n" for one in lines if not one.startswith("."))
+    assert told("partner-enforced", content) == [f"{OPPORTUNISTIC}.acme.example"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        (replace(ACME, domains=()), "a partner without domains: Acme Motors AG"),
+        (
+            replace(ACME, outbound=Outbound(Verify.PIN)),
+            "outbound.verify is pin, and no key is pinned: Acme Motors AG",
+        ),
+        (
+            replace(ACME, inbound=Inbound(Require.CERTIFICATE)),
+            "inbound.require is certificate, and no key is pinned: Acme Motors AG",
+        ),
+        (
+            replace(ACME, inbound=Inbound(Require.NETWORK)),
+            "inbound.require is network, and no network is named: Acme Motors AG",
+        ),
+    ],
+)
+def test_an_empty_list_in_a_record(changed: Partner, fault: str) -> None:
+    content = {**files(ACME), LIST: canonical_json([changed])}
+    assert told("partner-enforced", content) == [fault]
+
+
+def exception(direction: str = "outbound", days: int = 10, by: str = "sec@corp.example") -> Any:
+    until = TODAY + timedelta(days=days)
+    return ExceptionRule(until, Direction(direction), Allow.ENCRYPTED, "late", by)
+
+
+@pytest.mark.parametrize(
+    ("changed", "faults"),
+    [
+        (replace(ACME, mode=Mode.OBSERVE), 0),
+        (replace(ACME, exceptions=(exception("outbound"),)), 1),
+        (replace(ACME, exceptions=(exception("inbound"),)), 1),
+        (replace(ACME, exceptions=(exception("inbound"), exception("outbound"))), 0),
+    ],
+)
+def test_what_is_not_enforced_now_needs_no_entry(changed: Partner, faults: int) -> None:
+    empty = {"partner_policy": "", "partner_senders": ""}
+    content = {**files(ACME), **empty, LIST: canonical_json([changed])}
+    assert len(told("partner-enforced", content)) == faults
+
+
+def reviewed(*days_ago: int) -> list[Partner]:
+    return [
+        replace(ACME, name=f"P{number}", review=TODAY - timedelta(days=days))
+        for number, days in enumerate(days_ago)
+    ]
+
+
+REVIEWS: list[tuple[Sequence[int], int, int]] = [
+    ((-1,), 0, 0),
+    ((0,), 0, 0),
+    ((1,), 1, 0),
+    ((60,), 1, 0),
+    ((61,), 1, 1),
+]
+
+
+@pytest.mark.parametrize(("days", "due", "overdue"), REVIEWS)
+def test_review_dates(days: Sequence[int], due: int, overdue: int) -> None:
+    content = {LIST: canonical_json(reviewed(*days))}
+    assert len(told("partner-review-due", content)) == due
+    assert len(told("partner-review-overdue", content)) == overdue
+
+
+def test_the_words_of_reviews() -> None:
+    content = {LIST: canonical_json(reviewed(*[100] * 12))}
+    day = TODAY - timedelta(days=100)
+    names = ", ".join(f"P{number} ({day})" for number in (0, 1, 10, 11, 2, 3, 4, 5, 6, 7))
+    assert told("partner-review-overdue", content, graceDays=90.0) == [
+        f"more than 90 days past the review date: {names} and 2 more. Confirm the agreement and"
+        " write the next date, or remove the partner"
+    ]
+    assert told("partner-review-overdue", content, graceDays=100.0) == []
+
+
+EXCEPTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
+    (exception(days=30), {}, None),
+    (exception(days=31), {}, "lasts more than 30 days from today. Write 2026-12-24 or earlier"),
+    (
+        exception(days=8),
+        {"maximumDays": 7.0},
+        "lasts more than 7 days from today. Write 2026-12-01",
+    ),
+    (exception(by=" "), {}, "has no approver. Write approved_by"),
+    (exception(by="a@corp.example"), {"approvers": ["A@corp.example"]}, None),
+    (
+        exception(by="b@corp.example"),
+        {"approvers": ["a@corp.example"]},
+        "is approved by b@corp.example, not by a@corp.example",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "config", "fault"), EXCEPTIONS)
+def test_exceptions(rule: ExceptionRule, config: dict[str, Any], fault: str | None) -> None:
+    content = {LIST: canonical_json([replace(ACME, exceptions=(rule,))])}
+    found = told("partner-exceptions", content, **config)
+    said = f"Acme Motors AG: the outbound exception until {rule.until} {fault}"
+    assert [line.startswith(said) for line in found] == ([True] if fault else [])
+
+
+@pytest.mark.parametrize("rule", (*DUE, "partner-enforced"))
+def test_a_delivery_without_a_list_is_none_of_these_rules_business(rule: str) -> None:
+    assert told(rule, {"nginx.conf": ""}) == []
