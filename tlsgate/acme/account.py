@@ -1,7 +1,8 @@
 """The account at one CA: its key is born on the volume, its URI is the CA's name for it.
 
 RFC 8555, section 7.3. The CA knows an account by its key, so an account.json that is lost is
-found again, and an account that the CA has lost is registered anew with the same key.
+found again, and an account that the CA has lost is registered anew with the same key. The key of
+a deactivated account is of no use any more: `AccountGone` says so, and `retire` makes room.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from pathlib import Path
 
 from acme import errors, messages
 
-from tlsgate.acme.config import Config, Eab
+from tlsgate.acme.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.server import Server
 from tlsgate.generation.files import write, write_json
 
-KEY, ACCOUNT = "key.pem", "account.json"
+KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
+RETIRED = "deactivated"
+"""Part of the file names of what belonged to a deactivated account."""
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{2,}=*")
 _BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
+
+
+class AccountGone(AcmeFault):
+    """The account was deactivated: only a new one, with a new key, can order."""
 
 
 def account_uri(path: Path) -> str | None:
@@ -29,26 +36,80 @@ def account_uri(path: Path) -> str | None:
     return values[0] if values else None
 
 
+def contact_differs(path: Path, contact: tuple[str, ...]) -> bool:
+    """Whether a registered account's contact is another than this."""
+    values = _read(path)
+    return values is not None and values[1] != contact
+
+
 def account_key(path: Path) -> Key:
     """The account's key; made if there is none. Raises KeyFault."""
     if not (path / KEY).exists():
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write(path / KEY, to_pem(new_key()), mode=0o600)
+        make_key(path / KEY)
     return load_key(path / KEY)
 
 
-def open_account(server: Server, path: Path, config: Config) -> str:
+def make_key(path: Path) -> Key:
+    """A new key in this file."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = new_key()
+    write(path, to_pem(key), mode=0o600)
+    return key
+
+
+def retire(path: Path) -> None:
+    """Sets key and account of a deactivated account aside."""
+    number = len(list(path.glob(f"{KEY}.{RETIRED}-*"))) + 1
+    for name in (ACCOUNT, KEY):
+        if (path / name).exists():
+            (path / name).rename(path / f"{name}.{RETIRED}-{number}")
+
+
+def open_account(server: Server, path: Path, ca: Ca) -> str:
     """Registers the account or finds it again; returns its URI. Raises AcmeFault."""
     known = _read(path)
-    uri = _find(server, known[0]) if known else None
+    uri = find(server, known[0]) if known else None
     if uri is None:
-        uri = _register(server, config)
-    elif known and known[1] != config.contact:
-        _update(server, uri, config.contact)
-    if known != (uri, config.contact):
-        values = {"directory": server.directory, "uri": uri, "contact": list(config.contact)}
+        uri = _register(server, ca, known=known is not None)
+    elif known and known[1] != ca.contact:
+        _update(server, uri, ca.contact)
+    if known != (uri, ca.contact):
+        values = {"directory": server.directory, "uri": uri, "contact": list(ca.contact)}
         write_json(path / ACCOUNT, values)
     return uri
+
+
+def find(server: Server, uri: str) -> str | None:
+    """The URI of the account that has the server's key; None if the CA knows no such account.
+
+    Raises AcmeFault, AccountGone for one that was deactivated.
+    """
+    asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
+    try:
+        with server.told("looking the account up"):
+            found = server.protocol.query_registration(asked)
+    except AcmeFault as fault:
+        cause = fault.__cause__
+        if isinstance(cause, messages.Error) and cause.code == "accountDoesNotExist":
+            server.network.account = None
+            return None
+        if isinstance(cause, messages.Error) and cause.code == "unauthorized":
+            raise _unusable(f"{uri} ({cause.detail})", str(cause.detail)) from cause
+        raise
+    status = str(found.body.to_json().get("status", "valid"))
+    if status != "valid":
+        raise _unusable(f"{found.uri} is {status} at the CA", status)
+    return str(found.uri)
+
+
+def _unusable(what: str, words: str) -> AcmeFault:
+    """A CA revokes accounts for cause; that one does not answer by registering the next."""
+    kind = AcmeFault if "revoked" in words else AccountGone
+    return kind(
+        f"the account {what}",
+        "Ask the CA why. To go on with a new account, move the account's directory on the state "
+        "volume away",
+    )
 
 
 def _read(path: Path) -> tuple[str, tuple[str, ...]] | None:
@@ -61,35 +122,15 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]] | None:
         return None
 
 
-def _find(server: Server, uri: str) -> str | None:
-    asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
-    try:
-        with server.told("looking the account up"):
-            found = server.protocol.query_registration(asked)
-    except AcmeFault as fault:
-        cause = fault.__cause__
-        if isinstance(cause, messages.Error) and cause.code == "accountDoesNotExist":
-            server.network.account = None
-            return None
-        raise
-    status = found.body.to_json().get("status", "valid")
-    if status != "valid":
-        raise AcmeFault(
-            f"the account {found.uri} is {status} at the CA",
-            "Move the account's directory on the state volume away: a new one is then registered",
-        )
-    return str(found.uri)
-
-
-def _register(server: Server, config: Config) -> str:
-    binding = _binding(server, config.eab) if config.eab else None
+def _register(server: Server, ca: Ca, *, known: bool) -> str:
+    binding = _binding(server, ca.eab) if ca.eab else None
     if binding is None and server.protocol.external_account_required():
         raise AcmeFault(
             "registering the account: the CA demands an external account binding",
             "Get a key id and a MAC key from the CA and set them as tlsgate:acme.eab",
         )
     new = messages.NewRegistration.from_data(
-        contact=config.contact, terms_of_service_agreed=True, external_account_binding=binding
+        contact=ca.contact, terms_of_service_agreed=True, external_account_binding=binding
     )
     try:
         with server.told("registering the account"):
@@ -100,11 +141,15 @@ def _register(server: Server, config: Config) -> str:
             server.network.account = messages.RegistrationResource(
                 body=messages.Registration(), uri=cause.location
             )
-            _update(server, cause.location, config.contact)
+            _update(server, cause.location, ca.contact)
             return str(cause.location)
-        if config.eab and isinstance(cause, messages.Error) and cause.code in _BINDING_CODES:
+        if not isinstance(cause, messages.Error):
+            raise
+        if ca.eab and cause.code in _BINDING_CODES:
             remedy = "Mend tlsgate:acme.eab: key id and MAC key, as the CA gave them"
             raise AcmeFault(fault.reason, remedy, fault.retry_at) from cause
+        if cause.code == "unauthorized" and not known and "deactivated" in str(cause.detail):
+            raise _unusable(f"of this key ({cause.detail})", "deactivated") from cause
         raise
 
 

@@ -1,187 +1,156 @@
-"""One order at the CA, from the names to the chain (RFC 8555, section 7.4)."""
+"""One CA, as the holder of an account there uses it: orders, and renewal information."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
-from acme import crypto_util, messages
-from acme.errors import IssuanceError, TimeoutError
+from acme import messages
+from josepy.errors import Error as JoseError
+from requests.adapters import BaseAdapter
 
-from tlsgate.acme.account import account_key, open_account
-from tlsgate.acme.config import Config
-from tlsgate.acme.faults import AcmeFault, describe, remedy
-from tlsgate.acme.keys import Key, to_pem
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.proofs import Proof, Proofs
+from tlsgate.acme import ari
+from tlsgate.acme.account import contact_differs
+from tlsgate.acme.ca import Ca
+from tlsgate.acme.connection import Connector
+from tlsgate.acme.faults import AcmeFault
+from tlsgate.acme.ledger import Ledger
+from tlsgate.acme.limits import Limits
+from tlsgate.acme.order import Orders
+from tlsgate.acme.proofs import Proofs
 from tlsgate.acme.request import Issued, Request
 from tlsgate.acme.running import Pause
-from tlsgate.acme.server import Server
+from tlsgate.acme.server import Clock, Server
 from tlsgate.acme.store import Meta
-from tlsgate.acme.trust import system_roots
-from tlsgate.events import emit
+from tlsgate.acme.unfinished import Unfinished
+from tlsgate.acme.validation import Validation
 
-VALIDATION_SECONDS = 180.0
-FINALIZATION_SECONDS = 180.0
 CONNECTION_SECONDS = 600.0
 REFUSED_SECONDS = 10.0
 """How long a CA that cannot be used is left alone: forty certificates need not all wait for it."""
-_CHALLENGE_REMEDY = "See that the CA can see the answer there; then try again"
+_ACCOUNT_CODES = ("accountDoesNotExist", "unauthorized", "malformed")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every CA is used with. `elapsed`: seconds of a clock that nobody sets. `transport`:
+    how requests get there, None for the network.
+    """
+
+    proofs: Proofs
+    limits: Limits
+    pause: Pause
+    clock: Clock
+    elapsed: Callable[[], float] = time.monotonic
+    transport: BaseAdapter | None = None
 
 
 class Authority:
-    """The configured CA; connected, and its account opened, when there is something to order."""
+    """Connected, and its account opened, when there is something to order."""
 
-    def __init__(self, config: Config, paths: Paths, proofs: Proofs, pause: Pause) -> None:
-        self._config = config
-        self._paths = paths
-        self._proofs = proofs
-        self._pause = pause
+    def __init__(self, ca: Ca, path: Path, means: Means) -> None:
+        """`path`: the directory of the account, and of what was counted and ordered there."""
+        self.ca = ca
+        self._path = path
+        self._means = means
+        self._connector = Connector(ca, path, means.clock, means.transport)
         self._connected: tuple[Server, float] | None = None
         self._refused: tuple[AcmeFault, float] | None = None
+        self._ledger = Ledger(path / "ledger.json", means.limits, means.clock)
+        self._unfinished = Unfinished(path / "orders.json")
 
     def obtain(self, request: Request) -> Issued:
-        """Orders a certificate of this key for these names.
+        """Orders a certificate, or goes on with the order that was placed for it.
 
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
-        self._proofs.clean()
+        self._means.proofs.clean()
         try:
-            chain = self._ordered(request.names, request.key)
-            return Issued(chain, Meta(self._config.directory, self._config.profile))
-        except AcmeFault:
-            # What was true of the CA and of the account may be true no more.
-            self._connected = None
+            chain = self._filled(request)
+        except AcmeFault as fault:
+            fault.directory = self.ca.directory
+            if not fault.untried:
+                # What was true of the CA and of the account may be true no more.
+                self._connected = None
             raise
+        return Issued(chain.encode(), Meta(self.ca.directory, self.ca.profile))
 
-    def _ordered(self, names: Sequence[str], key: Key) -> bytes:
-        server = self._server()
-        csr = crypto_util.make_csr(to_pem(key), list(names))  # names in the SAN alone: no CN
-        with server.told(f"ordering a certificate for {', '.join(names)}"):
-            order = server.protocol.new_order(csr, self._config.profile)
-        emit("order", uri=order.uri, names=list(names))
-        self._validate(server, order)
-        return self._finalize(server, order)
+    def suggestion(self, identifier: str) -> ari.Suggestion | None:
+        """When the CA would like the certificate of this CertID to be renewed (RFC 9773).
 
-    def _server(self) -> Server:
+        None if it does not say such things at all. Needs no account. Raises AcmeFault.
+        """
+        server = self._reached(self._connector.plain, keep=False)
+        base = server.protocol.renewal_info
+        if base is None:
+            return None
+        doing = "asking for renewal information"
+        with server.told(doing):
+            values = server.network.get(f"{base.rstrip('/')}/{identifier}").json()
+        try:
+            found = messages.RenewalInfo.from_json(values).suggested_window
+            window = ari.window(found.start, found.end, _url(values))
+        except (JoseError, ari.WindowFault, AttributeError) as fault:
+            raise AcmeFault(
+                f"{doing}: the CA's answer is malformed: {fault}",
+                "Nothing to do: the certificate is renewed in time without it",
+                server.retry_at(),
+            ) from fault
+        return ari.Suggestion(window, server.retry_at())
+
+    def tend(self) -> None:
+        """Tells the CA of a contact that has changed. Raises AcmeFault."""
+        if contact_differs(self._path, self.ca.contact):
+            self._connected = None
+            self._reached(self._connector.open, keep=True)
+
+    def _filled(self, request: Request) -> str:
+        reused = self._connected is not None
+        try:
+            return self._orders().fill(request)
+        except AcmeFault as fault:
+            cause = fault.__cause__
+            known = isinstance(cause, messages.Error) and cause.code in _ACCOUNT_CODES
+            if not (reused and known):
+                raise
+        # The account may be another one since the connection was made, or have another key.
+        self._connected = None
+        return self._orders().fill(request)
+
+    def _orders(self) -> Orders:
+        means = self._means
+        return Orders(
+            self._reached(self._connector.open, keep=True),
+            self.ca,
+            validation=Validation(means.proofs, self._ledger, means.pause, means.elapsed),
+            ledger=self._ledger,
+            unfinished=self._unfinished,
+            pause=means.pause,
+            clock=means.clock,
+            elapsed=means.elapsed,
+        )
+
+    def _reached(self, connect: Callable[[], Server], *, keep: bool) -> Server:
         """One connection serves the certificates of one look; the agent lives for months."""
+        now = self._means.elapsed()
         if self._connected is not None:
             server, until = self._connected
-            if time.monotonic() < until:
+            if now < until:
                 return server
-        if self._refused is not None and time.monotonic() < self._refused[1]:
+        if self._refused is not None and now < self._refused[1]:
             raise self._refused[0]
         try:
-            server = self._connect()
+            server = connect()
         except AcmeFault as fault:
-            self._refused = fault, time.monotonic() + REFUSED_SECONDS
+            self._refused = fault, self._means.elapsed() + REFUSED_SECONDS
             raise
-        self._connected = server, time.monotonic() + CONNECTION_SECONDS
+        if keep:
+            self._connected = server, self._means.elapsed() + CONNECTION_SECONDS
         return server
 
-    def _connect(self) -> Server:
-        path = self._paths.account(self._config.directory)
-        roots = self._config.ca_file or system_roots()
-        server = Server(self._config.directory, account_key(path), roots)
-        emit("account", uri=open_account(server, path, self._config))
-        return server
 
-    def _validate(self, server: Server, order: messages.OrderResource) -> None:
-        pending = [
-            authorization
-            for authorization in order.authorizations
-            if authorization.body.status != messages.STATUS_VALID
-        ]
-        if not pending:
-            return
-        challenges = [self._challenge(authorization) for authorization in pending]
-        proofs = [
-            Proof(
-                authorization.body.identifier.value,
-                challenge.chall.encode("token"),
-                challenge.chall.key_authorization(server.account_key),
-            )
-            for authorization, challenge in zip(pending, challenges, strict=True)
-        ]
-        with self._proofs.standing(proofs):
-            for challenge in challenges:
-                with server.told("answering a challenge"):
-                    server.protocol.answer_challenge(
-                        challenge, challenge.chall.response(server.account_key)
-                    )
-            deadline = time.monotonic() + VALIDATION_SECONDS
-            results = [self._settled(server, entry, deadline) for entry in pending]
-            faults = [
-                self._refusal(result, proof)
-                for result, proof in zip(results, proofs, strict=True)
-                if result.body.status != messages.STATUS_VALID
-            ]
-        if faults:
-            remedies = dict.fromkeys(fault.remedy for fault in faults)
-            raise AcmeFault("\n".join(fault.reason for fault in faults), ". ".join(remedies))
-
-    def _challenge(self, authorization: messages.AuthorizationResource) -> messages.ChallengeBody:
-        wanted = self._proofs.solver.type
-        for challenge in authorization.body.challenges:
-            if challenge.chall.typ == wanted:
-                return challenge
-        offered = sorted(challenge.chall.typ for challenge in authorization.body.challenges)
-        name = authorization.body.identifier.value
-        raise AcmeFault(
-            f"the CA does not offer {wanted} for {name}, but {', '.join(offered) or 'nothing'}",
-            "Set tlsgate:acme.challenge to one that the CA offers",
-        )
-
-    def _settled(
-        self, server: Server, authorization: messages.AuthorizationResource, deadline: float
-    ) -> messages.AuthorizationResource:
-        name = authorization.body.identifier.value
-        wait = 0.25
-        while True:
-            with server.told(f"asking for the validation of {name}"):
-                authorization, _ = server.protocol.poll(authorization)
-                if authorization.body.status != messages.STATUS_PENDING:
-                    return authorization
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-            wait = min(2 * wait, 5.0)
-            self._pause(server.wait_seconds(wait))
-
-    def _refusal(self, result: messages.AuthorizationResource, proof: Proof) -> AcmeFault:
-        """What the CA says of the challenge, and what is seen from here."""
-        errors = [entry.error for entry in result.body.challenges if entry.error is not None]
-        words = "\n".join(describe(error) for error in errors)
-        reason = (
-            f"the {self._proofs.solver.type} challenge for {proof.name} failed: "
-            f"{words or f'its authorization is {result.body.status.name}'}\n"
-            f"  {self._proofs.solver.where(proof)}"
-        )
-        return AcmeFault(reason, remedy(errors[0]) if errors else _CHALLENGE_REMEDY)
-
-    def _finalize(self, server: Server, order: messages.OrderResource) -> bytes:
-        doing = "finalizing the order"
-        deadline = time.monotonic() + FINALIZATION_SECONDS
-        with server.told(doing):
-            body = server.protocol.begin_finalization(order).body
-        wait = 0.25
-        while body.status != messages.STATUS_VALID:
-            if body.status == messages.STATUS_INVALID:
-                _invalid(server, body, doing)
-            wait = min(2 * wait, 5.0)
-            self._pause(server.wait_seconds(wait))
-            with server.told(doing):
-                if time.monotonic() > deadline:
-                    raise TimeoutError
-                body = server.protocol.order(order.uri)
-        with server.told("downloading the certificate"):
-            if body.certificate is None:
-                raise KeyError("certificate")
-            return server.protocol.download(body.certificate).encode()
-
-
-def _invalid(server: Server, body: messages.Order, doing: str) -> NoReturn:
-    if body.error is None:
-        raise AcmeFault(f"{doing}: the CA gave the order up without a word why", "Try again later")
-    with server.told(doing):
-        raise IssuanceError(body.error)
+def _url(values: object) -> str | None:
+    found = values.get("explanationURL") if isinstance(values, dict) else None
+    return found if isinstance(found, str) and found.startswith("https://") else None

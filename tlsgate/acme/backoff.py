@@ -6,10 +6,13 @@ The waits fit a CA's limits: Let's Encrypt takes 5 failed authorizations for a n
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from tlsgate.acme.choice import Cas, next_turn
+from tlsgate.acme.faults import AcmeFault
 from tlsgate.generation.files import write_json
 
 WAITS = (
@@ -22,21 +25,31 @@ WAITS = (
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last of `count` failed attempts in a row. Times are UTC."""
+    """The last of `count` failed attempts in a row. Times are UTC. `holds`: the CA's directory →
+    not to be asked before, by its own word.
+    """
 
     count: int
     at: datetime
     next_try: datetime
     reason: str
+    holds: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def failed(
-    before: Failure | None, reason: str, now: datetime, retry_at: datetime | None
-) -> Failure:
-    """One more failure. `retry_at`: the CA's own word, which can only make the wait longer."""
-    count = before.count + 1 if before else 1
-    next_try = now + WAITS[min(count, len(WAITS)) - 1]
-    return Failure(count, now, max(next_try, retry_at or next_try), reason)
+def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+    """One more failure, counted if the CA was asked at all. The CA's own word (Retry-After) can
+    only make the wait longer.
+    """
+    count = (before.count if before else 0) + (0 if fault.untried else 1)
+    holds = {ca: until for ca, until in (before.holds if before else {}).items() if until > now}
+    if fault.retry_at is not None and fault.retry_at > now:
+        holds[fault.directory or cas.directories[0]] = fault.retry_at
+    if fault.untried:
+        backed_off = max(before.next_try, now) if before else now
+    else:
+        backed_off = now + WAITS[min(count, len(WAITS)) - 1]
+    turn = next_turn(cas, count, holds, backed_off)
+    return Failure(count, now, turn.at, fault.reason, holds)
 
 
 class Failures:
@@ -49,12 +62,10 @@ class Failures:
         """The failure that stands, if one does."""
         return self._read().get(certificate)
 
-    def add(
-        self, certificate: str, reason: str, now: datetime, retry_at: datetime | None
-    ) -> Failure:
+    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
         """Counts one and returns it."""
         failures = self._read()
-        failures[certificate] = failed(failures.get(certificate), reason, now, retry_at)
+        failures[certificate] = failed(failures.get(certificate), fault, now, cas)
         self._write(failures)
         return failures[certificate]
 
@@ -73,6 +84,10 @@ class Failures:
                     datetime.fromisoformat(entry["at"]),
                     datetime.fromisoformat(entry["next_try"]),
                     entry["reason"],
+                    {
+                        directory: datetime.fromisoformat(until)
+                        for directory, until in entry.get("holds", {}).items()
+                    },
                 )
                 for name, entry in values.items()
             }
@@ -89,6 +104,7 @@ class Failures:
                 "at": failure.at.isoformat(),
                 "next_try": failure.next_try.isoformat(),
                 "reason": failure.reason,
+                "holds": {ca: until.isoformat() for ca, until in failure.holds.items()},
             }
             for name, failure in failures.items()
         }

@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from tlsgate.acme.authority import Authority
+from requests.adapters import BaseAdapter
+
+from tlsgate.acme.authorities import Authorities
+from tlsgate.acme.authority import Means
 from tlsgate.acme.config import Config, DnsUpdates, HttpTokens
 from tlsgate.acme.dns01 import Dns01, Zone, dns_told
 from tlsgate.acme.http01 import Http01
 from tlsgate.acme.issue import Clock, Issuer
 from tlsgate.acme.paths import Paths
+from tlsgate.acme.probe import Servers
 from tlsgate.acme.proofs import Proofs, Solver
+from tlsgate.acme.renewals import Renewals
+from tlsgate.acme.revoke import revoke
+from tlsgate.acme.roll import Roller
 from tlsgate.acme.running import Pause
-from tlsgate.acme.tlsa import Tlsa
+from tlsgate.acme.switch import Switch
+from tlsgate.acme.tlsa import Noted, Tlsa
 from tlsgate.acme.trust import load_roots
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.tsig import read_tsig_key
 
 
-def issuer(config: Config, paths: Paths, pause: Pause, clock: Clock) -> Issuer:
-    """Everything that a certificate's life needs. Raises AcmeFault for unusable files."""
-    authority = Authority(config, paths, proofs(config, paths), pause)
-    tlsa = published(config)
+def issuer(
+    config: Config,
+    paths: Paths,
+    pause: Pause,
+    clock: Clock,
+    *,
+    elapsed: Callable[[], float] = time.monotonic,
+    transport: BaseAdapter | None = None,
+) -> Issuer:
+    """Everything that a certificate's life needs; the last two as in `Means`.
+
+    Raises AcmeFault for unusable files.
+    """
+    means = Means(proofs(config, paths), config.limits, pause, clock, elapsed, transport)
+    cas = Authorities(config, paths, means)
     return Issuer(
         config,
         paths,
         roots=load_roots(config.roots_file),
-        obtain=authority.obtain,
-        publish=tlsa.publish if tlsa else None,
+        obtain=cas.obtain,
+        renewals=Renewals(paths.renewals, cas.suggestion, clock),
+        roller=Roller(
+            config, paths, published(config, paths, clock), partial(revoke, config), clock
+        ),
+        switch=Switch(Servers(pause)),
         clock=clock,
+        tend=cas.tend,
     )
 
 
@@ -38,9 +65,11 @@ def proofs(config: Config, paths: Paths) -> Proofs:
     return Proofs(_solver(config), paths.proofs)
 
 
-def published(config: Config) -> Tlsa | None:
+def published(config: Config, paths: Paths, clock: Clock) -> Tlsa | None:
     """The TLSA records; None where DNS is not the agent's to write. Raises AcmeFault."""
-    return Tlsa(agent_zone(config.tlsa), config.tlsa.ttl) if config.tlsa else None
+    if config.tlsa is None:
+        return None
+    return Tlsa(agent_zone(config.tlsa), config.tlsa.ttl, Noted(paths.tlsa), clock)
 
 
 def agent_zone(updates: DnsUpdates) -> Zone:

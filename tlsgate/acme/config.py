@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlsgate.acme.ca import Ca, Fallback, read_ca, read_fallback
+from tlsgate.acme.choice import Cas
+from tlsgate.acme.limits import Limits, read_limits
+from tlsgate.acme.probe import Probe
 from tlsgate.acme.section import Section
+from tlsgate.acme.store import Meta
 from tlsgate.problems import Problem, ProblemsError
 
+ROTATE_DAYS = 90
 MAXIMAL_NAMES = 100
 """What Let's Encrypt's default profile takes; others take fewer and say so."""
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z0-9]")
 _OWNER = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,62})?\.)+[a-z0-9-]*[a-z0-9]")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
-
-
-@dataclass(frozen=True, slots=True)
-class Eab:
-    """External account binding (RFC 8555, section 7.3.4); the file holds base64url."""
-
-    key_id: str
-    hmac_key_file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,30 +44,61 @@ class HttpTokens:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One certificate. `volume`, `name`: where it is kept. `tlsa`: the owners that name its key."""
+    """One certificate. `volume`, `name`: where it is kept. `tlsa`: the owners that name its key.
+    `probe`: where its server shows it.
+    """
 
     name: str
     volume: str
     names: tuple[str, ...]
     tlsa: tuple[str, ...]
+    probe: Probe | None = None
+
+    @property
+    def id(self) -> str:
+        """Names it on the state volume."""
+        return f"{self.volume}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What agent.json says. `ca_file`: roots for the directory's own HTTPS, the system's if None.
-    `roots_file`: roots that an issued chain may lead to, besides the system's.
+    """What agent.json says. `ca`: the first CA. `roots_file`: roots that an issued chain may lead
+    to, besides the system's. `limits`: of each CA's account. `rotate_days`: how old a key may get,
+    0 for any age. `metrics_port`: None for no metrics. `webhook_file`: holds the URL for alerts.
     """
 
-    directory: str
-    contact: tuple[str, ...]
-    profile: str | None
-    ca_file: Path | None
+    ca: Ca
     roots_file: Path | None
-    eab: Eab | None
     challenge: DnsUpdates | HttpTokens
     tlsa: DnsUpdates | None
     certificates: tuple[Wanted, ...]
     look_seconds: int
+    fallback: Fallback | None = None
+    limits: Limits = field(default_factory=Limits)
+    rotate_days: int = ROTATE_DAYS
+    metrics_port: int | None = None
+    webhook_file: Path | None = None
+
+    @property
+    def directory(self) -> str:
+        """The first CA's directory, which names it."""
+        return self.ca.directory
+
+    @property
+    def issuers(self) -> tuple[Meta, ...]:
+        """What a certificate's issuer may be."""
+        return tuple(Meta(ca.directory, ca.profile) for ca in self.cas)
+
+    @property
+    def turns(self) -> Cas:
+        """Who is asked when."""
+        directories = tuple(ca.directory for ca in self.cas)
+        return Cas(directories, self.fallback.after if self.fallback else 1)
+
+    @property
+    def cas(self) -> tuple[Ca, ...]:
+        """The first CA, then the one that stands in for it, if there is one."""
+        return (self.ca, self.fallback.ca) if self.fallback else (self.ca,)
 
 
 def load(path: Path) -> Config:
@@ -97,27 +126,22 @@ def _refused(path: Path, code: str, message: str, remedy: str) -> ProblemsError:
 
 
 def _config(top: Section) -> Config:
-    directory = top.text("directory")
-    if directory and not directory.startswith("https://"):
-        top.problem("directory", f"{directory} is not an https URL", "ACME needs HTTPS")
-    contact = top.texts("contact", required=False)
-    for uri in contact:
-        if not uri.startswith("mailto:"):
-            top.problem("contact", f"{uri} is not a mailto: address", f"Write mailto:{uri}")
+    ca = read_ca(top)
     certificates = tuple(_wanted(entry) for entry in top.sections("certificates"))
     _refuse_doubles(top, [f"{wanted.volume}/{wanted.name}" for wanted in certificates])
-    eab, tlsa = top.section("eab"), top.section("tlsa")
+    tlsa = top.section("tlsa")
     config = Config(
-        directory=directory,
-        contact=contact,
-        profile=top.optional_text("profile"),
-        ca_file=top.optional_file("ca_file"),
+        ca=ca,
         roots_file=top.optional_file("roots_file"),
-        eab=_eab(eab) if eab else None,
         challenge=_challenge(top),
         tlsa=_dns(tlsa) if tlsa else None,
         certificates=certificates,
         look_seconds=top.number("look_seconds", default=60, low=1, high=3600),
+        fallback=read_fallback(top.section("fallback"), ca),
+        limits=read_limits(top.section("limits")),
+        rotate_days=top.number("rotate_days", default=ROTATE_DAYS, low=0, high=3650),
+        metrics_port=top.number("metrics_port", default=0, low=0, high=65535) or None,
+        webhook_file=top.optional_file("webhook_file"),
     )
     top.finish()
     return config
@@ -153,18 +177,13 @@ def _dns(section: Section) -> DnsUpdates:
     return updates
 
 
-def _eab(section: Section) -> Eab:
-    eab = Eab(section.text("key_id"), section.file("hmac_key_file"))
-    section.finish()
-    return eab
-
-
 def _wanted(section: Section) -> Wanted:
     wanted = Wanted(
         name=section.text("name"),
         volume=section.text("volume"),
         names=section.texts("names"),
         tlsa=section.texts("tlsa", required=False),
+        probe=_probe(section.section("probe")),
     )
     for key, value in (("name", wanted.name), ("volume", wanted.volume)):
         if value and not _FILE_NAME.fullmatch(value):
@@ -180,6 +199,18 @@ def _wanted(section: Section) -> Wanted:
         section.problem("names", message, f"Use at most {MAXIMAL_NAMES}")
     section.finish()
     return wanted
+
+
+def _probe(section: Section | None) -> Probe | None:
+    if section is None:
+        return None
+    probe = Probe(
+        host=section.text("host"),
+        port=section.number("port", default=443, low=1, high=65535),
+        starttls=section.flag("starttls"),
+    )
+    section.finish()
+    return probe
 
 
 def _refuse_doubles(section: Section, values: Sequence[str], key: str = "certificates") -> None:

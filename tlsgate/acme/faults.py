@@ -38,13 +38,26 @@ _DEFAULT_REMEDY = "Mend what the CA names; the agent tries again by itself, and 
 
 
 class AcmeFault(Exception):
-    """A certificate could not be had. `retry_at`: not before this time, by the CA's own word."""
+    """A certificate could not be had. `retry_at`: not before this time, by the CA's own word.
 
-    def __init__(self, reason: str, remedy: str, retry_at: datetime | None = None) -> None:
+    `directory`: of the CA that was asked, None if it is not about one. `untried`: the CA was not
+    even asked, because it said when, or because its limits forbid it.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        remedy: str,
+        retry_at: datetime | None = None,
+        *,
+        untried: bool = False,
+    ) -> None:
         super().__init__(reason, remedy, retry_at)
         self.reason = reason
         self.remedy = remedy
         self.retry_at = retry_at
+        self.untried = untried
+        self.directory: str | None = None
 
     def __str__(self) -> str:
         return f"{self.reason}\nWhat to do: {self.remedy}."
@@ -58,9 +71,11 @@ class Answer:
     retry_after: str | None
 
 
-def explain(doing: str, url: str, fault: Exception, answer: Answer | None) -> AcmeFault:
+def explain(
+    doing: str, url: str, fault: Exception, answer: Answer | None, now: datetime
+) -> AcmeFault:
     """The fault in words. `url`: of the CA's directory. `answer`: the last one, None without."""
-    retry_at = retry_time(answer.retry_after, datetime.now(UTC)) if answer else None
+    retry_at = retry_time(answer.retry_after, now) if answer else None
     if isinstance(fault, errors.IssuanceError):
         fault = fault.error
     if isinstance(fault, messages.Error):

@@ -29,12 +29,32 @@ class Paths:
         return self.state / "failures.json"
 
     @property
+    def renewals(self) -> Path:
+        """When the CAs would like which certificate to be renewed."""
+        return self.state / "renewals.json"
+
+    @property
     def proofs(self) -> Path:
         """The challenge answers that stand in DNS or on the web just now."""
         return self.state / "proofs.json"
 
+    @property
+    def tlsa(self) -> Path:
+        """The TLSA records that were published and seen."""
+        return self.state / "tlsa.json"
+
+    @property
+    def rollovers(self) -> Path:
+        """The key roll-overs under way."""
+        return self.state / "rollovers.json"
+
+    @property
+    def forced(self) -> Path:
+        """The generations that a person wants renewed."""
+        return self.state / "forced.json"
+
     def account(self, directory: str) -> Path:
-        """The directory of the account at one CA: an account is known to one CA only."""
+        """The directory of the account at one CA, of its orders and of what the CA has counted."""
         return self.state / "accounts" / hashlib.sha256(directory.encode()).hexdigest()[:16]
 
     def certificate(self, volume: str, name: str) -> Path:

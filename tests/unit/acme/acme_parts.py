@@ -8,13 +8,19 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.unit.acme.acme_pki import NOW, Root
+from tlsgate.acme.ca import Ca
 from tlsgate.acme.config import Config, HttpTokens, Wanted
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.issue import Issuer
 from tlsgate.acme.keys import Key
 from tlsgate.acme.paths import Paths
+from tlsgate.acme.probe import Probe
+from tlsgate.acme.renewals import Renewals
 from tlsgate.acme.request import Issued, Request
+from tlsgate.acme.roll import Roller
 from tlsgate.acme.store import Generation, Meta, Store
+from tlsgate.acme.switch import Switch
+from tlsgate.acme.tlsa import Tlsa
 
 MX = Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",))
 STS = Wanted("policy-1", "policy", ("mta-sts.corp.example",), ())
@@ -23,12 +29,8 @@ STS = Wanted("policy-1", "policy", ("mta-sts.corp.example",), ())
 def settings(*wanted: Wanted, directory: str = "https://ca.example/dir") -> Config:
     """A configuration of these certificates."""
     return Config(
-        directory=directory,
-        contact=(),
-        profile=None,
-        ca_file=None,
+        ca=Ca(directory),
         roots_file=None,
-        eab=None,
         challenge=HttpTokens(Path("/challenge")),
         tlsa=None,
         certificates=wanted or (MX,),
@@ -47,6 +49,7 @@ class Parts:
     publish_fault: AcmeFault | None = None
     orders: list[tuple[str, ...]] = field(default_factory=list)
     published: list[tuple[tuple[str, ...], str]] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
     sign: Callable[[Sequence[str], Key], bytes] | None = None
 
     @property
@@ -67,8 +70,12 @@ class Parts:
             self.paths,
             roots=[self.ca.certificate],
             obtain=self._obtain,
-            publish=self._publish,
-            clock=lambda: self.now,
+            renewals=Renewals(self.paths.renewals, self._suggestion, self._clock),
+            roller=Roller(
+                config or settings(), self.paths, Records(self), self._revoke, self._clock
+            ),
+            switch=Switch(Servers()),
+            clock=self._clock,
         )
 
     def store(self, wanted: Wanted = MX) -> Store:
@@ -91,7 +98,40 @@ class Parts:
     def _sign(self, names: Sequence[str], key: Key) -> bytes:
         return self.ca.sign(names, key, now=self.now)
 
-    def _publish(self, owners: Sequence[str], spki_sha256: str) -> None:
-        if self.publish_fault is not None:
-            raise self.publish_fault
-        self.published.append((tuple(owners), spki_sha256))
+    def _clock(self) -> datetime:
+        return self.now
+
+    def _suggestion(self, _directory: str, _identifier: str) -> None:
+        return None
+
+    def _revoke(self, generation: Generation) -> None:
+        self.revoked.append(generation.id)
+
+
+class Records(Tlsa):
+    """TLSA records in a list instead of a zone."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def publish(self, owners: Sequence[str], keys: Sequence[str]) -> None:
+        """Notes it."""
+        if self._parts.publish_fault is not None:
+            raise self._parts.publish_fault
+        self._parts.published += [(tuple(owners), key) for key in keys]
+
+    def spread(self, _owners: Sequence[str]) -> datetime:
+        """At once: there is no cache."""
+        return self._parts.now
+
+
+class Servers:
+    """No server runs: nobody can be asked what is shown."""
+
+    def answer(self, _probe: Probe, _name: str) -> bool:
+        """Whether there is a server to look at."""
+        return False
+
+    def fault(self, _probe: Probe, _name: str, _chain: bytes) -> str | None:
+        """Why the chain is not shown."""
+        return None

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from tlsgate.acme.config import Config, DnsUpdates, Eab, HttpTokens, Wanted, load
+from tlsgate.acme.ca import Ca, Eab, Fallback
+from tlsgate.acme.choice import Cas
+from tlsgate.acme.config import Config, DnsUpdates, HttpTokens, Wanted, load
+from tlsgate.acme.limits import Limit, Limits
+from tlsgate.acme.store import Meta
 from tlsgate.problems import ProblemsError
 
 
@@ -34,6 +38,8 @@ def values(tmp_path: Path) -> dict[str, Any]:
         "challenge": {"type": "dns-01", **dns},
         "tlsa": dns,
         "look_seconds": 5,
+        "fallback": {"directory": "https://other.example/dir", "profile": "short", "after": 2},
+        "limits": {"orders": {"count": 10}, "duplicates": {"count": 2, "seconds": 60}},
         "certificates": [
             {
                 "name": "mx1.corp.example",
@@ -55,12 +61,14 @@ def read(tmp_path: Path, values: object) -> Config:
 def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
     dns = DnsUpdates("192.0.2.1", 5353, ("corp.example",), tmp_path / "agent.tsig", 60)
     assert read(tmp_path, values) == Config(
-        directory="https://ca.example/dir",
-        contact=("mailto:a@corp.example",),
-        profile="tlsserver",
-        ca_file=tmp_path / "ca.pem",
+        ca=Ca(
+            "https://ca.example/dir",
+            ("mailto:a@corp.example",),
+            "tlsserver",
+            tmp_path / "ca.pem",
+            Eab("kid", tmp_path / "eab.key"),
+        ),
         roots_file=tmp_path / "ca.pem",
-        eab=Eab("kid", tmp_path / "eab.key"),
         challenge=dns,
         tlsa=dns,
         certificates=(
@@ -68,6 +76,8 @@ def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
             Wanted("policy-1", "policy", ("mta-sts.corp.example",), ()),
         ),
         look_seconds=5,
+        fallback=Fallback(Ca("https://other.example/dir", profile="short"), 2),
+        limits=Limits(orders=Limit(10, 3 * 3600), duplicates=Limit(2, 60)),
     )
 
 
@@ -76,13 +86,17 @@ def test_defaults(tmp_path: Path, values: dict[str, Any]) -> None:
     challenge = {"type": "http-01", "directory": str(tmp_path)}
     config = read(tmp_path, {**least, "challenge": challenge})
     assert config.challenge == HttpTokens(tmp_path)
-    assert (config.contact, config.profile, config.ca_file, config.roots_file) == (
-        (),
-        None,
-        None,
-        None,
-    )
-    assert (config.eab, config.tlsa, config.look_seconds) == (None, None, 60)
+    assert config.ca == Ca("https://ca.example/dir", (), None, None, None)
+    assert (config.roots_file, config.tlsa, config.look_seconds) == (None, None, 60)
+    assert (config.cas, config.limits) == ((config.ca,), Limits())
+    assert config.limits.orders == Limit(300, 10_800)
+
+
+def test_the_first_ca_stands_first(tmp_path: Path, values: dict[str, Any]) -> None:
+    config = read(tmp_path, values)
+    first, second = "https://ca.example/dir", "https://other.example/dir"
+    assert config.issuers == (Meta(first, "tlsserver"), Meta(second, "short"))
+    assert config.turns == Cas((first, second), 2)
 
 
 MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
@@ -100,6 +114,17 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"roots_file": ""}, "roots_file", "Write a text"),
         ({"eab": {"key_id": "kid"}}, "eab.hmac_key_file", "is missing"),
         ({"eab": "kid"}, "eab", "Write an object"),
+        ({"fallback": {}}, "fallback.directory", "is missing"),
+        (
+            {"fallback": {"directory": "https://ca.example/dir"}},
+            "fallback.directory",
+            "is the first CA already",
+        ),
+        ({"fallback": {"directory": "https://x", "after": 0}}, "fallback.after", "from 1 to 100"),
+        ({"fallback": {"directory": "https://x", "tlsa": 1}}, "fallback.tlsa", "not a known key"),
+        ({"limits": {"orders": {"count": 0}}}, "limits.orders.count", "from 1 to 1000000"),
+        ({"limits": {"orders": 5}}, "limits.orders", "Write an object"),
+        ({"limits": {"renewals": {}}}, "limits.renewals", "is not a known key"),
         ({"challenge": None}, "challenge", "is missing"),
         ({"challenge": {"type": "tls-alpn-01"}}, "challenge.type", "Write dns-01 or http-01"),
         ({"challenge": {"type": "http-01"}}, "challenge.directory", "is missing"),

@@ -11,15 +11,20 @@ import pytest
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.backoff import Failure, Failures, failed
 from tlsgate.acme.certificate import Facts
-from tlsgate.acme.due import Order, Served, due, renewal_time
+from tlsgate.acme.choice import Cas
+from tlsgate.acme.due import Order, Served, due, latest_renewal, renewal_time
+from tlsgate.acme.faults import AcmeFault
+from tlsgate.acme.store import Meta
 
-ORDER = Order(("b.example", "a.example"), "https://ca.example/dir", "tlsserver")
-DAY = timedelta(days=1)
+CA, OTHER = Meta("https://ca.example/dir", "tlsserver"), Meta("https://other.example/dir", None)
+ORDER = Order(("b.example", "a.example"), (CA, OTHER))
+CAS = Cas((CA.directory,))
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
-def served(life: timedelta = 90 * DAY, age: timedelta = DAY) -> Served:
-    found = Facts(("a.example", "b.example"), "ab" * 32, "1f", NOW - age, NOW - age + life)
-    return Served(found, ORDER.directory, ORDER.profile, None)
+def served(left: timedelta = 30 * DAY) -> Served:
+    found = Facts(("a.example", "b.example"), "ab" * 32, "1f", NOW - DAY, NOW + 89 * DAY)
+    return Served(found, CA, None, NOW + left)
 
 
 @pytest.mark.parametrize(
@@ -34,28 +39,28 @@ def served(life: timedelta = 90 * DAY, age: timedelta = DAY) -> Served:
         ),
         (
             served(),
-            replace(ORDER, directory="https://other.example/dir"),
+            replace(ORDER, issuers=(OTHER,)),
             "its issuer is https://ca.example/dir, wanted is https://other.example/dir",
         ),
-        (served(), replace(ORDER, profile=None), "its profile is tlsserver, wanted is none"),
+        (replace(served(), issuer=OTHER), ORDER, None),
+        (
+            replace(served(), issuer=replace(OTHER, profile="short")),
+            ORDER,
+            "its profile is short, wanted is none",
+        ),
+        (
+            served(),
+            replace(ORDER, issuers=(replace(CA, profile=None),)),
+            "its profile is tlsserver, wanted is none",
+        ),
         (
             replace(served(), fault="it is not for TLS servers"),
             ORDER,
             "peers would refuse it: it is not for TLS servers",
         ),
-        (served(age=59 * DAY), ORDER, None),
-        (
-            served(age=60 * DAY),
-            ORDER,
-            "it is to be renewed from 2026-11-25 12:00:00 UTC on",
-        ),
-        (served(age=100 * DAY), ORDER, "it is to be renewed from 2026-10-16 12:00:00 UTC on"),
-        (served(life=8 * DAY, age=timedelta(days=3, hours=23)), ORDER, None),
-        (
-            served(life=8 * DAY, age=4 * DAY),
-            ORDER,
-            "it is to be renewed from 2026-11-25 12:00:00 UTC on",
-        ),
+        (served(MINUTE), ORDER, None),
+        (served(0 * DAY), ORDER, "it is to be renewed from 2026-11-25 12:00:00 UTC on"),
+        (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC on"),
     ],
 )
 def test_due(current: Served | None, order: Order, reason: str | None) -> None:
@@ -67,17 +72,30 @@ def test_due(current: Served | None, order: Order, reason: str | None) -> None:
     [(90 * DAY, 30 * DAY), (45 * DAY, 15 * DAY), (12 * DAY, 4 * DAY), (6 * DAY, 3 * DAY)],
 )
 def test_renewal_time(life: timedelta, left: timedelta) -> None:
-    assert NOW + life - renewal_time(NOW, NOW + life) == left
+    """Up to a hundredth of the lifetime earlier, by the serial alone."""
+    times = [renewal_time(NOW, NOW + life, f"{serial:x}") for serial in range(200)]
+    earlier = [NOW + life - left - time for time in times]
+    assert min(earlier) >= timedelta()
+    assert max(earlier) < life / 100
+    assert max(earlier) - min(earlier) > life / 200
+    assert times == [renewal_time(NOW, NOW + life, f"{serial:x}") for serial in range(200)]
+
+
+def test_latest_renewal() -> None:
+    assert latest_renewal(NOW, NOW + 90 * DAY) == NOW + 75 * DAY
+
+
+def fault(retry_at: datetime | None = None, *, untried: bool = False) -> AcmeFault:
+    return AcmeFault("no", "wait", retry_at, untried=untried)
 
 
 def test_waits_grow_to_a_day() -> None:
     failure: Failure | None = None
     waits = []
     for _ in range(6):
-        failure = failed(failure, "no", NOW, None)
+        failure = failed(failure, fault(), NOW, CAS)
         waits.append(failure.next_try - NOW)
-    minute = timedelta(minutes=1)
-    assert waits == [minute, 10 * minute, 100 * minute, DAY, DAY, DAY]
+    assert waits == [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY, DAY]
     assert failure is not None
     assert failure.count == 6
 
@@ -88,30 +106,37 @@ def test_waits_grow_to_a_day() -> None:
         (None, NOW + timedelta(minutes=1)),
         (NOW + timedelta(hours=3), NOW + timedelta(hours=3)),
         (NOW + timedelta(seconds=5), NOW + timedelta(minutes=1)),
+        (NOW - DAY, NOW + timedelta(minutes=1)),
     ],
 )
 def test_the_ca_can_only_make_the_wait_longer(
     retry_at: datetime | None, expected: datetime
 ) -> None:
-    assert failed(None, "no", NOW, retry_at).next_try == expected
+    assert failed(None, fault(retry_at), NOW, CAS).next_try == expected
+
+
+def test_what_was_not_tried_is_not_counted() -> None:
+    held = failed(None, fault(NOW + DAY, untried=True), NOW, CAS)
+    assert (held.count, held.next_try) == (0, NOW + DAY)
+    first = failed(held, fault(), NOW + DAY, CAS)
+    assert (first.count, first.next_try, first.holds) == (1, NOW + DAY + MINUTE, {})
+    again = failed(first, fault(NOW + 2 * DAY, untried=True), NOW + DAY, CAS)
+    assert (again.count, again.next_try) == (1, NOW + 2 * DAY)
 
 
 def test_failures_outlive_the_process(tmp_path: Path) -> None:
     path = tmp_path / "failures.json"
-    assert Failures(path).get("mx/a") is None
-    first = Failures(path).add("mx/a", "no\nreally", NOW, None)
-    Failures(path).add("mx/b", "no", NOW, None)
-    assert Failures(path).get("mx/a") == first
-    assert Failures(path).add("mx/a", "no", NOW, None).count == 2
+    failure = Failures(path).add("mx/a", fault(NOW + DAY), NOW, CAS)
+    assert failure.holds == {CA.directory: NOW + DAY}
+    assert Failures(path).get("mx/a") == failure
+    assert Failures(path).get("mx/b") is None
     Failures(path).clear("mx/a")
     assert Failures(path).get("mx/a") is None
-    assert Failures(path).get("mx/b") is not None
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"mx/a": 1}', '{"mx/a": {"count": 1}}', "\0"])
-def test_a_spoilt_file_is_written_anew(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content", ["", "[]", '{"mx/a": 1}', '{"mx/a": {}}'])
+def test_a_file_that_somebody_else_wrote_counts_as_none(tmp_path: Path, content: str) -> None:
     path = tmp_path / "failures.json"
     path.write_text(content)
     assert Failures(path).get("mx/a") is None
-    assert Failures(path).add("mx/a", "no", NOW, None).count == 1
-    assert Failures(path).get("mx/a") is not None
+    assert Failures(path).add("mx/a", fault(), NOW, CAS).count == 1

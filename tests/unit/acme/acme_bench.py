@@ -1,0 +1,61 @@
+"""The whole agent on CAs in memory and a clock of its own; events read from the log."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+
+from lab.bench.memory_world import START, World
+from tlsgate.acme.config import Config, Wanted
+from tlsgate.acme.faults import AcmeFault
+from tlsgate.acme.request import Issued
+from tlsgate.acme.store import Generation, Store
+
+DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
+NAMES = ("a.example", "b.example")
+Capture = pytest.CaptureFixture[str]
+__all__ = ["START", "World"]
+
+
+def new_world(root: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world whose system trusts nobody: a small bundle is read faster."""
+    world = World(root)
+    bundle = root / "system.pem"
+    bundle.write_bytes(world.ca.root.public_bytes(serialization.Encoding.PEM))
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    return world
+
+
+def wanted(config: Config, index: int = 0) -> Wanted:
+    """One of the configured certificates."""
+    return config.certificates[index]
+
+
+def served(world: World, one: Wanted) -> Generation:
+    """What is in service."""
+    current = Store(world.paths.certificate(one.volume, one.name)).current()
+    assert current is not None
+    return current
+
+
+def issued(generation: Generation) -> Issued:
+    """As the CA gave it."""
+    return Issued(generation.chain, generation.meta)
+
+
+def refused(world: World, one: Wanted) -> AcmeFault:
+    """The fault of an attempt by a fresh process."""
+    fault = world.issuer().attempt(one)
+    assert fault is not None
+    return fault
+
+
+def events(capsys: Capture, *kinds: str) -> list[dict[str, Any]]:
+    """What was said since the last look."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if not kinds or line["event"] in kinds]
