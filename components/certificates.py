@@ -1,8 +1,9 @@
 """Certificates: key volumes, the job that issues the first, and the agent that renews (D1, D2).
 
 Keys are born in volumes and stay there. `up` owns the intent and the first issuance; from then on
-the agent's container owns the certificates' life. Nothing here knows an expiry date, so a renewal
-is never drift; `refresh` shows a certificate whose names or issuer are not what the config says.
+the agent's container owns the certificates' life. Nothing here knows an expiry date or a key, so
+neither a renewal nor a roll-over is ever drift; `refresh` shows a certificate whose names or issuer
+are not what the config says.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class CertificatesArgs:
 
 
 class Certificates(pulumi.ComponentResource):
-    """Outputs: `issued`, a list of name, names, spki_sha256 and issuer; `account`, its URI."""
+    """Outputs: `issued`, a list of name, names and issuer; `account`, its URI."""
 
     issued: pulumi.Output[Any]
     account: pulumi.Output[Any]
@@ -128,7 +129,7 @@ def agent_config(settings: Settings) -> dict[str, Any]:
             "port": dns.agent_server.port,
             "zones": list(dns.zones),
             "tsig_key_file": f"{CONFIG}/agent.tsig",
-            "ttl": dns.ttl,
+            "ttl": settings.agent.tlsa_ttl or dns.ttl,
         }
     challenge: dict[str, Any] = {"type": "http-01", "directory": "/challenge"}
     if acme.challenge == "dns-01":
@@ -146,6 +147,9 @@ def agent_config(settings: Settings) -> dict[str, Any]:
         ),
         "challenge": challenge,
         "tlsa": server,
+        "rotate_days": settings.agent.rotate_days,
+        "metrics_port": settings.agent.metrics_port,
+        "webhook_file": f"{CONFIG}/webhook" if settings.agent.webhook_file else None,
         "certificates": [
             *(
                 {
@@ -153,15 +157,27 @@ def agent_config(settings: Settings) -> dict[str, Any]:
                     "volume": "mx",
                     "names": [host.name],
                     "tlsa": [f"_25._tcp.{host.name}"],
+                    "probe": _probe(settings, "gateway", 25, starttls=True),
                 }
                 for host in settings.gateways
             ),
             *(
-                {"name": name, "volume": "policy", "names": list(names), "tlsa": []}
+                {
+                    "name": name,
+                    "volume": "policy",
+                    "names": list(names),
+                    "tlsa": [],
+                    "probe": _probe(settings, "policy-host", 443, starttls=False),
+                }
                 for name, names in group_certificates(settings.domains)
             ),
         ],
     }
+
+
+def _probe(settings: Settings, role: str, port: int, *, starttls: bool) -> dict[str, Any]:
+    """Return where the agent sees what a server of the stack shows."""
+    return {"host": settings.network.address(role), "port": port, "starttls": starttls}
 
 
 def agent_config_text(settings: Settings) -> str:
@@ -180,5 +196,6 @@ def secret_files(settings: Settings) -> dict[str, str]:
     paths = {
         "agent.tsig": settings.dns.agent_tsig_key_file,
         "eab.key": settings.acme.eab_hmac_key_file,
+        "webhook": settings.agent.webhook_file,
     }
     return {name: path for name, path in paths.items() if path}

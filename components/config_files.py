@@ -72,6 +72,13 @@ def _named(settings: Settings) -> tuple[_Named, ...]:
             "Write the MAC key that the CA gave, and nothing else, into it",
             secret=True,
         ),
+        _Named(
+            "tlsgate:agent.webhookFile",
+            settings.agent.webhook_file,
+            _https_url,
+            "Write the https URL that alerts are posted to, and nothing else, into it",
+            secret=True,
+        ),
         _Named(TSIG, dns.tsig_key_file, parse_tsig_key, "", secret=True),
         _Named(AGENT_TSIG, dns.agent_tsig_key_file, parse_tsig_key, "", secret=True),
         _Named("tlsgate:extraCaFile", settings.extra_ca_file, _certificates, pem),
@@ -99,6 +106,11 @@ def _certificates(text: str) -> None:
 def _base64url(text: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9_-]+=*", text.strip()):
         raise ValueError("is not base64url")
+
+
+def _https_url(text: str) -> None:
+    if not re.fullmatch(r"https://[!-~]+", text.strip()):
+        raise ValueError("is not an https URL")
 
 
 def _same_key(one: object, other: object, locate: Locate) -> list[Problem]:

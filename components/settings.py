@@ -54,6 +54,20 @@ class AcmeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the agent does by itself, and how it is watched."""
+
+    rotate_days: int
+    """How old a key may get; 0: any age."""
+    tlsa_ttl: int | None
+    """Seconds; None: as the other records'."""
+    metrics_port: int | None
+    """On the stack's own network; None: no metrics."""
+    webhook_file: str | None
+    """Holds the URL that alerts go to."""
+
+
+@dataclass(frozen=True, slots=True)
 class DnsSettings:
     """Where records are published, and with which keys (files; never values, D1)."""
 
@@ -138,6 +152,7 @@ class Settings:
     gateways: tuple[GatewayHost, ...]
     internal: InternalSettings
     acme: AcmeSettings
+    agent: AgentSettings
     dns: DnsSettings
     mta_sts: MtaStsSettings
     tls_rpt: str | None

@@ -8,6 +8,7 @@ from components import config_values as values
 from components.config_reader import ConfigReader
 from components.settings import (
     AcmeSettings,
+    AgentSettings,
     DnsSettings,
     Endpoint,
     ImageSettings,
@@ -55,6 +56,19 @@ def acme(reader: ConfigReader) -> AcmeSettings:
         ca_file=reader.optional_text("caFile"),
         eab_key_id=key_id,
         eab_hmac_key_file=hmac_key_file,
+    )
+    reader.finish()
+    return settings
+
+
+def agent(reader: ConfigReader) -> AgentSettings:
+    """What the agent does by itself, and how it is watched."""
+    settings = AgentSettings(
+        rotate_days=reader.integer("rotateDays", 90, low=0, high=3650),
+        # Short ones make a roll-over short; those of other records change hardly ever.
+        tlsa_ttl=reader.integer("tlsaTtl", 0, low=0, high=86_400) or None,
+        metrics_port=reader.integer("metricsPort", 9464, low=0, high=65_535) or None,
+        webhook_file=reader.optional_text("webhookFile"),
     )
     reader.finish()
     return settings

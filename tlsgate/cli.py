@@ -37,6 +37,11 @@ class Command:
 
 
 COMMANDS = (
+    Command(
+        "certificates",
+        "tlsgate.commands.certificates",
+        "show certificates, renew them, or change their keys",
+    ),
     Command("check", "tlsgate.commands.check", "tell whether mail to an address is protected"),
     Command("partners", "tlsgate.commands.partners", "check, list and compile the partner list"),
     Command("probe", "tlsgate.commands.probe", "tell what domains' mail servers are ready for"),

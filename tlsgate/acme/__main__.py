@@ -1,45 +1,51 @@
-"""`python3 -m tlsgate.acme`: the issuing job, the agent, and what both made."""
+"""`python3 -m tlsgate.acme`: the issuing job, the agent, and what a person asks of them."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from tlsgate.acme.agent import Agent
+from tlsgate.acme.arguments import LOCKED, paths_of, read
 from tlsgate.acme.build import issuer, proofs, published
 from tlsgate.acme.config import Config, load
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.acme.metrics import serving
+from tlsgate.acme.operate import Operator
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Stop, Stopped, locked
 from tlsgate.acme.show import faults, result
+from tlsgate.acme.status import Status, in_words
+from tlsgate.acme.trust import system_roots
+from tlsgate.acme.webhook import Webhook
 from tlsgate.events import emit
 from tlsgate.problems import ProblemsError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 if all is well, 1 with the reasons on standard error if not."""
-    options = _parser().parse_args(arguments)
-    paths = Paths(config=options.config, state=options.state, keys=options.keys)
-    stop = Stop()
+    options = read(arguments)
+    paths, stop = paths_of(options), Stop()
     try:
         if options.command == "run":
             with stop.listening():
-                Agent(paths, _now, stop).run()
+                run(paths, stop)
             return 0
         config = load(paths.config)
-        if options.command == "health":
-            return _say(faults(config, paths, _now()))
-        if options.command in _LOCKED:
+        if options.command in LOCKED:
             with stop.listening():
-                problems = _under_lock(_LOCKED[options.command], config, paths, stop, options.wait)
+                problems = _under_lock(options, config, paths, stop)
             if problems:
                 return _say(problems)
-        if options.command != "withdraw":
+        if options.command == "health":
+            return _say(faults(config, paths, _now()))
+        if options.command in ("issue", "show"):
             print(json.dumps(result(config, paths)), flush=True)
+        if options.command == "status":
+            show_status(config, paths, as_json=options.json)
     except (ProblemsError, AcmeFault) as fault:
         return _say([str(fault)])
     except Stopped:
@@ -47,7 +53,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def issue(config: Config, paths: Paths, stop: Stop) -> list[str]:
+def run(paths: Paths, stop: Stop) -> None:
+    """The agent, its metrics and its webhook, until the process is told to stop."""
+    agent = Agent(paths, _now, stop)
+    webhook = Webhook(lambda: agent.config.webhook_file, system_roots())
+
+    def entries() -> list[dict[str, object]]:
+        return Status(agent.config, paths, _now).all()
+
+    with webhook.running(), serving(agent.config.metrics_port, entries):
+        agent.run()
+
+
+def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list[str]:
     """Brings every certificate to what is wanted, once; returns what could not be done.
 
     The same code as the agent's, but asked for by a person: what failed a minute ago is tried
@@ -63,32 +81,56 @@ def issue(config: Config, paths: Paths, stop: Stop) -> list[str]:
     return found
 
 
-def withdraw(config: Config, paths: Paths, _stop: Stop) -> list[str]:
+def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Takes what the agent published out of DNS. Certificates and keys stay, nothing is revoked."""
     proofs(config, paths).clean()
-    records = published(config)
+    records = published(config, paths, _now)
     if records is not None:
         for wanted in config.certificates:
             records.withdraw(wanted.tlsa)
     return []
 
 
-_LOCKED = {"issue": issue, "withdraw": withdraw}
+def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
+    """Leaves a person's wish for the agent, and says what it comes to."""
+    operator = Operator(config, paths, _now)
+    if options.command == "rotate":
+        lines = operator.rotate(options.name, now=options.now, revoke=options.revoke)
+    elif options.command == "renew":
+        lines = operator.renew(options.name)
+    else:
+        lines = operator.undo(options.name)
+    print("\n".join(lines), flush=True)
+    return []
 
 
-def _under_lock(
-    command: Callable[[Config, Paths, Stop], list[str]],
-    config: Config,
-    paths: Paths,
-    stop: Stop,
-    wait: float,
-) -> list[str]:
+def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
+    """Prints how every certificate stands."""
+    entries = Status(config, paths, _now).all()
+    if as_json:
+        print(json.dumps({"certificates": entries}, indent=2))
+    else:
+        print("\n\n".join(in_words(entry) for entry in entries))
+
+
+_COMMANDS: dict[str, Callable[[Namespace, Config, Paths, Stop], list[str]]] = {
+    "issue": issue,
+    "withdraw": withdraw,
+    "rotate": ask,
+    "renew": ask,
+    "undo": ask,
+}
+
+
+def _under_lock(options: Namespace, config: Config, paths: Paths, stop: Stop) -> list[str]:
+    wait = options.wait
+
     def waiting() -> None:
         emit("waiting", what=f"another process holds {paths.lock}", seconds=wait)
 
     try:
         with locked(paths.lock, wait, stop.pause, waiting):
-            return command(config, paths, stop)
+            return _COMMANDS[options.command](options, config, paths, stop)
     except Busy:
         return [
             f"the agent, or another `up`, has held {paths.lock} for {wait:.0f} s.\n"
@@ -109,29 +151,6 @@ def _say(reasons: Sequence[str]) -> int:
     for reason in reasons:
         print(reason, file=sys.stderr)
     return 1 if reasons else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    default = Paths()
-    parser = argparse.ArgumentParser(prog="tlsgate.acme", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (
-        ("issue", "order what is due, once; print the result as JSON"),
-        ("run", "keep every certificate valid, for ever"),
-        ("show", "print what is on the volumes as JSON, without network"),
-        ("health", "exit 1 and say why if the agent does not do its work"),
-        ("withdraw", "take what was published out of DNS again"),
-    ):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--config", type=Path, default=default.config, metavar="FILE")
-        command.add_argument("--state", type=Path, default=default.state, metavar="DIR")
-        command.add_argument("--keys", type=Path, default=default.keys, metavar="DIR")
-        if name in _LOCKED:
-            help_text = "how long to wait for the agent to let go of the lock (default 300)"
-            command.add_argument(
-                "--wait", type=float, default=300.0, metavar="SECONDS", help=help_text
-            )
-    return parser
 
 
 if __name__ == "__main__":

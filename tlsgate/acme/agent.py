@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 from tlsgate.acme.build import issuer
 from tlsgate.acme.config import Config, Wanted, load
@@ -15,7 +17,7 @@ from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]
 Build = Callable[[Config, Paths, Pause, Clock], Issuer]
-_SLICE = 5.0
+_SLICE = 1.0
 _AGAIN = "Tried again at each look."
 _CONFIG = "the new agent.json is refused"
 _VOLUME = "the state volume cannot be used"
@@ -31,9 +33,15 @@ class Agent:
         self._stop = stop
         self._build = build
         self._alerts: dict[str, str] = {}
+        self._taken: Stamp = frozenset()
         self._stamp = self._config_stamp()
         self._config = load(paths.config)
         self._issuer = build(self._config, paths, self._pause, clock)
+
+    @property
+    def config(self) -> Config:
+        """The one in force."""
+        return self._config
 
     def run(self) -> None:
         """Until the process is told to stop."""
@@ -54,6 +62,7 @@ class Agent:
             with locked(self._paths.lock, 0, self._pause, lambda: None):
                 for wanted in self._config.certificates:
                     self._look_at(wanted)
+                self._taken = self._wishes()
         except Busy:
             return  # a job orders just now; the next look sees what it did
         except OSError as fault:
@@ -62,17 +71,30 @@ class Agent:
             self._alerts.pop(_VOLUME, None)
 
     def _look_at(self, wanted: Wanted) -> None:
+        """Twice, if the roll-over of the key came to the point where a certificate is ordered."""
+        for _ in range(2):
+            self._attempt(wanted)
+            self._pause(0)
+            fault = self._issuer.roll(wanted)
+            self._about(f"the key of certificate {wanted.name} cannot be rolled over", fault)
+            self._pause(0)
+            if fault is not None or self._issuer.reason(wanted) is None:
+                return
+
+    def _attempt(self, wanted: Wanted) -> None:
         wait_until = self._issuer.wait_until(wanted)
         if wait_until and self._clock() < wait_until and self._issuer.reason(wanted):
             return
         fault = self._issuer.attempt(wanted)
-        what = f"certificate {wanted.name} is served, but its records are not right"
+        if fault is not None and self._issuer.reason(wanted):
+            return  # about an order: those report and count their failures themselves
+        self._about(f"certificate {wanted.name} is served, but its records are not right", fault)
+
+    def _about(self, what: str, fault: AcmeFault | None) -> None:
         if fault is None:
             self._alerts.pop(what, None)
-        elif not self._issuer.reason(wanted):
-            # Not about an order: those report and count their failures themselves.
+        else:
             self._alert(what, fault.reason, _AGAIN)
-        self._pause(0)
 
     def _take_config(self) -> None:
         stamp = self._config_stamp()
@@ -92,18 +114,24 @@ class Agent:
     def _config_stamp(self) -> Stamp:
         """Changes with agent.json, and with the secrets and roots beside it."""
         try:
-            files = [(path.name, path.stat()) for path in self._paths.config.parent.iterdir()]
+            return frozenset(_stamp(path) for path in self._paths.config.parent.iterdir())
         except OSError:
             return frozenset()  # just being replaced
-        return frozenset(
-            (name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in files
-        )
 
     def _sleep(self) -> None:
-        left = float(self._config.look_seconds)
-        while left > 0 and self._config_stamp() == self._stamp:
+        """Until the next look, until a roll-over goes on, or until a person wants something."""
+        end = self._clock() + timedelta(seconds=self._config.look_seconds)
+        waits = (self._issuer.roller.waits_until(one) for one in self._config.certificates)
+        end = min([end, *(wait for wait in waits if wait is not None)])
+        while (left := (end - self._clock()).total_seconds()) > 0:
             self._pause(min(left, _SLICE))
-            left -= _SLICE
+            if self._config_stamp() != self._stamp or self._wishes() != self._taken:
+                return
+
+    def _wishes(self) -> Stamp:
+        """Changes with what a person's command leaves on the state volume."""
+        paths = (self._paths.rollovers, self._paths.forced)
+        return frozenset(_stamp(path) for path in paths if path.exists())
 
     def _pause(self, seconds: float) -> None:
         self._beat()
@@ -117,3 +145,8 @@ class Agent:
         if self._alerts.get(what) != reason:
             self._alerts[what] = reason
             emit("alert", what=what, reason=reason, next=next_step)
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    stat = path.stat()
+    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -15,6 +15,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tlsgate.acme.keys import spki_sha256
+
+CLOCK_ERROR = timedelta(minutes=15)
+"""A certificate that begins only so soon is valid already: it is this machine's clock that is
+slow, and the peers', like the CA's, are right.
+"""
 
 
 class ChainFault(Exception):
@@ -59,7 +64,7 @@ def chain_fault(
         leaf, *others = _load(chain)
     except ChainFault as fault:
         return str(fault)
-    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+    if not leaf.not_valid_before_utc - CLOCK_ERROR <= now <= leaf.not_valid_after_utc:
         return (
             f"it is valid from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M:%S} to "
             f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M:%S} UTC, and now is "
@@ -82,7 +87,8 @@ def _distrust(
 ) -> str | None:
     if not roots:
         return "no root is trusted"
-    verifiers = PolicyBuilder().store(Store(list(roots))).time(now)
+    time = max(now, leaf.not_valid_before_utc)
+    verifiers = PolicyBuilder().store(Store(list(roots))).time(time)
     try:
         for name in names:
             verifiers.build_server_verifier(x509.DNSName(name)).verify(leaf, list(others))

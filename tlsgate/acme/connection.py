@@ -6,6 +6,7 @@ next-key.pem     the key that it is being changed to; gone when the change is do
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from josepy.jwk import JWKEC
@@ -29,6 +30,8 @@ from tlsgate.acme.server import Clock, Server
 from tlsgate.acme.trust import system_roots
 from tlsgate.events import emit
 from tlsgate.generation.files import sync_directory
+
+CLOCK_ERROR = timedelta(minutes=2)
 
 
 class Connector:
@@ -63,6 +66,15 @@ class Connector:
             server = self.plain()
             uri = open_account(server, self._path, self._ca)
         emit("account", uri=uri, directory=self._ca.directory)
+        error = server.clock_error
+        if error is not None and abs(error) > CLOCK_ERROR:
+            ahead = "ahead of" if error > timedelta() else "behind"
+            emit(
+                "alert",
+                what="this machine's clock is wrong",
+                reason=f"it is {abs(error)} {ahead} that of {self._ca.directory}",
+                next="Mend the host's time service: signed DNS updates fail from 5 minutes on.",
+            )
         return server
 
     def change_key(self) -> str:

@@ -69,6 +69,7 @@ class Answer:
 
     status: int
     retry_after: str | None
+    date: str | None = None
 
 
 def explain(
@@ -133,6 +134,11 @@ def retry_time(header: str | None, now: datetime) -> datetime | None:
     text = header.strip()
     if text.isascii() and text.isdigit() and len(text) < 9:
         return now + timedelta(seconds=int(text))
+    return header_time(text)
+
+
+def header_time(text: str) -> datetime | None:
+    """A date as HTTP writes it (RFC 9110, section 5.6.7); None if it is none."""
     try:
         when = parsedate_to_datetime(text)
     except ValueError:

@@ -1,7 +1,8 @@
 """One certificate from what is wanted to what is served: look, order, check, publish, switch.
 
 Called under the lock. The old generation is served until the new one is whole, checked, and its
-key stands in DNS; nothing is revoked (decision D2).
+key stands in DNS; and it is served again if the servers do not show the new one. Nothing is
+revoked here (decision D2).
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ from datetime import datetime
 
 from cryptography import x509
 
-from tlsgate.acme import due
+from tlsgate.acme import due, rollover
+from tlsgate.acme.asked import Forced
 from tlsgate.acme.backoff import Failures
 from tlsgate.acme.certificate import ChainFault, chain_fault, facts
 from tlsgate.acme.config import Config, Wanted
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, KeyFault, new_key, spki_sha256
 from tlsgate.acme.paths import Paths
+from tlsgate.acme.renewals import Renewals
 from tlsgate.acme.request import Issued, Obtain, Request
+from tlsgate.acme.roll import Roller
 from tlsgate.acme.running import Stopped
 from tlsgate.acme.store import Generation, Meta, Store
+from tlsgate.acme.switch import Switch
 from tlsgate.events import emit
 
-Publish = Callable[[Sequence[str], str], None]
 Clock = Callable[[], datetime]
 
 
@@ -38,27 +42,44 @@ class Issuer:
         *,
         roots: Sequence[x509.Certificate],
         obtain: Obtain,
-        publish: Publish | None,
+        renewals: Renewals,
+        roller: Roller,
+        switch: Switch,
         clock: Clock,
+        tend: Callable[[], None] = lambda: None,
     ) -> None:
-        """`obtain` orders at the CA; `publish` writes TLSA, None where DNS is not ours to write."""
+        """`obtain` orders at a CA; `renewals` knows the CAs' wishes; `roller` publishes keys;
+        `tend` keeps the accounts as configured, and never fails.
+        """
         self._config = config
         self._paths = paths
         self._roots = roots
         self._obtain = obtain
-        self._publish = publish
+        self._renewals = renewals
+        self._switch = switch
         self._clock = clock
+        self._tend = tend
         self._failures = Failures(paths.failures)
+        self._forced = Forced(paths.forced)
+        self.roller = roller
 
     def reason(self, wanted: Wanted) -> str | None:
         """Why the certificate is to be ordered now; None if it is not."""
         current = self._store(wanted).current()
-        order = due.Order(wanted.names, self._config.directory, self._config.profile)
-        return due.due(order, self._served(current) if current else None, self._clock())
+        order = due.Order(
+            wanted.names, tuple(Meta(ca.directory, ca.profile) for ca in self._config.cas)
+        )
+        reason = due.due(order, self._served(current) if current else None, self._clock())
+        if reason is None and current is not None:
+            if self._forced.get(wanted.id) == current.id:
+                return "a person wants it renewed"
+            if rollover.key_wanted(self.roller.state(wanted)) is not None:
+                return "its key is rolled over"
+        return reason
 
     def wait_until(self, wanted: Wanted) -> datetime | None:
         """Not to be tried again before this time, because it failed; None if it did not."""
-        failure = self._failures.get(_id(wanted))
+        failure = self._failures.get(wanted.id)
         return failure.next_try if failure else None
 
     def attempt(self, wanted: Wanted) -> AcmeFault | None:
@@ -68,7 +89,7 @@ class Issuer:
         """
         reason = None
         try:
-            reason = self.reason(wanted)
+            reason = self._undecided(wanted) or self._asked(wanted)
             if reason is None:
                 self._keep(wanted)
                 return None
@@ -77,28 +98,58 @@ class Issuer:
         except Stopped:
             raise
         except Exception as error:
-            fault = _fault(error)
-            if reason is None:
-                return fault
-            failure = self._failures.add(_id(wanted), fault.reason, self._clock(), fault.retry_at)
-            emit(
-                "alert",
-                what=f"certificate {wanted.name} could not be issued",
-                reason=fault.reason,
-                next=f"attempt {failure.count} failed; next at {failure.next_try.isoformat()}",
-            )
+            fault = fault_of(error)
+            if reason is not None:
+                self._count(wanted, fault)
             return fault
-        self._failures.clear(_id(wanted))
+        self._failures.clear(wanted.id)
+        self._forced.put(wanted.id, None)
         return None
+
+    def roll(self, wanted: Wanted) -> AcmeFault | None:
+        """Takes the key's roll-over as far as can be now; begins one that the schedule wants."""
+        try:
+            self.roller.begin_due(wanted)
+            self.roller.advance(wanted)
+        except Stopped:
+            raise
+        except Exception as error:
+            return fault_of(error)
+        return None
+
+    def _undecided(self, wanted: Wanted) -> str | None:
+        """A switch that was cut short."""
+        unproven = self._store(wanted).unproven() is not None
+        return "a switch was cut short before it was proven" if unproven else None
+
+    def _asked(self, wanted: Wanted) -> str | None:
+        self._tend()
+        current = self._store(wanted).current()
+        if current is not None:
+            self._renewals.look(Issued(current.chain, current.meta))
+        return self.reason(wanted)
+
+    def _count(self, wanted: Wanted, fault: AcmeFault) -> None:
+        failure = self._failures.add(wanted.id, fault, self._clock(), self._config.turns)
+        emit(
+            "alert",
+            what=f"certificate {wanted.name} could not be issued",
+            reason=fault.reason,
+            next=f"attempt {failure.count} failed; next at {failure.next_try.isoformat()}",
+        )
 
     def _issue(self, wanted: Wanted) -> None:
         store = self._store(wanted)
+        self._switch.prove(wanted, store)
+        if self.reason(wanted) is None:
+            self._keep(wanted)  # what was cut short was all that was due
+            return
+        key = self._key(store, wanted)
         staged = store.staged()
-        if staged is None or self._refusal(staged, wanted) is not None:
-            staged = self._order(store, wanted)
-        if self._publish is not None:
-            self._publish(wanted.tlsa, facts(staged.chain).spki_sha256)
-        store.switch(staged)
+        if staged is None or self._refusal(staged, wanted, key) is not None:
+            staged = self._order(store, wanted, key)
+        self.roller.publish(wanted, also=facts(staged.chain).spki_sha256)
+        self._switch.switch(wanted, store, staged)
         found = facts(staged.chain)
         emit(
             "certificate",
@@ -109,41 +160,44 @@ class Issuer:
             not_after=found.not_after.isoformat(),
         )
 
-    def _order(self, store: Store, wanted: Wanted) -> Generation:
+    def _key(self, store: Store, wanted: Wanted) -> Key:
+        """The served key, so that TLSA and pins stay right, or the one that a roll-over wants.
+
+        Another one if there is none to go on with: the one that is published already, if there is.
+        """
+        next_key = store.next_key()
+        wish = rollover.key_wanted(self.roller.state(wanted))
+        if next_key is not None and wish == spki_sha256(next_key.public_key()):
+            return next_key
+        return _kept_key(store.current()) or next_key or store.begun_key() or new_key()
+
+    def _order(self, store: Store, wanted: Wanted, key: Key) -> Generation:
         current = store.current()
-        key = _kept_key(current) or new_key()
+        made = store.key_made(key) or self._clock()
         replaced = Issued(current.chain, current.meta) if current else None
         store.begin(key, self._clock())
-        try:
-            issued = self._obtain(Request(_id(wanted), wanted.names, key, replaced))
-            staged = store.complete(issued.chain, issued.meta)
-            self._check(staged, wanted)
-        except BaseException:
-            store.discard()
-            raise
-        return staged
-
-    def _check(self, staged: Generation, wanted: Wanted) -> None:
-        refusal = self._refusal(staged, wanted)
-        if refusal is not None:
-            raise AcmeFault(
-                f"the CA issued a certificate that cannot be served: {refusal}",
-                "If the CA is a private one, give its roots as tlsgate:extraCaFile; otherwise tell "
-                "the CA. The certificate before stays in service",
-            )
+        # What fails here leaves the key where it is: the CA may still be about to issue for it.
+        issued = self._obtain(Request(wanted.id, wanted.names, key, replaced))
+        meta = Meta(issued.meta.directory, issued.meta.profile, made)
+        staged = store.complete(issued.chain, meta)
+        refusal = self._refusal(staged, wanted, key)
+        if refusal is None:
+            return staged
+        store.discard()
+        raise AcmeFault(
+            f"the CA issued a certificate that cannot be served: {refusal}",
+            "If the CA is a private one, give its roots as tlsgate:extraCaFile; otherwise tell "
+            "the CA. The certificate before stays in service",
+        )
 
     def _keep(self, wanted: Wanted) -> None:
         """Nothing is due: leaves nothing staged, and TLSA as the served key wants it."""
-        store = self._store(wanted)
-        store.discard()
-        current = store.current()
-        if current is not None and self._publish is not None:
-            self._publish(wanted.tlsa, facts(current.chain).spki_sha256)
+        self._store(wanted).discard()
+        self.roller.publish(wanted)
 
-    def _refusal(self, generation: Generation, wanted: Wanted) -> str | None:
+    def _refusal(self, generation: Generation, wanted: Wanted, key: Key) -> str | None:
         """Why a generation may not be served as what is wanted."""
-        meta = Meta(self._config.directory, self._config.profile)
-        if generation.meta != meta:
+        if generation.meta not in [Meta(ca.directory, ca.profile) for ca in self._config.cas]:
             return "it is from another CA, or of another profile, than wanted"
         try:
             found = facts(generation.chain)
@@ -151,6 +205,8 @@ class Issuer:
             return str(fault)
         if set(found.names) != set(wanted.names):
             return f"its names are {', '.join(found.names)}"
+        if found.spki_sha256 != spki_sha256(key.public_key()):
+            return "its key is not the one beside it"
         return self._fault_of(generation, wanted.names)
 
     def _served(self, current: Generation) -> due.Served | None:
@@ -160,7 +216,7 @@ class Issuer:
             return None
         # For the names that it has: that they are the wanted ones is asked separately.
         fault = self._fault_of(current, found.names)
-        return due.Served(found, current.meta.directory, current.meta.profile, fault)
+        return due.Served(found, current.meta, fault, self._renewals.time(current.chain))
 
     def _fault_of(self, generation: Generation, names: Sequence[str]) -> str | None:
         try:
@@ -175,19 +231,8 @@ class Issuer:
         return Store(self._paths.certificate(wanted.volume, wanted.name))
 
 
-def _id(wanted: Wanted) -> str:
-    return f"{wanted.volume}/{wanted.name}"
-
-
-def _kept_key(current: Generation | None) -> Key | None:
-    """The served key, so that TLSA and pins stay right; None if there is none to go on with."""
-    try:
-        return current.key() if current else None
-    except KeyFault:
-        return None
-
-
-def _fault(error: Exception) -> AcmeFault:
+def fault_of(error: Exception) -> AcmeFault:
+    """Whatever went wrong, in words."""
     if isinstance(error, AcmeFault):
         return error
     if isinstance(error, KeyFault):
@@ -201,3 +246,10 @@ def _fault(error: Exception) -> AcmeFault:
     # A bug must not become a loop that orders without end: it counts as a failure, with its trace.
     emit("fault", trace="".join(traceback.format_exception(error)))
     return AcmeFault(f"unexpected: {error!r}", "Report this with the trace in the log")
+
+
+def _kept_key(current: Generation | None) -> Key | None:
+    try:
+        return current.key() if current else None
+    except KeyFault:
+        return None

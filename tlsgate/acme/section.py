@@ -63,6 +63,14 @@ class Section:
         self.problem(key, f"is {value!r}", f"Write a whole number from {low} to {high}")
         return default
 
+    def flag(self, key: str) -> bool:
+        """True or false; false where there is none."""
+        value = self._take(key)
+        if isinstance(value, bool) or value is None:
+            return bool(value)
+        self.problem(key, f"is {value!r}", "Write true or false")
+        return False
+
     def file(self, key: str) -> Path:
         """The path of something that exists."""
         text = self.text(key)

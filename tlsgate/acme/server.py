@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.faults import KNOWN, AcmeFault, Answer, explain, retry_time
+from tlsgate.acme.faults import KNOWN, AcmeFault, Answer, explain, header_time, retry_time
 from tlsgate.acme.keys import Key
 
 Clock = Callable[[], datetime]
@@ -50,7 +50,10 @@ class Network(client.ClientNetwork):
         self.answer = None
         kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         response = super()._send_request(method, url, *args, **kwargs)
-        self.answer = Answer(response.status_code, response.headers.get("Retry-After"))
+        headers = response.headers
+        self.answer = Answer(
+            response.status_code, headers.get("Retry-After"), headers.get("Date")
+        )
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -150,6 +153,8 @@ class Server:
                 "Mend tlsgate:acme.directory",
             )
         self.protocol = Protocol(messages.Directory.from_json(values), self.network)
+        self.clock_error = self._clock_error()
+        """How far this machine's clock is ahead of the CA's; None if the CA does not say."""
 
     @property
     def account_key(self) -> JWK:
@@ -164,6 +169,11 @@ class Server:
         except (*KNOWN, KeyError) as fault:
             answer = self.network.answer
             raise explain(doing, self.directory, fault, answer, self._clock()) from fault
+
+    def _clock_error(self) -> timedelta | None:
+        answer = self.network.answer
+        date = header_time(answer.date) if answer and answer.date else None
+        return self._clock() - date if date else None
 
     def wait_seconds(self, otherwise: float) -> float:
         """How long the CA wants to be left alone before it is asked again."""

@@ -19,17 +19,23 @@ SILENT = timedelta(minutes=5)
 def result(config: Config, paths: Paths) -> dict[str, object]:
     """The account and the certificates in service, as the components take them.
 
-    Public facts that a renewal does not change: no expiry, no serial. Names are sorted. A
-    certificate that is not there is left out.
+    Public facts that neither a renewal nor a roll-over changes: no expiry, no serial, no key. Names
+    are sorted. `issuer` is a directory URL: the first CA's also where the configured second one
+    stood in for it, the real one's where that is not configured. A certificate that is not there
+    is left out.
     """
+    wanted_issuers = {ca.directory for ca in config.cas}
     return {
         "account": account_uri(paths.account(config.directory)),
         "certificates": [
             {
                 "name": wanted.name,
                 "names": list(found.names),
-                "spki_sha256": found.spki_sha256,
-                "issuer": generation.meta.directory,
+                "issuer": (
+                    config.directory
+                    if generation.meta.directory in wanted_issuers
+                    else generation.meta.directory
+                ),
             }
             for wanted, generation, found in _served(config, paths)
         ],

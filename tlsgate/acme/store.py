@@ -2,11 +2,14 @@
 
     <certificate>/current -> generations/<id>     what the servers read
                   next    -> generations/<id>     what is being made; gone when it is served
+                  before  -> generations/<id>     what was served, until the switch is proven
+                  next-key.pem                    the key that a roll-over changes to
                   generations/<id>/key.pem fullchain.pem meta.json
 
 A generation is made beside the served one: first its key, then the chain, meta.json last. Only a
-whole one can become current, by replacing one symlink. So a crash at any moment leaves the old
-generation served; what it left half done is removed, what it left whole is taken up.
+whole one can become current, by replacing one symlink. So a crash at any moment leaves a whole
+generation served; what it left half done is removed, what it left whole is taken up, and a switch
+that was not proven is proven or undone.
 """
 
 from __future__ import annotations
@@ -14,24 +17,30 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tlsgate.acme.keys import Key, load_key, to_pem
+from tlsgate.acme.keys import Key, KeyFault, load_key, new_key, spki_sha256, to_pem
 from tlsgate.generation.files import link_target, point, sync_directory, write
 
 KEPT_GENERATIONS = 5
 KEY, CHAIN, META = "key.pem", "fullchain.pem", "meta.json"
 _PRIVATE = 0o600
+_BIRTH = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What the certificate itself does not say: the CA's directory and the profile asked for."""
+    """What the certificate itself does not say: the CA's directory and the profile asked for.
+
+    `key_made`: when its key was (UTC); None where a former version wrote no time.
+    """
 
     directory: str
     profile: str | None
+    key_made: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,13 @@ class Generation:
         """Its time of birth and a random part: later ones sort last."""
         return self.path.name
 
+    @property
+    def key_made(self) -> datetime:
+        """When its key was made, or at the latest (UTC)."""
+        if self.meta.key_made is not None:
+            return self.meta.key_made
+        return datetime.strptime(self.id.partition("-")[0], _BIRTH).replace(tzinfo=UTC)
+
     def key(self) -> Key:
         """Raises KeyFault."""
         return load_key(self.path / KEY)
@@ -59,23 +75,37 @@ class Store:
         self.path = path
         self._current = path / "current"
         self._next = path / "next"
+        self._before = path / "before"
+        self._next_key = path / "next-key.pem"
         self._generations = path / "generations"
 
     def current(self) -> Generation | None:
         """The generation that is served; None if there is none, or none that can be read."""
-        return self._whole(self._current)
+        return self._whole(link_target(self._current))
 
     def staged(self) -> Generation | None:
         """A whole generation that is not served yet."""
-        if link_target(self._next) == link_target(self._current):
-            return None
-        return self._whole(self._next)
+        name = link_target(self._next)
+        return None if name == link_target(self._current) else self._whole(name)
+
+    def unproven(self) -> Generation | None:
+        """What was served before a switch that nobody has proven or undone yet."""
+        name = link_target(self._before)
+        return None if name == link_target(self._current) else self._whole(name)
+
+    def past(self) -> Iterator[Generation]:
+        """The whole generations that are not served, the youngest first."""
+        served = {link_target(self._current), link_target(self._next)}
+        for name in sorted(self._names() - served, reverse=True):
+            generation = self._whole(name)
+            if generation is not None:
+                yield generation
 
     def begin(self, key: Key, now: datetime) -> Path:
         """Starts a generation with its key; returns its directory."""
         self.discard()
         self._generations.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        name = f"{now.strftime(_BIRTH)}-{secrets.token_hex(4)}"
         # Named before it is made: whatever a crash leaves is found again.
         point(self._next, Path("generations") / name)
         directory = self._generations / name
@@ -88,14 +118,36 @@ class Store:
         """Adds the chain to the generation that was begun; meta.json makes it whole."""
         directory = self._next.resolve(strict=True)
         write(directory / CHAIN, chain, mode=_PRIVATE)
-        write(directory / META, (json.dumps(asdict(meta)) + "\n").encode(), mode=_PRIVATE)
+        values = {
+            "directory": meta.directory,
+            "profile": meta.profile,
+            "key_made": meta.key_made.isoformat() if meta.key_made else None,
+        }
+        write(directory / META, (json.dumps(values) + "\n").encode(), mode=_PRIVATE)
         return Generation(directory, chain, meta)
 
-    def switch(self, staged: Generation) -> None:
-        """Makes the staged generation the served one and forgets the oldest ones."""
-        point(self._current, Path("generations") / staged.id)
-        self._next.unlink(missing_ok=True)
+    def switch(self, generation: Generation) -> None:
+        """Makes it the served one; the one before stays named until `proven` or `revert`."""
+        served = link_target(self._current)
+        if self.current() is not None and served != generation.id:
+            point(self._before, Path("generations") / str(served))
+        point(self._current, Path("generations") / generation.id)
+        if link_target(self._next) == generation.id:
+            self._next.unlink()
         self.tidy()
+
+    def proven(self) -> None:
+        """The switch stands: forgets what was before, and the oldest generations."""
+        self._before.unlink(missing_ok=True)
+        self.tidy()
+
+    def revert(self) -> None:
+        """Undoes a switch that is not proven: what was before is served, the other one staged."""
+        before = self.unproven()
+        if before is not None:
+            point(self._next, Path("generations") / str(link_target(self._current)))
+            point(self._current, Path("generations") / before.id)
+        self._before.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Removes what is staged, whole or not."""
@@ -106,26 +158,78 @@ class Store:
             shutil.rmtree(self._generations / name, ignore_errors=True)
         self._next.unlink()
 
-    def tidy(self) -> None:
-        """Keeps the served generation, what is staged, and a few of the past."""
-        if not self._generations.is_dir():
-            return
-        kept = {link_target(self._current), link_target(self._next)}
-        old = sorted(path for path in self._generations.iterdir() if path.name not in kept)
-        whole = [path for path in old if (path / META).exists()]
-        past = set(whole[-(KEPT_GENERATIONS - 1) :])
-        for path in old:
-            if path not in past:
-                shutil.rmtree(path, ignore_errors=True)
+    def forget(self, generation: Generation) -> None:
+        """Removes a generation of the past, key and all."""
+        if generation.id not in self._named():
+            shutil.rmtree(generation.path, ignore_errors=True)
 
-    def _whole(self, link: Path) -> Generation | None:
-        name = link_target(link)
+    def tidy(self) -> None:
+        """Keeps the served generation, what is staged or unproven, and a few of the past."""
+        kept = self._named()
+        old = sorted(self._names() - kept)
+        whole = [name for name in old if (self._generations / name / META).exists()]
+        past = set(whole[-(KEPT_GENERATIONS - 1) :])
+        for name in old:
+            if name not in past:
+                shutil.rmtree(self._generations / name, ignore_errors=True)
+
+    def begun_key(self) -> Key | None:
+        """The key of a generation that was begun and has no chain yet."""
+        name = link_target(self._next)
+        try:
+            return load_key(self._generations / name / KEY) if name else None
+        except KeyFault:
+            return None
+
+    def key_made(self, key: Key) -> datetime | None:
+        """When the served key was made, if it is this one (UTC)."""
+        current, wanted = self.current(), spki_sha256(key.public_key())
+        try:
+            same = current is not None and spki_sha256(current.key().public_key()) == wanted
+        except KeyFault:
+            return None
+        return current.key_made if current is not None and same else None
+
+    def next_key(self) -> Key | None:
+        """The key that a roll-over made; None without one that can be used."""
+        try:
+            return load_key(self._next_key)
+        except KeyFault:
+            return None
+
+    def make_next_key(self) -> Key:
+        """The same, made if there is none."""
+        key = self.next_key()
+        if key is None:
+            key = new_key()
+            write(self._next_key, to_pem(key), mode=_PRIVATE)
+        return key
+
+    def drop_next_key(self) -> None:
+        """When it is served, or will not be."""
+        self._next_key.unlink(missing_ok=True)
+
+    def _named(self) -> set[str | None]:
+        return {link_target(link) for link in (self._current, self._next, self._before)}
+
+    def _names(self) -> set[str]:
+        if not self._generations.is_dir():
+            return set()
+        return {path.name for path in self._generations.iterdir()}
+
+    def _whole(self, name: str | None) -> Generation | None:
         if name is None:
             return None
         directory = self._generations / name
         try:
             chain = (directory / CHAIN).read_bytes()
-            meta = json.loads((directory / META).read_bytes())
-            return Generation(directory, chain, Meta(meta["directory"], meta["profile"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            values = json.loads((directory / META).read_bytes())
+            made = values.get("key_made")
+            meta = Meta(
+                values["directory"],
+                values["profile"],
+                datetime.fromisoformat(made) if made else None,
+            )
+            return Generation(directory, chain, meta)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

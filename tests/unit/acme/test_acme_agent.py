@@ -66,9 +66,12 @@ def test_orders_what_is_due_and_takes_up_a_new_configuration(
     assert parts.orders == [MX.names, STS.names]
     assert [event["event"] for event in events(capsys)] == [
         "due",
+        "switch",
         "certificate",
+        "renewal-info",
         "config",
         "due",
+        "switch",
         "certificate",
     ]
 
@@ -169,6 +172,7 @@ def test_sigterm_ends_the_loop_between_two_certificates(tmp_path: Path, capsys: 
     assert [event["event"] for event in events(capsys)] == [
         "agent",
         "due",
+        "switch",
         "certificate",
         "stopped",
     ]

@@ -30,7 +30,7 @@ def test_nothing_is_ordered_twice(tmp_path: Path, capsys: Capture) -> None:
     for _ in range(3):
         assert parts.issuer().attempt(MX) is None
     assert parts.orders == [MX.names]
-    assert events(capsys) == ["due", "certificate"]
+    assert events(capsys) == ["due", "switch", "certificate", "renewal-info"]
 
 
 def test_tlsa_is_published_before_the_switch(tmp_path: Path) -> None:
@@ -143,7 +143,8 @@ def test_failures_are_counted_and_cleared(tmp_path: Path, capsys: Capture) -> No
     assert parts.issuer().wait_until(MX) == retry_at
     parts.fault = AcmeFault("still no", "wait")
     assert parts.issuer().attempt(MX) is parts.fault
-    assert parts.issuer().wait_until(MX) == NOW + timedelta(minutes=10)
+    # Its own word holds for as long as it said, whatever fails meanwhile.
+    assert parts.issuer().wait_until(MX) == retry_at
     assert parts.issuer().wait_until(STS) is None
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     alerts = [
@@ -154,7 +155,7 @@ def test_failures_are_counted_and_cleared(tmp_path: Path, capsys: Capture) -> No
     assert alerts[1] == {
         "what": f"certificate {MX.name} could not be issued",
         "reason": "still no",
-        "next": "attempt 2 failed; next at 2026-11-25T12:10:00+00:00",
+        "next": "attempt 2 failed; next at 2026-11-25T17:00:00+00:00",
     }
     parts.fault = None
     assert parts.issuer().attempt(MX) is None
@@ -176,9 +177,15 @@ def test_whatever_fails_is_counted(tmp_path: Path, error: Exception, words: str)
     assert parts.issuer().wait_until(MX) == NOW + timedelta(minutes=1)
 
 
-def test_stopping_is_no_failure_and_leaves_nothing(tmp_path: Path) -> None:
+def test_stopping_is_no_failure_and_leaves_the_key_alone(tmp_path: Path) -> None:
     parts = Parts(tmp_path, fault=Stopped())
     with pytest.raises(Stopped):
         parts.issuer().attempt(MX)
     assert parts.issuer().wait_until(MX) is None
-    assert [path for path in parts.store().path.rglob("*") if path.is_file()] == []
+    assert parts.store().staged() is None
+    # The CA may have taken the order: whoever comes next goes on with the same key.
+    left = parts.store().begun_key()
+    assert left is not None
+    parts.fault = None
+    assert parts.issuer().attempt(MX) is None
+    assert parts.served().key().public_key() == left.public_key()

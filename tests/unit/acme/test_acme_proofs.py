@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.dns01 import Dns01
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.http01 import Http01
 from tlsgate.acme.proofs import Proof, Proofs
-from tlsgate.acme.tlsa import Tlsa, value
+from tlsgate.acme.tlsa import Noted, Tlsa, value
 from tlsgate.dns.errors import DnsError
 
 ONE = Proof("a.example", "token-1", "token-1.thumb")
@@ -159,19 +160,19 @@ def test_a_journal_that_says_nothing(tmp_path: Path, content: str) -> None:
     assert journal.read_text() == content
 
 
-def test_tlsa() -> None:
+def test_tlsa(tmp_path: Path) -> None:
     zone, owner = FakeZone(), "_25._tcp.a.example"
-    tlsa = Tlsa(zone, 60)
-    tlsa.publish([owner], DIGEST)
+    tlsa = Tlsa(zone, 60, Noted(tmp_path / "tlsa.json"), lambda: NOW)
+    tlsa.publish([owner], [DIGEST])
     assert zone.sets[owner, "TLSA"] == {value(DIGEST)}
     assert zone.waited == [(owner, "TLSA", f"3 1 1 {DIGEST}")]
-    tlsa.publish([owner], DIGEST)
+    tlsa.publish([owner], [DIGEST])
     assert len(zone.waited) == 1
     zone.sets[owner, "TLSA"] = {value(DIGEST), "3 1 1 00"}
-    tlsa.publish([owner], DIGEST)
+    tlsa.publish([owner], [DIGEST])
     assert zone.sets[owner, "TLSA"] == {value(DIGEST)}
     tlsa.withdraw([owner])
     assert zone.sets[owner, "TLSA"] == set()
     zone.down = True
     with pytest.raises(AcmeFault, match=r"publishing TLSA _25\._tcp\.a\.example: 192\.0\.2\.1"):
-        tlsa.publish([owner], DIGEST)
+        tlsa.publish([owner], [DIGEST])

@@ -14,7 +14,7 @@ import pytest
 from tests.unit.acme.acme_parts import MX, STS, Parts, settings
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.__main__ import main
-from tlsgate.acme.certificate import facts
+from tlsgate.acme.ca import Ca, Fallback
 from tlsgate.acme.show import faults, result
 
 CONFIG = settings(MX, STS)
@@ -36,7 +36,7 @@ def test_nothing_yet(tmp_path: Path) -> None:
     assert result(CONFIG, Parts(tmp_path).paths) == {"account": None, "certificates": []}
 
 
-def test_result_is_the_same_after_a_renewal(tmp_path: Path) -> None:
+def test_result_is_the_same_after_a_renewal_and_another_key(tmp_path: Path) -> None:
     """So no renewal is ever drift."""
     parts = issued(Parts(tmp_path))
     account = parts.paths.account(CONFIG.directory)
@@ -50,7 +50,6 @@ def test_result_is_the_same_after_a_renewal(tmp_path: Path) -> None:
             {
                 "name": wanted.name,
                 "names": list(wanted.names),
-                "spki_sha256": facts(parts.served(wanted).chain).spki_sha256,
                 "issuer": "https://ca.example/dir",
             }
             for wanted in (MX, STS)
@@ -61,6 +60,20 @@ def test_result_is_the_same_after_a_renewal(tmp_path: Path) -> None:
     issued(parts)
     assert parts.served() != before
     assert result(CONFIG, parts.paths) == first
+    (parts.served().path / "key.pem").unlink()
+    issued(parts)
+    assert parts.served().key().public_key() != before.key().public_key()
+    assert result(CONFIG, parts.paths) == first
+
+
+def test_a_second_ca_that_stands_in_is_no_drift(tmp_path: Path) -> None:
+    """It is what the configuration says as well, and it is left again at the next renewal."""
+    parts = issued(Parts(tmp_path))
+    first = Ca("https://first.example/dir")
+    config = replace(CONFIG, ca=first, fallback=Fallback(CONFIG.ca))
+    entries = result(config, parts.paths)["certificates"]
+    assert isinstance(entries, list)
+    assert [entry["issuer"] for entry in entries] == 2 * [first.directory]
 
 
 def test_another_name_or_issuer_is_seen(tmp_path: Path) -> None:
@@ -72,7 +85,6 @@ def test_another_name_or_issuer_is_seen(tmp_path: Path) -> None:
         {
             "name": MX.name,
             "names": list(MX.names),
-            "spki_sha256": facts(parts.served().chain).spki_sha256,
             "issuer": CONFIG.directory,
         }
     ]

@@ -151,6 +151,7 @@ def test_a_few_generations_are_kept(tmp_path: Path) -> None:
         staged = store.complete(chain, META)
         assert store.staged() == staged
         store.switch(staged)
+        store.proven()
         made.append(staged.id)
     found = sorted(path.name for path in (store.path / "generations").iterdir())
     assert found == made[-KEPT_GENERATIONS:]

@@ -12,7 +12,7 @@ from pulumi.runtime import mocks, rpc
 
 from tests.unit.components.stack_config import changed, write_project
 
-ISSUED = [{"name": "mx1.corp.example", "names": ["mx1.corp.example"], "spki_sha256": "ab" * 32}]
+ISSUED = [{"name": "mx1.corp.example", "names": ["mx1.corp.example"]}]
 ACCOUNT = "https://ca.lab.example:14000/my-account/1"
 RESULTS: dict[str, Any] = {
     "issue": {"account": ACCOUNT, "certificates": ISSUED},

@@ -290,14 +290,17 @@ CERTIFICATES = [
         "volume": "mx",
         "names": ["mx1.corp.example"],
         "tlsa": ["_25._tcp.mx1.corp.example"],
+        "probe": {"host": "172.31.26.3", "port": 25, "starttls": True},
     },
     {
         "name": "policy-1",
         "volume": "policy",
         "names": ["mta-sts.corp.example", "mta-sts.brand.example"],
         "tlsa": [],
+        "probe": {"host": "172.31.26.4", "port": 443, "starttls": False},
     },
 ]
+WATCHED = {"rotate_days": 90, "metrics_port": 9464, "webhook_file": None}
 
 
 def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
@@ -312,6 +315,7 @@ def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
         "challenge": {"type": "dns-01", **DNS_SERVER},
         "tlsa": DNS_SERVER,
         "certificates": CERTIFICATES,
+        **WATCHED,
     }
     assert sorted(files["files"]) == ["acme-ca.pem", "agent.json", "extra-ca.pem"]
     assert {name: Path(path).name for name, path in files["secrets"].items()} == {
@@ -331,7 +335,29 @@ def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
         "challenge": {"type": "http-01", "directory": "/challenge"},
         "tlsa": None,
         "certificates": CERTIFICATES,
+        **WATCHED,
     }
+
+
+def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
+    more = (
+        "  tlsgate:dns:\n",
+        "  tlsgate:agent: {rotateDays: 30, tlsaTtl: 10, metricsPort: 0, "
+        f"webhookFile: {tmp_path}/hook}}\n  tlsgate:dns:\n",
+    )
+    inputs = inputs_of(tmp_path, more)
+    told = agent_config(inputs.settings)
+    assert told["tlsa"]["ttl"] == 10
+    assert {key: told[key] for key in WATCHED} == {
+        "rotate_days": 30,
+        "metrics_port": None,
+        "webhook_file": "/config/webhook",
+    }
+    made = declared(inputs)
+    secrets = made.of_type("VolumeFiles")["agent-files"].inputs["secrets"]
+    assert secrets["webhook"] == f"{tmp_path}/hook"
+    assert "secret-of-the-hook" not in str([one.inputs for one in made.registered])
 
 
 def test_the_whole_program_runs_without_dynamic_dns(tmp_path: Path) -> None:
