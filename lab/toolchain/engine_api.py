@@ -74,7 +74,9 @@ class EngineApi:
         self, method: str, path: str, body: Any = None, timeout: float | None = None
     ) -> http.client.HTTPResponse:
         connection = self._connection(timeout or self._timeout)
-        headers = {"Content-Type": "application/x-tar"} if body else {}
+        headers = {"Connection": "close"}  # one connection a call: none is left open
+        if body:
+            headers["Content-Type"] = "application/x-tar"
         try:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
