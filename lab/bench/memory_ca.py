@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import requests
@@ -142,6 +143,7 @@ class MemoryCa(BaseAdapter):
         self._nonces += 1
         nonce = base64.urlsafe_b64encode(f"nonce-{self._nonces}".encode()).decode().rstrip("=")
         response.headers.update({"Replay-Nonce": nonce, "Content-Type": "application/json"})
+        response.headers["Date"] = format_datetime(self.clock(), usegmt=True)
         response.headers.update(reply.headers)
         return response
 

@@ -51,9 +51,7 @@ class Network(client.ClientNetwork):
         kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         response = super()._send_request(method, url, *args, **kwargs)
         headers = response.headers
-        self.answer = Answer(
-            response.status_code, headers.get("Retry-After"), headers.get("Date")
-        )
+        self.answer = Answer(response.status_code, headers.get("Retry-After"), headers.get("Date"))
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:

@@ -48,6 +48,8 @@ def test_tlsa_value() -> None:
         (ROOT.sign(NAMES[:1], KEY), [ROOT], "it does not name mx.brand.example"),
         (ROOT.sign(NAMES, KEY, usage=CLIENT), [ROOT], "it is not for TLS servers"),
         (ROOT.sign(NAMES, KEY, start=-9, end=-1), [ROOT], "it is valid from 2026-11-16 12:00:00"),
+        (ROOT.sign(NAMES, KEY, start=14 / 1440), [ROOT], None),  # the clock may be slow
+        (ROOT.sign(NAMES, KEY, start=16 / 1440), [ROOT], "it is valid from 2026-11-25 12:16:00"),
         (ROOT.sign(NAMES, KEY, start=1), [ROOT], "it is valid from 2026-11-26 12:00:00"),
         (ROOT.sign(NAMES, KEY), [], "no root is trusted"),
         (

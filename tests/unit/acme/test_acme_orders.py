@@ -331,3 +331,29 @@ def test_a_held_first_ca_does_not_hold_the_second(world: World) -> None:
     look(world, 5 * MINUTE)
     assert served(world, one).meta.directory == world.other.directory
     assert world.ca.count("order") == 1
+
+
+@pytest.mark.parametrize(
+    ("minutes", "words"), [(10, "0:10:00 behind that of"), (-10, "0:10:00 ahead of that of")]
+)
+def test_a_clock_that_is_ten_minutes_off(
+    world: World, capsys: Capture, minutes: int, words: str
+) -> None:
+    """The CA's certificate begins in our future: that is served, and the clock complained of."""
+    error = minutes * MINUTE
+    world.ca.clock = lambda: world.time.now + error
+    one = wanted(world.configure([NAMES]))
+    assert world.issuer().attempt(one) is None
+    assert facts(served(world, one).chain).not_before == START + error
+    assert world.issuer().attempt(one) is None
+    assert len(world.ca.issued) == 1
+    alerts = [event["reason"] for event in events(capsys, "alert")]
+    assert alerts == [f"it is {words} https://ca.example/dir"]
+
+
+@pytest.mark.parametrize("minutes", [0, 1])
+def test_a_clock_that_is_right_enough(world: World, capsys: Capture, minutes: int) -> None:
+    world.ca.clock = lambda: world.time.now + minutes * MINUTE
+    one = wanted(world.configure([NAMES]))
+    assert world.issuer().attempt(one) is None
+    assert events(capsys, "alert") == []
