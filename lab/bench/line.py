@@ -1,0 +1,27 @@
+"""One measurement as it is printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def line(
+    name: str,
+    value: float,
+    unit: str,
+    limit: float,
+    command: str,
+    *,
+    least: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
+    """The fields of a measurement; `least`: the limit is a lower one."""
+    return {
+        "name": name,
+        "value": round(value, 2),
+        "unit": unit,
+        "limit": limit,
+        "ok": value >= limit if least else value <= limit,
+        "command": command,
+        **more,
+    }
