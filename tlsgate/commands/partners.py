@@ -49,6 +49,8 @@ MODULES = {
     "tlsgate.commands.partners_diff": "diff",
     "tlsgate.commands.partners_fmt": "fmt",
     "tlsgate.commands.partners_schema": "schema",
+    "tlsgate.commands.partners_import": "import",
+    "tlsgate.commands.partners_export": "export",
 }
 """More commands, each a module with `SUMMARY` and `configure(parser)`."""
 

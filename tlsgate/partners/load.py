@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from tlsgate.partners.checks import check_list
 from tlsgate.partners.entries import Entry, folder_entries
@@ -78,7 +78,7 @@ def read_drafts(
 def _drafts(
     data: bytes, file: str, today: date | None, problems: list[Problem], known: Known
 ) -> tuple[Draft, ...]:
-    key = (PurePath(file).name, data)
+    key = (file.rpartition("/")[2], data)
     drafts = known.get(key)
     if drafts is not None:
         return tuple(_filed(draft, file) for draft in drafts)

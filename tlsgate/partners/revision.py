@@ -83,18 +83,19 @@ def revision_entries(revision: str, folder: Path) -> tuple[Entry, ...]:
     listing = _output("ls-tree", "-z", "-l", "--full-tree", tree) if tree else b""
     contents = _Contents()
     rows = (row.partition(b"\t") for row in listing.split(b"\0") if row)
-    entries = (_entry(facts, os.fsdecode(name), folder, contents) for facts, _, name in rows)
+    shown_folder = visible(str(folder / "x")).removesuffix("x")
+    entries = (_entry(facts, os.fsdecode(name), shown_folder, contents) for facts, _, name in rows)
     return tuple(entry for entry in entries if entry is not None)
 
 
-def _entry(facts: bytes, name: str, folder: Path, contents: _Contents) -> Entry | None:
+def _entry(facts: bytes, name: str, folder: str, contents: _Contents) -> Entry | None:
     mode, _, oid, size = facts.decode("ascii").split()
     if is_ignored(name):
         return None
     fault = _MODES.get(mode) or name_fault(name)
     if fault is None:
         contents.want(oid, int(size))
-    return Entry(visible(str(folder / name)), fault, lambda: contents.read(oid))
+    return Entry(folder + visible(name), fault, lambda: contents.read(oid))
 
 
 def _folder_tree(root: str, folder: Path) -> str | None:

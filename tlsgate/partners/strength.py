@@ -7,7 +7,8 @@ as strict counts as weaker:
 
 - another way to verify a server is weaker, for neither accepts a part of what the other does;
 - so is another identity of a client, but any identity is stricter than TLS alone;
-- more names, keys or networks are weaker; names and networks are compared by what they cover;
+- more names, keys, CAs or networks are weaker; names and networks are compared by what they
+  cover;
 - a partner's networks also say from where bounces (the null sender) need TLS, so without
   `require: network` fewer of them are weaker, not more;
 - an exception is compared by the last day of what it allows. The clock is not asked: one that has
@@ -41,6 +42,7 @@ MODE = "mode"
 VERIFY = "outbound.verify"
 NAMES = "outbound.mx"
 SERVER_KEYS = "outbound.public_keys"
+SERVER_CA = "outbound.ca"
 REQUIRE = "inbound.require"
 CLIENT_KEYS = "inbound.public_keys"
 NETWORKS = "inbound.networks"
@@ -68,7 +70,7 @@ _OTHER_PARTNER = _unjudged(
     *("domains", "subdomains"),  # say which keys there are
     *("mode", "outbound", "inbound", "exceptions"),
 )
-_OTHER_OUTBOUND = _unjudged(Outbound, "verify", "mx", "public_keys")
+_OTHER_OUTBOUND = _unjudged(Outbound, "verify", "mx", "public_keys", "ca")
 _OTHER_INBOUND = _unjudged(Inbound, "require", "public_keys", "networks")
 _OTHER_EXCEPTION = _unjudged(ExceptionRule, "until", "direction", "allow", "reason", "approved_by")
 
@@ -109,6 +111,14 @@ def _outbound(key: str, old: Outbound, new: Outbound) -> Iterator[Difference]:
     if set(before) != set(after):
         yield Difference(NAMES, bool(names_gained(before, after)))
     yield from _keys(SERVER_KEYS, old.public_keys, new.public_keys, new.verify is Verify.PIN)
+    cas = certificates(old.ca), certificates(new.ca)
+    yield from _keys(SERVER_CA, *cas, new.verify is Verify.PRIVATE_CA)
+
+
+def certificates(pem: str) -> tuple[str, ...]:
+    """Return the Base64 of each certificate in canonical PEM."""
+    blocks = pem.split("-----END CERTIFICATE-----")
+    return tuple("".join(block.split("-----")[-1].split()) for block in blocks if block.strip())
 
 
 def accepted_names(key: str, outbound: Outbound) -> tuple[str, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from tlsgate.partners.model import (
@@ -22,9 +24,11 @@ from tlsgate.partners.strength import (
     NAMES,
     NETWORKS,
     REQUIRE,
+    SERVER_CA,
     SERVER_KEYS,
     VERIFY,
     accepted_names,
+    certificates,
     last_day,
     names_gained,
     networks_cover,
@@ -69,27 +73,47 @@ def _names(rule: Outbound) -> Text:
     return listed(rule.mx) if rule.mx else ("the domain itself",)
 
 
+def _cas(pem: str) -> Text:
+    """Return the SHA-256 of each certificate, as `openssl x509 -fingerprint -sha256` has it."""
+    ders = (base64.b64decode(body) for body in certificates(pem))
+    return _pins([hashlib.sha256(der).hexdigest() for der in ders]) or _NONE
+
+
 def _pins(pins: Sequence[str]) -> Text:
     return listed([f"{pin[:_PIN_SHOWN]}…" for pin in pins])
 
 
 def change(aspect: str, old: Partner, new: Partner) -> Text:
     """Return what was written and what is written now."""
-    if aspect in (VERIFY, SERVER_KEYS, NAMES):
-        return ("out: ", *outbound(old.outbound), ARROW, *outbound(new.outbound))
-    if aspect in (REQUIRE, CLIENT_KEYS):
-        return ("in: ", *inbound(old.inbound), ARROW, *inbound(new.inbound))
-    if aspect == NETWORKS:
-        before, after = old.inbound.networks, new.inbound.networks
-        return ("networks: ", *(listed(before) or _NONE), ARROW, *(listed(after) or _NONE))
-    if aspect == MODE:
-        return (f"mode: {old.mode}{ARROW}{new.mode}",)
     if aspect.startswith(f"{EXCEPTIONS}."):
         return _exception_change(aspect, old, new)
-    return (f"{aspect} is not the same",)
+    if aspect not in _PARTS:
+        return (f"{aspect} is not the same",)
+    title, part = _PARTS[aspect]
+    return (title, *part(old), ARROW, *part(new))
 
 
 _NONE: Text = ("none",)
+
+
+def _out(partner: Partner) -> Text:
+    return outbound(partner.outbound)
+
+
+def _in(partner: Partner) -> Text:
+    return inbound(partner.inbound)
+
+
+_PARTS: Mapping[str, tuple[str, Callable[[Partner], Text]]] = {
+    MODE: ("mode: ", lambda one: (one.mode.value,)),
+    VERIFY: ("out: ", _out),
+    NAMES: ("out: ", _out),
+    SERVER_KEYS: ("out: ", _out),
+    SERVER_CA: ("private CA: ", lambda one: _cas(one.outbound.ca)),
+    REQUIRE: ("in: ", _in),
+    CLIENT_KEYS: ("in: ", _in),
+    NETWORKS: ("networks: ", lambda one: listed(one.inbound.networks) or _NONE),
+}
 
 
 def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Partner) -> Text:
@@ -110,6 +134,8 @@ def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Pa
 _EFFECTS = {
     (MODE, True): "nothing is held or refused any more: it is only counted",
     (MODE, False): "mail without the agreed proof is held or refused from now on",
+    (SERVER_CA, True): "mail is also sent to servers that another CA vouches for",
+    (SERVER_CA, False): "mail is held from servers that only the CA left out vouches for",
     (VERIFY, True): "servers are accepted that were not before: not provably as strict",
 }
 UNLISTED: Text = (

@@ -29,6 +29,10 @@ from tlsgate.partners.model import (
 from tlsgate.partners.strength import compare
 
 K1, K2 = "1" * 64, "2" * 64
+CA_1, CA_2 = (
+    f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+    for body in ("YQ==\nYQ==", "Yg==\nYQ==")
+)
 ACME = Partner(
     name="Acme",
     contact="postmaster@acme.example",
@@ -116,6 +120,21 @@ WEAKER = {
         {"outbound": out("pin", keys=[K1])},
         {"outbound": out("pin", keys=[K2])},
         "outbound.public_keys",
+    ),
+    "a CA more": (
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_1)},
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_1 + CA_2)},
+        "outbound.ca",
+    ),
+    "another CA": (
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_1)},
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_2)},
+        "outbound.ca",
+    ),
+    "no CA at all": (
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_1)},
+        {"outbound": Outbound(Verify.PRIVATE_CA)},
+        "outbound.ca",
     ),
     "no server pin at all": (
         {"outbound": out("pin", keys=[K1])},
@@ -221,6 +240,10 @@ STRICTER = {
     "one of two pins": (
         {"outbound": out("pin", keys=[K1, K2])},
         {"outbound": out("pin", keys=[K2])},
+    ),
+    "one of two CAs": (
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_1 + CA_2)},
+        {"outbound": Outbound(Verify.PRIVATE_CA, ca=CA_2)},
     ),
     "tls to network": ({}, {"inbound": inb("network", "192.0.2.0/28")}),
     "tls to certificate": ({}, {"inbound": inb("certificate", keys=[K1])}),
@@ -370,6 +393,7 @@ def test_a_part_of_the_record_that_nobody_judged_is_weaker_when_it_differs(
 
 def test_every_part_of_the_record_is_judged() -> None:
     assert strength._OTHER_PARTNER == strength._OTHER_EXCEPTION == ()
+    assert strength._OTHER_OUTBOUND == strength._OTHER_INBOUND == ()
 
 
 def test_the_digest_is_of_exactly_this_weakening() -> None:

@@ -1,0 +1,80 @@
+"""`tlsgate partners export`: the outbound half of the list for a Postfix of another kind."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import date
+
+from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.commands.arguments import add_directory
+from tlsgate.partners.format import digest
+from tlsgate.partners.load import load_partners
+from tlsgate.partners.model import Direction, Mode, Partner, Verify
+from tlsgate.problems import Problem, ProblemsError, visible
+from tlsgate.render.partner_maps import compile_partners
+
+SUMMARY = "print the list as a Postfix TLS policy table"
+_EPILOG = """\
+The table is what smtp_tls_policy_maps reads (postconf(5)), in its text form. It holds what
+partners' servers must show; what partners must show when they send to you is not in it.
+
+example:
+  tlsgate partners export --to postfix > tls_policy && postmap lmdb:tls_policy
+
+exit status: 0 all right, 1 problems in the list or records that no table says, 2 wrong usage
+"""
+_HEAD = """\
+# The outbound half of a partner list: smtp_tls_policy_maps (postconf(5)).
+# Made by `tlsgate partners export` from the list {digest}.
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.epilog = _EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--to", choices=["postfix"], required=True, help="the form to write")
+    add_directory(parser)
+    parser.add_argument(
+        "--partly", action="store_true", help="leave out what the table cannot say, and tell it"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        partners = load_partners(options.directory, today=date.today())
+    except ProblemsError as error:
+        print(error, file=sys.stderr)
+        return EXIT_PROBLEMS
+    problems = {partner: fault for partner in partners if (fault := _fault(partner))}
+    if problems:
+        print(ProblemsError(problems.values()), file=sys.stderr)
+    if not problems or options.partly:
+        print(to_postfix([one for one in partners if one not in problems]), end="")
+    return EXIT_PROBLEMS if problems else EXIT_OK
+
+
+def _fault(partner: Partner) -> Problem | None:
+    """Return why a record cannot be said in a table; None if it can."""
+    if partner.mode is Mode.OBSERVE:
+        message, remedy = "is only observed: the table would hold its mail", "Enforce it first"
+    elif any(rule.direction is Direction.OUTBOUND for rule in partner.exceptions):
+        message = "has an exception, which a table cannot end"
+        remedy = "Export again when it has ended and is deleted"
+    elif partner.outbound.verify is Verify.PRIVATE_CA:
+        message = "has a private CA, which a table names as a file"
+        remedy = "Write the entry by hand: secure match=… tafile=…"
+    else:
+        return None
+    said = f"{visible(partner.name)} {message}"
+    return Problem(partner.file, 0, "", "not-said", said, remedy)
+
+
+def to_postfix(partners: Sequence[Partner]) -> str:
+    """Return the table of records that it can say. Raises ValueError for any other."""
+    entries = compile_partners(partners).outbound
+    head = _HEAD.format(digest=digest(partners))
+    return head + "".join(f"{key} {policy}\n" for key, policy in entries)
