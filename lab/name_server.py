@@ -4,7 +4,8 @@ One key signs a zone (CSK, ECDSA P-256, RFC 6605). It is made before the server 
 that the trust anchors are known by then and stay the same when the container is made anew.
 
 Two TSIG keys (RFC 8945) may update the organisation's zones: `pulumi` everything, `agent` only
-TXT at `_acme-challenge.<host>` and TLSA at `_<port>._tcp.<host>` (D14).
+TXT at `_acme-challenge.<host>` and TLSA at `_<port>._tcp.<host>` (D14), for hosts of one or two
+labels in the zone.
 """
 
 from __future__ import annotations
@@ -96,14 +97,14 @@ acl:
     update-type: TXT
     update-owner: name
     update-owner-match: pattern
-    update-owner-name: [_acme-challenge.*]
+    update-owner-name: [_acme-challenge.*, _acme-challenge.*.*]
   - id: agent-tlsa
     key: agent
     action: update
     update-type: TLSA
     update-owner: name
     update-owner-match: pattern
-    update-owner-name: ["*._tcp.*"]
+    update-owner-name: ["*._tcp.*", "*._tcp.*.*"]
 
 policy:
   - id: lab

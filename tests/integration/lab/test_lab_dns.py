@@ -104,6 +104,8 @@ def test_the_published_key_hash_is_the_server_s_or_with_intent_another(lab: Lab)
     [
         ("agent", ("_acme-challenge.mx1", "TXT", '"x"'), "NOERROR"),
         ("agent", ("_25._tcp.mx1", "TLSA", f"3 1 1 {'ab' * 32}"), "NOERROR"),
+        ("agent", ("_acme-challenge.mx1.dept", "TXT", '"x"'), "NOERROR"),
+        ("agent", ("mx1.dept", "TXT", '"x"'), "NOTAUTH"),
         ("agent", ("_acme-challenge.mx1", "A", "192.0.2.1"), "NOTAUTH"),
         ("agent", ("mx1", "A", "192.0.2.1"), "NOTAUTH"),
         ("agent", ("mx1", "TXT", '"x"'), "NOTAUTH"),

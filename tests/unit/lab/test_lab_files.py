@@ -84,13 +84,12 @@ def test_the_agent_s_key_may_write_two_kinds_of_names_only() -> None:
     rules = conf.partition("acl:\n")[2].partition("policy:")[0]
     blocks = [block for block in rules.split("  - id: ") if "key: agent" in block]
     assert len(blocks) == 2
-    for block, kind, pattern in zip(
-        blocks, ("TXT", "TLSA"), ("_acme-challenge.*", "*._tcp.*"), strict=True
-    ):
+    patterns = ("[_acme-challenge.*, _acme-challenge.*.*]", '["*._tcp.*", "*._tcp.*.*"]')
+    for block, kind, pattern in zip(blocks, ("TXT", "TLSA"), patterns, strict=True):
         assert f"update-type: {kind}\n" in block
         assert "update-owner: name\n" in block
         assert "update-owner-match: pattern\n" in block
-        assert pattern in block
+        assert f"update-owner-name: {pattern}\n" in block
         assert "action: update\n" in block
 
 
