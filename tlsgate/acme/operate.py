@@ -123,9 +123,9 @@ class Operator:
             return ["  It is past the point where it would cost DANE peers anything."]
         seconds = self._config.tlsa.ttl
         return [
-            "  It does not wait for DNS caches. That has its price: servers that verify DANE",
-            f"  and looked the TLSA records up before refuse the new key for up to {seconds} s from",
-            "  the switch on (the TTL). Their mail waits with them; none is lost.",
+            "  It does not wait for DNS caches. That has its price: servers that verify DANE and",
+            f"  asked for TLSA records before refuse the new key for up to {seconds} s from the",
+            "  switch on (the TTL). Their mail waits with them; none is lost.",
         ]
 
     def _served(self, names: Sequence[str]) -> Iterator[tuple[Wanted, Generation]]:
