@@ -145,6 +145,9 @@ def agent_config(settings: Settings) -> dict[str, Any]:
             if acme.eab_key_id
             else None
         ),
+        "limits": {
+            kind: {"count": count, "seconds": seconds} for kind, count, seconds in acme.limits
+        },
         "challenge": challenge,
         "tlsa": server,
         "rotate_days": settings.agent.rotate_days,

@@ -51,6 +51,8 @@ class AcmeSettings:
     ca_file: str | None
     eab_key_id: str | None
     eab_hmac_key_file: str | None
+    limits: tuple[tuple[str, int, int], ...]
+    """The CA's, where they are not Let's Encrypt's: kind, count, seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from components.settings import (
     QueueSettings,
     ResolverSettings,
 )
+from tlsgate.acme.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
 from tlsgate.render.postfix_settings import is_address, is_route, is_route_key
 
@@ -56,9 +57,31 @@ def acme(reader: ConfigReader) -> AcmeSettings:
         ca_file=reader.optional_text("caFile"),
         eab_key_id=key_id,
         eab_hmac_key_file=hmac_key_file,
+        limits=_limits(reader.section("limits")),
     )
     reader.finish()
     return settings
+
+
+def _limits(reader: ConfigReader) -> tuple[tuple[str, int, int], ...]:
+    """Of each kind that is named, both numbers or Let's Encrypt's."""
+    limits = []
+    for kind, (count, seconds, _) in KINDS.items():
+        key = kind.replace("_a", "A")  # as the other keys of a stack's config are written
+        if key in reader.values:
+            part = reader.section(key)
+            limits.append(
+                (
+                    kind,
+                    part.integer("count", count, low=1, high=1_000_000),
+                    part.integer("seconds", seconds, low=1, high=366 * 86_400),
+                )
+            )
+            part.finish()
+        else:
+            reader.take(key)
+    reader.finish()
+    return tuple(limits)
 
 
 def agent(reader: ConfigReader) -> AgentSettings:

@@ -300,7 +300,7 @@ CERTIFICATES = [
         "probe": {"host": "172.31.26.4", "port": 443, "starttls": False},
     },
 ]
-WATCHED = {"rotate_days": 90, "metrics_port": 9464, "webhook_file": None}
+WATCHED = {"limits": {}, "rotate_days": 90, "metrics_port": 9464, "webhook_file": None}
 
 
 def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
@@ -341,18 +341,23 @@ def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
 
 def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> None:
     (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
+    limits = (
+        "    caFile: acme-ca.pem\n",
+        "    caFile: acme-ca.pem\n    limits: {failedAuthorizations: {count: 9}}\n",
+    )
     more = (
         "  tlsgate:dns:\n",
         "  tlsgate:agent: {rotateDays: 30, tlsaTtl: 10, metricsPort: 0, "
         f"webhookFile: {tmp_path}/hook}}\n  tlsgate:dns:\n",
     )
-    inputs = inputs_of(tmp_path, more)
+    inputs = inputs_of(tmp_path, more, limits)
     told = agent_config(inputs.settings)
     assert told["tlsa"]["ttl"] == 10
     assert {key: told[key] for key in WATCHED} == {
         "rotate_days": 30,
         "metrics_port": None,
         "webhook_file": "/config/webhook",
+        "limits": {"failed_authorizations": {"count": 9, "seconds": 3600}},
     }
     made = declared(inputs)
     secrets = made.of_type("VolumeFiles")["agent-files"].inputs["secrets"]
