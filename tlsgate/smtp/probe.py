@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from tlsgate.partners.model import Partner
+from tlsgate.partners.model import Mode, Partner, Verify
 from tlsgate.policy.dane import Asks
 from tlsgate.policy.generation import trust_store
 from tlsgate.render.partner_maps import compile_partners
@@ -26,7 +26,8 @@ from tlsgate.smtp.route import Dane, MxHost, find_route
 from tlsgate.smtp.seen import see
 from tlsgate.smtp.verdict import judge
 
-AT_ONCE = 96
+AT_ONCE = 128
+"""Each needs some file descriptors: well below the usual limit of 1,024 for all."""
 _NO_TLS = frozenset(
     {
         Fault.UNREACHABLE, Fault.SLOW, Fault.CLOSED, Fault.PROTOCOL, Fault.REFUSED,
@@ -73,7 +74,7 @@ class _Prober:
     def __init__(self, settings: ProbeSettings, lookups: Asks) -> None:
         self._lookups = lookups
         self._https_port = settings.https_port
-        self._table = dict(compile_partners(settings.partners).outbound)
+        self._table = _strict_table(settings.partners)
         self._contacts = Contacts(Contexts(settings.extra_ca), settings.limits, settings.at_once)
         self._trust = trust_store(settings.extra_ca)
         self._slots = asyncio.Semaphore(settings.at_once)
@@ -105,3 +106,16 @@ class _Prober:
     def _requirement(self, domain: str) -> Requirement | None:
         text = listed_policy(self._table, domain)
         return parse_policy(text, domain) if text is not None else None
+
+
+def _strict_table(partners: Sequence[Partner]) -> dict[str, str]:
+    """What each record demands without its exceptions, also where it is only observed.
+
+    A private CA's servers are held against the public ones: theirs cannot be told from outside.
+    """
+    strict = [
+        replace(partner, mode=Mode.ENFORCE, exceptions=())
+        for partner in partners
+        if partner.outbound.verify is not Verify.PRIVATE_CA
+    ]
+    return dict(compile_partners(strict).outbound)
