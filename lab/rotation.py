@@ -1,0 +1,192 @@
+"""Certificates and keys that change while the gateway works: what is asked, and what is seen.
+
+The agent is asked by the project's own command, and everything is seen from outside: the
+certificate at port 25, the records at the authoritative server, sessions that stay open.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import smtplib
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+import dns.message
+import dns.query
+
+from lab import plan
+from lab.bring_up import ROOTS
+from lab.commands import GATEWAY, LabError
+from tlsgate.acme.certificate import facts
+from tlsgate.acme.probe import Probe, shown
+from tlsgate.acme.tlsa import value
+from tlsgate.cli import main
+
+OWNER = f"_25._tcp.{plan.GATEWAY_HOST}"
+PROBE = Probe(plan.GATEWAY_ADDRESS, 25, starttls=True)
+SECONDS = 120.0
+PAUSE = 0.1
+
+
+def ask(*arguments: str) -> str:
+    """Run `tlsgate certificates …` for the demo's stack; return what it prints."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        code = main(["certificates", "--stack", GATEWAY.name, *arguments])
+    if code != 0:
+        raise LabError(f"`tlsgate certificates {' '.join(arguments)}` ended with {code}")
+    return said.getvalue()
+
+
+def status(name: str = plan.GATEWAY_HOST) -> dict[str, Any]:
+    """How the agent says that a certificate stands."""
+    entries = json.loads(ask("status", "--json"))["certificates"]
+    found: dict[str, Any] = next(entry for entry in entries if entry["name"] == name)
+    return found
+
+
+def shown_pem() -> str:
+    """The certificate that the gateway shows at port 25."""
+    return ssl.DER_cert_to_PEM_cert(shown(PROBE, plan.GATEWAY_HOST))
+
+
+def key_of(pem: str) -> str:
+    """Its SPKI digest."""
+    return facts(pem.encode()).spki_sha256
+
+
+def serial_of(pem: str) -> str:
+    """Its serial in hex."""
+    return facts(pem.encode()).serial
+
+
+def renew() -> tuple[str, float]:
+    """Have the MX certificate renewed; the new serial, and the seconds until it was shown."""
+    before = serial_of(shown_pem())
+    begun = time.monotonic()
+    ask("renew", plan.GATEWAY_HOST)
+    _until(lambda: serial_of(shown_pem()) != before, "new certificate at port 25")
+    seconds = time.monotonic() - begun
+    _until(lambda: _settled(before), "end of the renewal")
+    return serial_of(shown_pem()), seconds
+
+
+def rotate() -> tuple[str, float]:
+    """Have the MX key rolled over to its end; the new key, and the seconds that it took."""
+    before = key_of(shown_pem())
+    begun = time.monotonic()
+    ask("rotate", plan.GATEWAY_HOST)
+    _until(lambda: key_of(shown_pem()) != before, "new key at port 25")
+    _until(lambda: status()["rollover"] is None, "end of the roll-over")
+    return key_of(shown_pem()), time.monotonic() - begun
+
+
+def records() -> frozenset[str]:
+    """The TLSA records of the MX host at the authoritative server."""
+    question = dns.message.make_query(OWNER, "TLSA")
+    answer = dns.query.tcp(question, plan.DNS_ADDRESS, timeout=5)
+    return frozenset(rdata.to_text() for rrset in answer.answer for rdata in rrset)
+
+
+@dataclass
+class Watch:
+    """The records over time: since when each set stood."""
+
+    sets: list[tuple[float, frozenset[str]]]
+
+    def locked_out(self, at: float, pem: str, ttl: float) -> str:
+        """Why a peer whose cache is up to `ttl` seconds old refuses this certificate; or ""."""
+        key = value(key_of(pem))
+        for index, (since, found) in enumerate(self.sets):
+            end = self.sets[index + 1][0] if index + 1 < len(self.sets) else None
+            could_be_held = since <= at and (end is None or end >= at - ttl)
+            if could_be_held and key not in found:
+                return f"{at:.1f}: {key} is not among {sorted(found)}"
+        return ""
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Inside the block the records are looked at ten times a second."""
+    watch, end = Watch([(time.time(), records())]), threading.Event()
+
+    def run() -> None:
+        while not end.wait(PAUSE):
+            found = records()
+            if found != watch.sets[-1][1]:
+                watch.sets.append((time.time(), found))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        end.set()
+        thread.join()
+
+
+class Held:
+    """Sessions over TLS that are open, each in the middle of a message."""
+
+    def __init__(self, at: tuple[str, int], count: int) -> None:
+        self._at = at
+        self._sessions = [self._open() for _ in range(count)]
+
+    def broken(self) -> list[str]:
+        """Of those that are still open, each does something; the reasons of those that cannot."""
+        return [fault for one in self._sessions if (fault := _does(one.noop))]
+
+    def finish(self) -> list[str]:
+        """Each sends the rest of its message and leaves; the reasons of those that cannot."""
+        return [fault for one in self._sessions if (fault := _does(_finish(one)))]
+
+    def _open(self) -> smtplib.SMTP:
+        session = smtplib.SMTP(timeout=30, local_hostname="held.example")
+        session._host = plan.GATEWAY_HOST  # type: ignore[attr-defined]  # the certificate's name
+        session.connect(*self._at)
+        session.starttls(context=ssl.create_default_context(cafile=str(ROOTS)))
+        session.ehlo()
+        session.mail(f"held@{plan.STRANGER}")
+        session.rcpt(f"held@{plan.ORGANISATION_ZONES[0]}")
+        return session
+
+
+def _finish(session: smtplib.SMTP) -> Callable[[], tuple[int, bytes]]:
+    def run() -> tuple[int, bytes]:
+        answer = session.data(b"Subject: held\r\n\r\nthe other half\r\n")
+        session.quit()
+        return answer
+
+    return run
+
+
+def _does(act: Callable[[], tuple[int, bytes]]) -> str:
+    try:
+        code, text = act()
+    except (smtplib.SMTPException, OSError) as fault:
+        return repr(fault)
+    return "" if code == 250 else f"{code} {text.decode(errors='replace')}"
+
+
+def _settled(before: str) -> bool:
+    entry = status()
+    return entry["served"]["serial"] != before and entry["failure"] is None
+
+
+def _until(look: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not look():
+        if time.monotonic() > deadline:
+            raise LabError(f"after {SECONDS:.0f} s there is still no {what}")
+        time.sleep(PAUSE)
+
+
+def all_faults(watch: Watch, made: Sequence[tuple[float, str]], ttl: float) -> list[str]:
+    """Of sessions (time, certificate as PEM): those that an old cache would have refused."""
+    return [fault for at, pem in made if (fault := watch.locked_out(at, pem, ttl))]

@@ -1,0 +1,101 @@
+"""Five renewals and two key roll-overs in a row, under load: nothing is dropped, nobody locked out.
+
+At least twenty new STARTTLS connections a second from senders that verify, sessions in the middle
+of a message across every switch, and a watcher on the records all the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from lab.driver import Lab
+from lab.handshakes import Load, load
+from lab.rotation import (
+    Held,
+    Watch,
+    all_faults,
+    key_of,
+    records,
+    renew,
+    rotate,
+    serial_of,
+    shown_pem,
+    status,
+    watching,
+)
+from tests.e2e.deployment import Deployment
+from tests.e2e.smtp_session import SMTP, endpoint
+from tlsgate.acme.tlsa import value
+
+pytestmark = pytest.mark.e2e
+
+RATE = 24.0
+RENEWALS, ROLLOVERS, SESSIONS = 5, 2, 4
+
+
+@dataclass
+class Seen:
+    """What came of the whole."""
+
+    serials: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    load: Load = field(default_factory=Load)
+    watch: Watch = field(default_factory=lambda: Watch([]))
+    ttl: float = 0.0
+
+
+@pytest.fixture(scope="module")
+def seen(lab: Lab) -> Iterator[Seen]:
+    found = Seen(ttl=status()["tlsa"][0]["ttl"])
+    pem = shown_pem()
+    found.serials.append(serial_of(pem))
+    found.keys.append(key_of(pem))
+    with watching() as found.watch, load(lab, RATE) as found.load:
+        for number in range(RENEWALS + ROLLOVERS):
+            held = Held(endpoint(SMTP), SESSIONS)
+            if number in (2, 5):
+                rotate()
+            else:
+                renew()
+            pem = shown_pem()
+            found.serials.append(serial_of(pem))
+            found.keys.append(key_of(pem))
+            found.broken += held.broken() + held.finish()
+    yield found
+
+
+def test_every_certificate_came_into_service(seen: Seen) -> None:
+    assert len(set(seen.serials)) == 1 + RENEWALS + ROLLOVERS
+    assert len(set(seen.keys)) == 1 + ROLLOVERS
+    changes = [a != b for a, b in zip(seen.keys, seen.keys[1:], strict=False)]
+    assert changes == [False, False, True, False, False, True, False]
+    shown = {serial_of(pem) for pem in seen.load.leaves.values()}
+    assert shown == set(seen.serials)
+
+
+def test_no_connection_was_refused_and_no_handshake_failed(seen: Seen) -> None:
+    assert seen.load.failures == []
+    assert seen.load.rate >= 20.0
+
+
+def test_no_open_session_broke(seen: Seen) -> None:
+    assert seen.broken == []
+
+
+def test_no_peer_that_verifies_dane_was_locked_out(seen: Seen) -> None:
+    made = [(at, seen.load.leaves[digest]) for at, digest in seen.load.made]
+    assert all_faults(seen.watch, made, seen.ttl) == []
+    assert records() == {value(seen.keys[-1])}
+    # Both records stood together, twice: the watcher saw what the test is about.
+    assert sum(len(found) == 2 for _, found in seen.watch.sets) == ROLLOVERS
+
+
+def test_neither_renewals_nor_rollovers_are_drift(seen: Seen) -> None:
+    said = Deployment().run("preview", "--refresh", "--expect-no-changes")
+    assert said.code == 0, said.text
+    refreshed = Deployment().run("refresh", "--preview-only", "--expect-no-changes")
+    assert refreshed.code == 0, refreshed.text
