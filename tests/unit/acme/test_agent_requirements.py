@@ -1,4 +1,4 @@
-"""The agent's image installs exactly what uv.lock pins for the project itself."""
+"""The agent's image installs exactly what uv.lock pins for the group `agent`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
 def locked() -> dict[str, str]:
-    """Name → version of what the project needs, and what that needs."""
+    """Name → version of what the agent needs, and what that needs."""
     packages = {
         package["name"]: package
         for package in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     }
     found: dict[str, str] = {}
-    left = [dependency["name"] for dependency in packages["tlsgate"]["dependencies"]]
+    left = [dependency["name"] for dependency in packages["tlsgate"]["dev-dependencies"]["agent"]]
     while left:
         name = left.pop()
         if name not in found:
