@@ -17,8 +17,9 @@ from lab.bring_up import bring_up, engine
 from lab.commands import GATEWAY, up
 from lab.driver import Lab
 from lab.endpoints import gateway_container
+from tests.e2e.spare import Spare, spare_stack
 
-LOG_LINES = 40
+LOG_LINES = 25
 GATEWAY_ROLES = ("gateway", "policy", "resolver", "agent")
 
 
@@ -58,6 +59,12 @@ def world() -> Iterator[World]:
 @pytest.fixture(scope="session")
 def lab(world: World) -> Lab:
     return world.lab
+
+
+@pytest.fixture(scope="session")
+def spare(world: World) -> Iterator[Spare]:
+    with spare_stack(world.client) as made:
+        yield made
 
 
 @pytest.hookimpl(wrapper=True)

@@ -7,11 +7,10 @@ ignores those whose name starts with `test`, and `make clean` removes what such 
 from __future__ import annotations
 
 import copy
-import os
+import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +66,10 @@ class Deployment:
         """`pulumi up`."""
         return self.run("up", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
+    def up_with_preview(self) -> Said:
+        """`pulumi up` as a user runs it: where the preview fails, it ends."""
+        return self.run("up", "--yes", "--suppress-outputs", *self.options)
+
     def preview(self) -> Said:
         """`pulumi preview`."""
         return self.run("preview", "--diff", *self.options)
@@ -79,9 +82,15 @@ class Deployment:
         """`pulumi destroy`."""
         return self.run("destroy", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
-    def state(self) -> str:
-        """The whole state, as text."""
-        return self.run("stack", "export").text
+    def known(self) -> frozenset[str]:
+        """The resources in the state: type and name."""
+        exported = json.loads(self.run("stack", "export").text)
+        found = exported["deployment"].get("resources") or []
+        return frozenset(resource["urn"].partition("::tlsgate::")[2] for resource in found)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs."""
+        return dict(json.loads(self.run("stack", "output", "--json").text))
 
     def resources(self, client: docker.DockerClient) -> dict[str, set[str]]:
         """What carries the stack's label on the engine: kind → names."""
@@ -109,18 +118,13 @@ def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-@contextmanager
-def scratch_stack(stack: str) -> Iterator[Deployment]:
-    """A stack of a test's own, without a config yet; in the end it is destroyed and forgotten."""
-    made = Deployment(stack)
-    config = config_file(stack)
-    forget(made)
-    config.write_text("config: {}\n")
-    assert made.run("stack", "init").code == 0
-    try:
-        yield made
-    finally:
-        forget(made)
+def accept(file: Path, refused: Said) -> None:
+    """Set in a test's own config file what the refusal of a partner list says."""
+    found = re.search(r"tlsgate:acceptWeakening ([0-9a-f]{64})", refused.text)
+    assert found, refused.text
+    config = dict(YAML(typ="safe").load(file.read_text()))
+    config["config"]["tlsgate:acceptWeakening"] = found[1]
+    write_config(file, config)
 
 
 def config_file(stack: str) -> Path:
@@ -129,8 +133,7 @@ def config_file(stack: str) -> Path:
 
 
 def forget(deployment: Deployment) -> None:
-    """Remove what this or an interrupted run left of a test's stack."""
-    os.environ.setdefault("PULUMI_CONFIG_PASSPHRASE", "")
+    """Remove what this or an interrupted run left of a test's stack; kept volumes stay."""
     deployment.run("cancel", "--yes")
     deployment.run("destroy", "--yes", "--skip-preview", "--suppress-outputs")
     deployment.run("stack", "rm", "--yes", "--force")

@@ -20,12 +20,17 @@ FILLING = "x" * 70 + "\r\n"
 
 
 @contextmanager
-def client() -> Iterator[smtplib.SMTP]:
-    """A session over TLS that checks the gateway's certificate, as our own servers do."""
-    host, port = endpoint(INTERNAL)
+def client(
+    at: tuple[str, int] | None = None, name: str = plan.GATEWAY_HOST
+) -> Iterator[smtplib.SMTP]:
+    """A session over TLS that checks the gateway's certificate, as our own servers do.
+
+    `at`: where the internal listener is published, by default the demo's; `name`: its host's.
+    """
+    host, port = at or endpoint(INTERNAL)
     smtp = smtplib.SMTP(timeout=TIMEOUT, local_hostname="client.corp.example")
     # The port is published at another name than the certificate's.
-    smtp._host = plan.GATEWAY_HOST  # type: ignore[attr-defined]
+    smtp._host = name  # type: ignore[attr-defined]
     try:
         smtp.connect(host, port)
         smtp.starttls(context=ssl.create_default_context(cafile=str(ROOTS)))

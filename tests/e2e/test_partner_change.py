@@ -1,5 +1,7 @@
 """A partner added, tightened and removed by editing its file: live after one `up`.
 
+More than one is weakened by it (another name in a certificate is), so the change guard is told.
+
 The gateway goes on meanwhile: its container is the same, and a session that was open finishes.
 """
 
@@ -19,7 +21,7 @@ from lab import files
 from lab.driver import Lab, new_token
 from lab.endpoints import gateway_container
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, Said, accept, demo_config, write_config
 from tests.e2e.smtp_session import Reply, Session, greeted
 from tests.e2e.submission import submit
 from tests.e2e.waiting import until
@@ -87,16 +89,24 @@ def change(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     config["config"]["tlsgate:partners"] = str(partners)
     file = write_config(folder / "Pulumi.demo.yaml", config)
     try:
-        yield run_change(world, partners, Deployment(options=("--config-file", str(file))))
+        yield run_change(world, partners, file)
     finally:
-        restored = Deployment().up()
+        restore = with_config(write_config(file, demo_config()))
+        accept(file, restore.preview())
+        restored = restore.up()
         assert restored.code == 0, restored.text
 
 
-def run_change(world: World, partners: Path, deployment: Deployment) -> Change:
+def with_config(file: Path) -> Deployment:
+    return Deployment(options=("--config-file", str(file)))
+
+
+def run_change(world: World, partners: Path, file: Path) -> Change:
     lab, began = world.lab, time.time()
     before, container = look(lab), gateway_id(world)
     edit(partners)
+    deployment = with_config(file)
+    accept(file, deployment.preview())
     with open_transaction() as (session, token), flowing_mail(f"{TO['tightened']}.example"):
         said = deployment.up()
         session.send(b"the other half\r\n.\r\n")

@@ -1,0 +1,107 @@
+"""A second gateway beside the demo's, on the same lab: what a test may break and take down.
+
+It serves a domain of its own below the organisation's, and has the upper half of the lab's network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from lab import plan
+from tests.e2e import records
+from tests.e2e.deployment import Deployment, config_file, demo_config, forget, write_config
+
+STACK = "test-spare"
+ZONE = "corp.example"
+DOMAIN = f"test.{ZONE}"
+HOST = f"mx1.{DOMAIN}"
+SMTP, INTERNAL = ("127.0.0.1", 10125), ("127.0.0.1", 12625)
+ADDRESSES = {"gateway": "172.31.26.131", "policy-host": "172.31.26.132"}
+KEPT = {f"tlsgate-{STACK}-{role}" for role in ("acme", "mx-keys", "policy-keys", "spool")}
+"""Volumes of keys and mail, which `pulumi destroy` leaves."""
+
+Config = dict[str, Any]
+Change = Callable[[Config], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What is there of the stack, wherever it leaves something."""
+
+    containers: frozenset[str]
+    networks: frozenset[str]
+    volumes: frozenset[str]
+    records: frozenset[str]
+    resources: frozenset[str]
+    """Kinds and names in the Pulumi state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """The stack and what it is on."""
+
+    client: docker.DockerClient
+    deployment: Deployment
+
+    def configure(self, change: Change = lambda _config: None) -> None:
+        """Write the stack's config: a right one, changed."""
+        config = demo_config()
+        config.pop("encryptionsalt", None)
+        values = config["config"]
+        values["tlsgate:domains"] = [DOMAIN]
+        values["tlsgate:gateways"] = [{"name": HOST, "addresses": [ADDRESSES["gateway"]]}]
+        values["tlsgate:mtaSts"]["addresses"] = [ADDRESSES["policy-host"]]
+        values["tlsgate:network"] = {"existing": plan.NETWORK, "subnet": "172.31.26.128/25"}
+        values["tlsgate:ports"] = {
+            "smtp": ":".join(map(str, SMTP)),
+            "internal": ":".join(map(str, INTERNAL)),
+            "https": "none",
+            "http": "none",
+        }
+        change(values)
+        write_config(config_file(STACK), config)
+
+    def with_variables(self, **variables: str) -> Deployment:
+        """The same stack, in another environment."""
+        return Deployment(STACK, variables=variables)
+
+    def left(self) -> Left:
+        """Look everywhere."""
+        found = {
+            kind: frozenset(names) for kind, names in self.deployment.resources(self.client).items()
+        }
+        published = {line for line in records.zone_lines(ZONE) if is_ours(line)}
+        return Left(**found, records=frozenset(published), resources=self.deployment.known())
+
+
+def is_ours(line: str) -> bool:
+    """Whether a record of the zone is this stack's: its name is in the stack's domain."""
+    name = line.partition(" ")[0]
+    return name == "test" or name.endswith((".test", ".blocked"))
+
+
+@contextmanager
+def spare_stack(client: docker.DockerClient) -> Iterator[Spare]:
+    """The stack, not deployed yet; in the end it is taken down, with its keys and mail."""
+    spare = Spare(client, Deployment(STACK))
+    remove(spare)
+    Path(config_file(STACK)).write_text("config: {}\n")
+    created = spare.deployment.run("stack", "init")
+    assert created.code == 0, created.text
+    try:
+        yield spare
+    finally:
+        remove(spare)
+
+
+def remove(spare: Spare) -> None:
+    """Also what an interrupted run left."""
+    forget(spare.deployment)
+    for name in spare.deployment.resources(spare.client)["volumes"]:
+        spare.client.volumes.get(name).remove()
