@@ -29,6 +29,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the folder of partner files (default: partners, if there is one)",
     )
+    add_network_options(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+
+def add_network_options(parser: argparse._ActionsContainer) -> None:
+    """`--resolver`, `--extra-ca`."""
     parser.add_argument(
         "--resolver",
         metavar="ADDRESS[:PORT]",
@@ -42,7 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=_certificates,
         help="PEM file of roots that are trusted besides the system's",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def mail_domain(text: str) -> str:

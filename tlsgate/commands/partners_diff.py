@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.arguments import add_own_domains
+from tlsgate.commands.diff_sections import LookError, add_sections, more_sections
 from tlsgate.partners.diff import diff_lists
 from tlsgate.partners.entries import Entry, folder_entries
 from tlsgate.partners.load import Known, load_entries
@@ -36,6 +37,7 @@ examples:
   tlsgate partners diff --merge-base main HEAD what a branch itself changes
   tlsgate partners diff ./old ./new --json     two folders
   tlsgate partners diff main --digest          only the digest of the weakening change
+  tlsgate partners diff main --replay mail.log what would have been held of past mail
 
 exit status: 0 nothing weaker, 3 something is weaker, 1 problems in a list, 2 wrong usage
 
@@ -43,6 +45,9 @@ JSON:
   {"problems": [], "partners": {"base": int, "head": int}, "weakened": [names],
    "weakening_digest": hex or null, "changes": [{"kind", "weakened": bool, "partner",
    "successor", "domains": [keys], "aspect", "change", "effect", "file"}]}
+  with --replay: "replay": {"days", "partners": [{"partner", "direction", "observed",
+   "messages": int, "held": {reason: int}, "unknown": {reason: int}}]}
+  with --probe: "probe": {"domains": [as tlsgate probe --json], "left_out": int}
 JSON of a list with problems:
   {"problems": [{"file", "line", "key", "code", "message", "remedy"}, ...],
    "side": "base" or "head"}
@@ -86,6 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="leave lines out from the end of the Markdown to stay below this",
     )
+    add_sections(parser)
     parser.set_defaults(run=_run)
 
 
@@ -100,12 +106,14 @@ class _RefusedError(Exception):
 def _run(options: argparse.Namespace) -> int:
     try:
         before, after = _lists(options)
-    except (UsageError, RevisionError) as error:
+        changes = diff_lists(before, after)
+        sections = tuple(more_sections(options, changes, before, after, _today()))
+    except (UsageError, RevisionError, LookError) as error:
         print(f"tlsgate partners diff: {error}.", file=sys.stderr)
         return EXIT_USAGE
     except _RefusedError as refused:
         return _refuse(refused, options)
-    report = make_report(diff_lists(before, after), (len(before), len(after)))
+    report = make_report(changes, (len(before), len(after)), sections)
     if options.digest:
         print(report.digest, end="\n" if report.digest else "")
     elif options.json:

@@ -128,11 +128,11 @@ def _part(partner: Partner | None, aspect: str) -> str:
 def _domain_changes(
     old: Sequence[Partner], new: Sequence[Partner], successors: Mapping[str, Partner]
 ) -> Iterator[DomainChange]:
-    before, after = _rules(old), _rules(new)
+    before, after = rules_by_key(old), rules_by_key(new)
     # A name that neither list names has the rule of the nearest key above it, and that key is
     # among these: so they stand for every name there is.
     for key in sorted(before.keys() | after.keys(), key=_domain_order):
-        had, has = _rule(before, key), _rule(after, key)
+        had, has = rule_of(before, key), rule_of(after, key)
         moved = False
         if had is not None and has is not None:
             if had is has:
@@ -145,7 +145,8 @@ def _domain_changes(
             yield DomainChange(key, had, has, differences, moved)
 
 
-def _rules(partners: Iterable[Partner]) -> dict[str, Partner]:
+def rules_by_key(partners: Iterable[Partner]) -> dict[str, Partner]:
+    """Return the record of each key: `acme.example`, and `.acme.example` with its subdomains."""
     rules: dict[str, Partner] = {}
     for partner in partners:
         for domain in partner.domains:
@@ -155,7 +156,7 @@ def _rules(partners: Iterable[Partner]) -> dict[str, Partner]:
     return rules
 
 
-def _rule(rules: Mapping[str, Partner], key: str) -> Partner | None:
+def rule_of(rules: Mapping[str, Partner], key: str) -> Partner | None:
     """Return the record that the gateway's maps find for a key: its own, or the nearest above."""
     found = rules.get(key)
     _, _, parent = key.lstrip(".").partition(".")

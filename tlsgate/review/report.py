@@ -59,9 +59,13 @@ class Report:
         return weakening_digest(self.weakenings)
 
 
-def make_report(changes: ListDiff, partners: tuple[int, int]) -> Report:
+def make_report(
+    changes: ListDiff,
+    partners: tuple[int, int],
+    sections: tuple[tuple[str, Section], ...] = (),
+) -> Report:
     """Return the report of a change between lists of so many partners."""
-    return Report(report_lines(changes), weakenings_of(changes), partners)
+    return Report(report_lines(changes), weakenings_of(changes), partners, sections)
 
 
 def refusal_markdown(problems: Sequence[Problem], side: str, limit: int = 0) -> str:

@@ -1,0 +1,219 @@
+"""What the messages of a log would have met under a new list: sent, held, or not to be told.
+
+The log says how a message went, not how it would have gone: it has no names and no keys of a
+certificate. What a message proved under the old rule counts where the new rule accepts all
+that the old one did; for the rest, the answer is that the log cannot tell.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from tlsgate.partners.diff import rule_of, rules_by_key
+from tlsgate.partners.model import Allow, Direction, Mode, Partner, Require, Verify
+from tlsgate.partners.strength import compare, last_day, networks_cover
+from tlsgate.review.maillog import Received, Sent, Tls
+from tlsgate.review.report import Section
+from tlsgate.review.text import Text, value
+
+OLD_VERSIONS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1"})
+
+NO_TLS = "no TLS"
+OLD_TLS = "TLS below 1.2"
+NO_CA = "no certificate of a public CA"
+NO_DANE = "no DANE"
+NO_CLIENT = "no client certificate"
+OUTSIDE = "not from its networks"
+NAMES_UNKNOWN = "the log has no names of certificates"
+KEYS_UNKNOWN = "the log has no keys"
+PROOF_UNKNOWN = "the log does not say whether it was DANE"
+CA_UNKNOWN = "the log does not say which CA it was"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would have become of a message; two empty texts: it would have gone through."""
+
+    held: str = ""
+    """Why it would have been held, or refused."""
+    unknown: str = ""
+    """Why the log cannot tell."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """The messages of one partner in one direction."""
+
+    partner: str
+    direction: Direction
+    observed: bool
+    messages: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+
+
+def replay(
+    messages: Iterable[Sent | Received],
+    old: Sequence[Partner],
+    new: Sequence[Partner],
+    since: date | None = None,
+) -> tuple[Tally, ...]:
+    """Count what the new list would have done, for each record whose rule is not the old one.
+
+    Messages before the day `since` are left out; those without a day are not.
+    """
+    before, after = rules_by_key(old), rules_by_key(new)
+    networks = [(block, one) for one in new for block in one.inbound.networks]
+    tallies: dict[tuple[str, Direction], Tally] = {}
+    for message in messages:
+        if since and message.day and message.day < since:
+            continue
+        if isinstance(message, Received) and not message.domain:
+            rule = _in_networks(message.address, networks)
+        else:
+            rule = rule_of(after, message.domain)
+        if rule is None:
+            continue
+        key = message.domain or rule.domains[0]
+        had = rule_of(before, key)
+        if had is None or compare(key, had, rule):
+            _count(tallies, message, had, rule)
+    return tuple(sorted(tallies.values(), key=lambda one: (one.partner, one.direction)))
+
+
+def _in_networks(address: str, networks: Sequence[tuple[str, Partner]]) -> Partner | None:
+    """Return the partner from whose networks a bounce came."""
+    block = _block(address)
+    return next((one for wide, one in networks if block and networks_cover([wide], [block])), None)
+
+
+def _block(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address))
+    except ValueError:
+        return ""
+
+
+def _count(
+    tallies: dict[tuple[str, Direction], Tally],
+    message: Sent | Received,
+    had: Partner | None,
+    rule: Partner,
+) -> None:
+    if isinstance(message, Sent):
+        direction, verdict = Direction.OUTBOUND, judge_sent(message, had, rule)
+    else:
+        direction, verdict = Direction.INBOUND, judge_received(message, had, rule)
+    fresh = Tally(rule.name, direction, rule.mode is Mode.OBSERVE)
+    tally = tallies.setdefault((rule.name, direction), fresh)
+    tally.messages += 1
+    if verdict.held:
+        tally.held[verdict.held] += 1
+    if verdict.unknown:
+        tally.unknown[verdict.unknown] += 1
+
+
+def judge_sent(message: Sent, old: Partner | None, new: Partner) -> Verdict:
+    """Say what the new rule would have done with a message that was sent under the old one."""
+    tls = message.tls
+    if _excepted(message.day, new, Direction.OUTBOUND, tls):
+        return _THROUGH
+    if tls is None or tls.version in OLD_VERSIONS:
+        return Verdict(held=OLD_TLS if tls else NO_TLS)
+    if tls.word == "Verified" and old is not None and _accepts_all(message.domain, old, new):
+        return _THROUGH
+    too_little, held, unknown = _WORDS[new.outbound.verify]
+    return Verdict(held=held) if tls.word in too_little else Verdict(unknown=unknown)
+
+
+_THROUGH = Verdict()
+_WORDS: Mapping[Verify, tuple[frozenset[str], str, str]] = {
+    Verify.PKIX: (frozenset({"Anonymous", "Untrusted"}), NO_CA, NAMES_UNKNOWN),
+    Verify.DANE: (frozenset({"Anonymous", "Untrusted", "Trusted"}), NO_DANE, PROOF_UNKNOWN),
+    Verify.PIN: (frozenset(), "", KEYS_UNKNOWN),
+    Verify.PRIVATE_CA: (frozenset(), "", CA_UNKNOWN),
+}
+"""The log's words that are too little, why, and what the log lacks where they are enough."""
+
+
+def _accepts_all(domain: str, old: Partner, new: Partner) -> bool:
+    """Tell whether a server that the old rule verified is right for the new rule too."""
+    back = compare(domain, new, old)  # old seen as a change of new: stricter, or the same
+    return old.mode is Mode.ENFORCE and not any(
+        one.weaker and one.aspect.startswith("outbound.") for one in back
+    )
+
+
+def judge_received(message: Received, old: Partner | None, new: Partner) -> Verdict:
+    """Say what the new rule would have done with a message that was accepted."""
+    if _excepted(message.day, new, Direction.INBOUND, message.tls):
+        return _THROUGH
+    if message.tls is None:
+        return Verdict(held=NO_TLS)
+    if not message.domain or new.inbound.require is Require.TLS:
+        return _THROUGH
+    if new.inbound.require is Require.NETWORK:
+        block = _block(message.address)
+        inside = bool(block) and networks_cover(new.inbound.networks, [block])
+        return _THROUGH if inside else Verdict(held=OUTSIDE)
+    return _by_certificate(message.tls, old, new)
+
+
+def _by_certificate(tls: Tls, old: Partner | None, new: Partner) -> Verdict:
+    if tls.word == "Anonymous":
+        return Verdict(held=NO_CLIENT)
+    pinned = old is not None and old.mode is Mode.ENFORCE and old.inbound.public_keys
+    known = bool(pinned) and set(pinned or ()) <= set(new.inbound.public_keys)
+    return _THROUGH if known else Verdict(unknown=KEYS_UNKNOWN)
+
+
+def _excepted(day: date | None, new: Partner, direction: Direction, tls: Tls | None) -> bool:
+    allow = Allow.ENCRYPTED if tls else Allow.PLAINTEXT
+    return (day or date.max) <= last_day(new.exceptions, direction, allow)
+
+
+def replay_section(tallies: Sequence[Tally], days: int) -> Section:
+    """Return the report's part on the log.
+
+    JSON: `{"days": int, "partners": [{"partner", "direction", "observed": bool, "messages": int,
+    "held": {reason: int}, "unknown": {reason: int}}]}`.
+    """
+    lines = [_line(tally) for tally in tallies] or [_NOTHING]
+    data: Mapping[str, Any] = {
+        "days": days,
+        "partners": [
+            {
+                "partner": tally.partner,
+                "direction": tally.direction.value,
+                "observed": tally.observed,
+                "messages": tally.messages,
+                "held": dict(tally.held.most_common()),
+                "unknown": dict(tally.unknown.most_common()),
+            }
+            for tally in tallies
+        ],
+    }
+    return Section(f"What the last {days} days of mail would have met", tuple(lines), data)
+
+
+_NOTHING: Text = ("the log has no mail to or from a domain whose rule changes",)
+
+
+def _line(tally: Tally) -> Text:
+    held, unknown = tally.held.total(), tally.unknown.total()
+    way = "to" if tally.direction is Direction.OUTBOUND else "from"
+    what = "held" if tally.direction is Direction.OUTBOUND else "refused"
+    would = f"only be counted as {what} (observe)" if tally.observed else f"be {what}"
+    said = [f": of {tally.messages} messages {way} it, {held} would {would}"]
+    said += [f" ({_reasons(tally.held)})"] if held else []
+    said += [f"; {unknown} cannot be told ({_reasons(tally.unknown)})"] if unknown else []
+    return (value(tally.partner), *said)
+
+
+def _reasons(counts: Counter[str]) -> str:
+    return ", ".join(f"{number} {reason}" for reason, number in counts.most_common())
