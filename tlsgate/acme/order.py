@@ -24,7 +24,8 @@ from tlsgate.acme.validation import Validation
 from tlsgate.events import emit
 
 FINALIZATION_SECONDS = 180.0
-_REPLACEMENT_STATUS = (403, 404, 409)
+_REPLACEMENT_STATUS = (403, 404, 409, 500)
+"""A CA that has forgotten the certificate answers with any of these."""
 _REPLACEMENT_CODES = ("malformed", "alreadyReplaced")
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _PASSING_CODES = ("rateLimited", "serverInternal", "orderNotReady", "badNonce")

@@ -59,6 +59,8 @@ class Validation:
             # Counts as failed until it is known to be valid: a crash must not make it free.
             self._ledger.note(_KIND, names)
             for challenge in challenges:
+                if challenge.status != messages.STATUS_PENDING:
+                    continue  # answered before, by a process that did not see the end of it
                 with server.told("answering a challenge"):
                     server.protocol.answer_challenge(
                         challenge, challenge.chall.response(server.account_key)

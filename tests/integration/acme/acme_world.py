@@ -15,7 +15,8 @@ import tarfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from typing import Any
 
 import docker
 import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
@@ -126,10 +130,15 @@ class World:
         self.network = self._network()
         subnet = self.network.attrs["IPAM"]["Config"][0]["Subnet"]
         prefix = subnet.rpartition(".")[0]
-        self.dns_address, self.ca_address, self.web_address, self.eab_address = (
-            f"{prefix}.{last}" for last in (10, 11, 12, 13)
-        )
+        (
+            self.dns_address,
+            self.ca_address,
+            self.web_address,
+            self.eab_address,
+            self.second_address,
+        ) = (f"{prefix}.{last}" for last in (10, 11, 12, 13, 14))
         self.https = Root("the CA's own HTTPS")
+        (folder / "ca-https.pem").write_bytes(self.https.pem)
         self.dns = self._start_dns()
         self.ca = self._start_ca("ca", self.ca_address, eab=False)
 
@@ -189,6 +198,28 @@ class World:
         """A second CA, which demands an external account; its directory's URL."""
         self._start_ca("eab-ca", self.eab_address, eab=True)
         return f"https://{self.eab_address}:14000/dir"
+
+    @contextmanager
+    def second_ca(self, **environment: str) -> Iterator[str]:
+        """Another CA with Pebble's variables, at `second_address`; its directory's URL."""
+        name = f"second-{uuid.uuid4().hex[:6]}"
+        made = self._start_ca(name, self.second_address, eab=False, **environment)
+        try:
+            yield f"https://{self.second_address}:14000/dir"
+        finally:
+            self.remove(made)
+
+    def set_renewal_info(self, chain: bytes, content: str) -> None:
+        """What the CA answers from now on when it is asked about the chain's leaf."""
+        leaf = x509.load_pem_x509_certificates(chain)[0]
+        pem = leaf.public_bytes(serialization.Encoding.PEM).decode()
+        answer = requests.post(
+            f"https://{self.ca_address}:15000/set-renewal-info/",
+            json={"Certificate": pem, "ARIResponse": content},
+            verify=str(self._folder / "ca-https.pem"),
+            timeout=5,
+        )
+        answer.raise_for_status()
 
     def start_web(self, challenge: Path) -> None:
         """What the policy host does on port 80: serves the challenge volume."""
@@ -256,7 +287,7 @@ class World:
             volumes={str(folder): {"bind": "/zones", "mode": "ro"}},
         )
 
-    def _start_ca(self, name: str, address: str, *, eab: bool) -> Container:
+    def _start_ca(self, name: str, address: str, *, eab: bool, **environment: str) -> Container:
         folder = self._folder / name
         folder.mkdir()
         key = new_key()
@@ -273,7 +304,11 @@ class World:
                 *("-config", "/config/pebble.json", "-strict"),
                 *("-dnsserver", f"{self.dns_address}:53"),
             ],
-            environment={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20"},
+            environment={
+                "PEBBLE_VA_NOSLEEP": "1",
+                "PEBBLE_WFE_NONCEREJECT": "20",
+                **environment,
+            },
             volumes={
                 str(folder): {"bind": "/config", "mode": "ro"},
                 str(self._pebble_binary): {"bind": "/usr/local/bin/pebble", "mode": "ro"},

@@ -71,7 +71,7 @@ def with_window(world: World) -> None:
         (404, "malformed", True),
         (400, "malformed", True),
         (400, "rejectedIdentifier", False),
-        (500, "serverInternal", False),
+        (500, "serverInternal", True),
         (429, "rateLimited", False),
     ],
 )
