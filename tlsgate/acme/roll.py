@@ -119,8 +119,11 @@ class Roller:
             case Step.RETIRE:
                 event = Event.RETIRED
                 self._store(wanted).drop_next_key()
-            case _:
-                return None  # the issuer orders and switches; or the schedule waits
+            case Step.HELD:
+                self._store(wanted).drop_next_key()
+                return None
+            case Step.ORDER:
+                return None  # the issuer orders and switches
         return event, now, key
 
     def _revoke_all(self, wanted: Wanted, key: str, now: datetime) -> None:

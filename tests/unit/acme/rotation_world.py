@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,19 @@ class World:
 
     def __post_init__(self) -> None:
         for folder in ("acme", "config"):
-            (self.root / folder).mkdir(parents=True)
+            (self.root / folder).mkdir(parents=True, exist_ok=True)
         self.configure()
+
+    def copy(self, root: Path) -> World:
+        """The same, on its own."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return replace(
+            self,
+            root=root,
+            revoked=list(self.revoked),
+            zones=list(self.zones),
+            keys=list(self.keys),
+        )
 
     def configure(self, **values: object) -> None:
         """Writes agent.json."""
@@ -162,7 +173,7 @@ class World:
         assert current is not None
         return facts(current.chain).spki_sha256
 
-    def settle(self, looks: int = 60, seconds: float = 7) -> None:
+    def settle(self, looks: int = 60, seconds: float = 21) -> None:
         """Looks until no roll-over is under way."""
         for _ in range(looks):
             self.look(seconds)
@@ -220,7 +231,7 @@ class World:
     def take_up(self) -> None:
         """The server's watcher looks, and shows what is there, if it is whole."""
         link = self.paths.certificate("mx", NAME) / "current"
-        if self.deaf or self.down or not link.exists():
+        if self.deaf or self.down or not (link / "key.pem").exists():
             return
         chain = (link / "fullchain.pem").read_bytes()
         leaf = x509.load_pem_x509_certificate(chain)

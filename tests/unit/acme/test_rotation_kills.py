@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,19 +12,19 @@ from hypothesis import strategies as st
 
 from tests.unit.acme.rotation_world import NAME, TTL, World
 
-pytestmark = pytest.mark.usefixtures("quick_disk")
-
 
 @pytest.fixture(scope="module")
-def quick_disk() -> object:
+def quick_disk() -> Iterator[None]:
     """Nothing here outlives the test: the disk need not keep up."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda _: None)
         yield
 
 
-def issued(root: Path) -> World:
-    world = World(root)
+@pytest.fixture(scope="module")
+def begun(quick_disk: None, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The first certificate is in service; each test works on copies."""
+    world = World(tmp_path_factory.mktemp("begun") / "world")
     world.look()
     world.take_up()
     assert world.zone == (f"3 1 1 {world.served_key()}",)
@@ -43,10 +44,10 @@ def assert_rolled_over(world: World, first: str) -> None:
         assert {path.stat().st_mode & 0o777 for path in generation.iterdir()} == {0o600}
 
 
-def test_killed_at_each_step(tmp_path: Path) -> None:
+def test_killed_at_each_step(begun: World, tmp_path: Path) -> None:
     killed_at: dict[str | None, int] = {}
     for steps in range(1000):
-        world = issued(tmp_path / str(steps))
+        world = begun.copy(tmp_path / str(steps))
         first = world.served_key()
         world.operator().rotate([NAME], now=False, revoke=False)
         done = False
@@ -68,9 +69,9 @@ def test_killed_at_each_step(tmp_path: Path) -> None:
     assert killed_at.keys() >= {"key", "publish", "spread", "order", "settle", "retire", None}
 
 
-def test_killed_at_each_step_of_a_revoking_one(tmp_path: Path) -> None:
+def test_killed_at_each_step_of_a_revoking_one(begun: World, tmp_path: Path) -> None:
     for steps in range(1000):
-        world = issued(tmp_path / str(steps))
+        world = begun.copy(tmp_path / str(steps))
         first, serial = world.served_key(), world.status()["served"]["serial"]
         world.operator().rotate([NAME], now=True, revoke=True)
         done = False
@@ -92,10 +93,10 @@ def test_killed_at_each_step_of_a_revoking_one(tmp_path: Path) -> None:
         raise AssertionError("the work never came to its end")
 
 
-def test_killed_at_each_step_of_a_renewal_that_is_not_shown(tmp_path: Path) -> None:
+def test_killed_at_each_step_of_a_renewal_that_is_not_shown(begun: World, tmp_path: Path) -> None:
     """The switch is undone, whoever undoes it; the new certificate is kept and needs no order."""
     for steps in range(1000):
-        world = issued(tmp_path / str(steps))
+        world = begun.copy(tmp_path / str(steps))
         first = world.store.current()
         assert first is not None
         world.operator().renew([NAME])
@@ -126,9 +127,11 @@ def test_killed_at_each_step_of_a_renewal_that_is_not_shown(tmp_path: Path) -> N
     pauses=st.lists(st.floats(0, 2.5 * TTL), min_size=1, max_size=8),
     renewals=st.sets(st.integers(0, 5), max_size=2),
 )
-def test_any_kills_at_any_time(kills: list[int], pauses: list[float], renewals: set[int]) -> None:
+def test_any_kills_at_any_time(
+    begun: World, kills: list[int], pauses: list[float], renewals: set[int]
+) -> None:
     with TemporaryDirectory() as folder:
-        world = issued(Path(folder) / "world")
+        world = begun.copy(Path(folder) / "world")
         first = world.served_key()
         world.operator().rotate([NAME], now=False, revoke=False)
         for number, steps in enumerate(kills):
