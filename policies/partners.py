@@ -6,8 +6,7 @@ They read the list in the gateway's generation, and hold the tables beside it th
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import timedelta
 from functools import lru_cache
 
@@ -27,10 +26,10 @@ from tlsgate.partners.model import (
 LIST = "partners.json"
 POLICY = "partner_policy"
 SENDERS = "partner_senders"
+RULES_FILE = "partner_rules.json"
 _LEVELS = {"secure", "dane-only", "fingerprint"}
 """Levels of smtp_tls_policy_maps that authenticate, and fall back to nothing."""
-_OPEN = re.compile(r"(?:ok|relay|dunno|permit\S*|[0-9]+)\b", re.IGNORECASE)
-"""Results of access(5) that let a session go on without TLS."""
+_NEEDS_TLS = "reject_plaintext_session"
 
 
 @lru_cache(maxsize=4)
@@ -49,12 +48,23 @@ def _listed(seen: Seen) -> tuple[Partner, ...]:
     return _records(seen.files[LIST]) if LIST in seen.files else ()
 
 
+@lru_cache(maxsize=4)
+def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Return what the policy helper answers: key → its policy for ever, and those until then."""
+    rules = json.loads(text)["outbound"] if text else ()
+    return {
+        rule["key"]: (rule["then"], [policy for _, policy in rule["periods"]])
+        for rule in rules
+        if not rule["observe"]
+    }
+
+
 def enforced(seen: Seen) -> Iterator[str]:
     """Both directions of each enforced partner: no plaintext level, and no empty list."""
     if LIST not in seen.files:
         return
     yield from _tables_in_use(seen)
-    policy, senders = (_table(seen.files.get(name, "")) for name in (POLICY, SENDERS))
+    tables = _Tables(seen)
     found: dict[str, list[str]] = {}
     for partner in _listed(seen):
         if partner.mode is not Mode.ENFORCE:
@@ -63,13 +73,41 @@ def enforced(seen: Seen) -> Iterator[str]:
             found.setdefault(fault, []).append(partner.name)
         excepted = {rule.direction for rule in partner.exceptions}
         for key in _keys(partner):
-            weak, plain = _weak_level(policy.get(key)), _open_class(senders.get(key))
-            if weak and Direction.OUTBOUND not in excepted:
-                found.setdefault(f"{POLICY}: {weak}", []).append(key)
-            if plain and Direction.INBOUND not in excepted:
-                found.setdefault(f"{SENDERS}: {plain}", []).append(key)
+            for fault in (*tables.outbound(key, excepted), *tables.inbound(key, excepted)):
+                found.setdefault(fault, []).append(key)
     for fault, whose in found.items():
         yield f"{fault}: {some(whose)}"
+
+
+class _Tables:
+    """What Postfix and its helper are told of each key."""
+
+    def __init__(self, seen: Seen) -> None:
+        files = seen.files
+        self._policy, self._senders = (_table(files.get(name, "")) for name in (POLICY, SENDERS))
+        self._rules = _helper_rules(files.get(RULES_FILE, ""))
+        self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
+
+    def outbound(self, key: str, excepted: Collection[Direction]) -> Iterator[str]:
+        """Levels that do not authenticate; what an exception opens must be closed after it."""
+        entries = [self._policy[key]] if key in self._policy else []
+        if key in self._rules:
+            then, until = self._rules[key]
+            entries += [then] if Direction.OUTBOUND in excepted else [then, *until]
+        if not entries:
+            yield f"{POLICY}: no entry, so the partner gets opportunistic TLS"
+        yield from (f"{POLICY}: {fault}" for one in entries if (fault := _weak_level(one)))
+
+    def inbound(self, key: str, excepted: Collection[Direction]) -> Iterator[str]:
+        """Entries that let plaintext in; with an exception it is the helper that knows its end."""
+        entry = self._senders.get(key)
+        if entry is None:
+            yield f"{SENDERS}: no entry, so plaintext is accepted"
+            return
+        does = self._main.get(entry, entry)
+        asks = Direction.INBOUND in excepted and does.startswith("check_policy_service ")
+        if not asks and not does.startswith(_NEEDS_TLS):
+            yield f"{SENDERS}: {entry} accepts plaintext"
 
 
 def _tables_in_use(seen: Seen) -> Iterator[str]:
@@ -94,28 +132,22 @@ def _empty_lists(partner: Partner) -> Iterator[str]:
         yield "a partner without domains"
     if partner.outbound.verify is Verify.PIN and not partner.outbound.public_keys:
         yield "outbound.verify is pin, and no key is pinned"
+    if partner.outbound.verify is Verify.PRIVATE_CA and not partner.outbound.ca:
+        yield "outbound.verify is private-ca, and no CA is given"
     if partner.inbound.require is Require.CERTIFICATE and not partner.inbound.public_keys:
         yield "inbound.require is certificate, and no key is pinned"
     if partner.inbound.require is Require.NETWORK and not partner.inbound.networks:
         yield "inbound.require is network, and no network is named"
 
 
-def _weak_level(entry: str | None) -> str | None:
-    level, *attributes = (entry or "").split() or [""]
-    if not level:
-        return "no entry, so the partner gets opportunistic TLS"
+def _weak_level(entry: str) -> str | None:
+    level, *attributes = entry.split() or ["(none)"]
     if level not in _LEVELS:
         return f"level {level} does not authenticate the partner"
     names = [one.partition("=")[2] for one in attributes if one.startswith("match=")]
     if (level == "fingerprint" and not names) or not all(name.strip(":|") for name in names):
         return f"level {level} with an empty match="
     return None
-
-
-def _open_class(entry: str | None) -> str | None:
-    if not entry:
-        return "no entry, so plaintext is accepted"
-    return f"{entry} accepts plaintext" if _OPEN.match(entry) else None
 
 
 def review_due(seen: Seen) -> Iterator[str]:

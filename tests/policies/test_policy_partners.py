@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
@@ -30,6 +31,12 @@ from tlsgate.render.partner_maps import compile_partners
 MAIN = """\
 smtp_tls_policy_maps = lmdb:/run/tlsgate/active/partner_policy socketmap:inet:192.0.2.1:8461:QUERY
 smtpd_sender_restrictions = check_sender_access lmdb:/run/tlsgate/active/partner_senders
+partner_tls = reject_plaintext_session
+partner_identity =
+    reject_plaintext_session
+    check_policy_service inet:192.0.2.1:8462
+partner_dated = check_policy_service inet:192.0.2.1:8462
+partner_observed = check_policy_service { inet:192.0.2.1:8462, default_action=DUNNO }
 """
 TODAY = date(2026, 11, 24)
 (ACME,) = load(acme=record(review="2026-12-31"))
@@ -98,7 +105,7 @@ TABLES: list[tuple[str, str, str, str]] = [
             f"beta.example\t{result}",
             f"partner_senders: {result} accepts plaintext: beta.example",
         )
-        for result in ("OK", "DUNNO", "permit", "250 fine", "permit_mynetworks")
+        for result in ("OK", "DUNNO", "250 fine", "permit_mynetworks", "partner_observed")
     ),
     (
         "main.cf",
@@ -141,6 +148,10 @@ def test_subdomains_need_entries_of_their_own() -> None:
             "outbound.verify is pin, and no key is pinned: Acme Motors AG",
         ),
         (
+            replace(ACME, outbound=Outbound(Verify.PRIVATE_CA)),
+            "outbound.verify is private-ca, and no CA is given: Acme Motors AG",
+        ),
+        (
             replace(ACME, inbound=Inbound(Require.CERTIFICATE)),
             "inbound.require is certificate, and no key is pinned: Acme Motors AG",
         ),
@@ -160,19 +171,55 @@ def exception(direction: str = "outbound", days: int = 10, by: str = "sec@corp.e
     return ExceptionRule(until, Direction(direction), Allow.ENCRYPTED, "late", by)
 
 
-@pytest.mark.parametrize(
-    ("changed", "faults"),
-    [
-        (replace(ACME, mode=Mode.OBSERVE), 0),
-        (replace(ACME, exceptions=(exception("outbound"),)), 1),
-        (replace(ACME, exceptions=(exception("inbound"),)), 1),
-        (replace(ACME, exceptions=(exception("inbound"), exception("outbound"))), 0),
-    ],
-)
-def test_what_is_not_enforced_now_needs_no_entry(changed: Partner, faults: int) -> None:
-    empty = {"partner_policy": "", "partner_senders": ""}
-    content = {**files(ACME), **empty, LIST: canonical_json([changed])}
-    assert len(told("partner-enforced", content)) == faults
+STRICT, NEVER = "secure match=.acme.example", "fingerprint match=00:00"
+
+
+def rules(*policies: str, observe: bool = False) -> str:
+    """The helper's rules of Acme: a policy for ever, and those until some time."""
+    then, *until = policies
+    periods = [["2026-12-25T00:00:00+00:00", policy] for policy in until]
+    keys = ("acme.example", ".acme.example")
+    rule = {"then": then, "periods": periods, "observe": observe}
+    return json.dumps({"outbound": [{"key": key, **rule} for key in keys]})
+
+
+OUTBOUND, INBOUND = (exception(direction) for direction in ("outbound", "inbound"))
+DATED: list[tuple[Partner, str, str, list[str]]] = [
+    (replace(ACME, mode=Mode.OBSERVE), rules("may", observe=True), "partner_observed", []),
+    (ACME, rules("may", observe=True), "partner_tls", ["no entry"]),
+    (ACME, rules(STRICT), "partner_tls", []),
+    (ACME, rules(NEVER, STRICT), "partner_identity", []),
+    (ACME, rules(STRICT, "encrypt"), "partner_tls", ["level encrypt does not"]),
+    (replace(ACME, exceptions=(OUTBOUND,)), rules(STRICT, "encrypt"), "partner_tls", []),
+    (replace(ACME, exceptions=(OUTBOUND,)), rules("may", "may"), "partner_tls", ["level may does"]),
+    (
+        replace(ACME, exceptions=(INBOUND,)),
+        rules(STRICT, "encrypt"),
+        "partner_dated",
+        ["level encrypt does not"],
+    ),
+    (replace(ACME, exceptions=(INBOUND,)), rules(STRICT), "partner_dated", []),
+    (replace(ACME, exceptions=(INBOUND,)), rules(STRICT), "OK", ["OK accepts plaintext"]),
+    (replace(ACME, exceptions=(OUTBOUND,)), rules(STRICT), "partner_dated", ["partner_dated acc"]),
+]
+
+
+@pytest.mark.parametrize(("partner", "helper", "entry", "faults"), DATED)
+def test_what_the_helper_answers(
+    partner: Partner, helper: str, entry: str, faults: list[str]
+) -> None:
+    """An exception opens its own direction, and is closed after its end."""
+    content = {
+        "main.cf": MAIN,
+        LIST: canonical_json([partner]),
+        "partner_policy": "",
+        "partner_senders": f"acme.example\t{entry}\n.acme.example\t{entry}\n",
+        "partner_rules.json": helper,
+    }
+    found = [line.partition(": ")[2] for line in told("partner-enforced", content)]
+    assert [one.startswith(fault) for one, fault in zip(found, faults, strict=True)] == [
+        True for _ in faults
+    ]
 
 
 def reviewed(*days_ago: int) -> list[Partner]:
