@@ -18,6 +18,7 @@ from lab.cases import inbound_cases, outage_cases, outbound_cases
 from lab.commands import GATEWAY, LabError, changes, up
 from lab.driver import Lab
 from lab.outage import run_outage
+from lab.rotation import demonstrate
 from lab.table import render_table
 from lab.trial import run_inbound, run_outbound
 
@@ -40,6 +41,7 @@ def main() -> int:
             seen = step("mail in both directions", lambda: outbound.result() + inbound.result())
         for role in ("policy", "resolver"):
             seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
+        step("a renewal and another key", demonstrate)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

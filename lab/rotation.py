@@ -12,17 +12,20 @@ import smtplib
 import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dns.message
 import dns.query
 
-from lab import plan
+from lab import files, plan
 from lab.bring_up import ROOTS
 from lab.commands import GATEWAY, LabError
+from lab.endpoints import LOOPBACK, endpoints
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.probe import Probe, shown
 from tlsgate.acme.tlsa import value
@@ -31,6 +34,7 @@ from tlsgate.cli import main
 OWNER = f"_25._tcp.{plan.GATEWAY_HOST}"
 PROBE = Probe(plan.GATEWAY_ADDRESS, 25, starttls=True)
 SECONDS = 120.0
+SESSIONS = 4
 PAUSE = 0.1
 
 
@@ -77,14 +81,56 @@ def renew() -> tuple[str, float]:
     return serial_of(shown_pem()), seconds
 
 
-def rotate() -> tuple[str, float]:
-    """Have the MX key rolled over to its end; the new key, and the seconds that it took."""
-    before = key_of(shown_pem())
+def rotate(name: str = plan.GATEWAY_HOST) -> tuple[str, float]:
+    """Have a certificate's key rolled over to its end; the new key, and the seconds it took."""
+    before = status(name)["served"]["spki_sha256"]
     begun = time.monotonic()
-    ask("rotate", plan.GATEWAY_HOST)
-    _until(lambda: key_of(shown_pem()) != before, "new key at port 25")
-    _until(lambda: status()["rollover"] is None, "end of the roll-over")
-    return key_of(shown_pem()), time.monotonic() - begun
+    ask("rotate", name)
+
+    def done() -> bool:
+        entry = status(name)
+        return entry["served"]["spki_sha256"] != before and entry["rollover"] is None
+
+    _until(done, f"other key of {name}")
+    return status(name)["served"]["spki_sha256"], time.monotonic() - begun
+
+
+def demonstrate() -> str:
+    """The CA wants the certificate renewed now; the policy host's key changes as well.
+
+    Returns what was seen. Raises LabError if a session broke, or the port shows something else.
+    """
+    before = shown_pem()
+    held = Held((LOOPBACK, endpoints()["gateway"]["smtp"]["port"]), SESSIONS)
+    begun = time.monotonic()
+    want_renewal_now(before)
+    _until(lambda: shown_pem() != before, "new certificate at port 25")
+    seconds, after = time.monotonic() - begun, shown_pem()
+    if broken := [*held.broken(), *held.finish()]:
+        raise LabError(f"sessions that were open across the renewal broke: {broken}")
+    if key_of(before) != key_of(after):
+        raise LabError("the renewal changed the key")
+    rotate("policy-1")
+    return (
+        f"serial …{serial_of(before)[-6:]} → …{serial_of(after)[-6:]} at port 25 after"
+        f" {seconds:.1f} s, same key; {SESSIONS} open sessions sent their message;"
+        " the policy host has another key"
+    )
+
+
+def want_renewal_now(pem: str) -> None:
+    """Let the CA put the certificate's renewal window (RFC 9773) into the past, and say so."""
+    start = datetime.now(UTC) - timedelta(hours=2)
+    window = {"start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat()}
+    wish = {"Certificate": pem, "ARIResponse": json.dumps({"suggestedWindow": window})}
+    request = urllib.request.Request(
+        f"https://{LOOPBACK}:{plan.ACME_MANAGEMENT_PORT}/set-renewal-info/",
+        data=json.dumps(wish).encode(),
+        method="POST",
+    )
+    context = ssl.create_default_context(cafile=str(files.PKI / "pebble-ca.pem"))
+    with urllib.request.urlopen(request, context=context, timeout=10):
+        ask("look", plan.GATEWAY_HOST)
 
 
 def records() -> frozenset[str]:

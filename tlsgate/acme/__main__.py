@@ -98,6 +98,8 @@ def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[s
         lines = operator.rotate(options.name, now=options.now, revoke=options.revoke)
     elif options.command == "renew":
         lines = operator.renew(options.name)
+    elif options.command == "look":
+        lines = operator.look(options.name)
     else:
         lines = operator.undo(options.name)
     print("\n".join(lines), flush=True)
@@ -116,6 +118,7 @@ def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
 _COMMANDS: dict[str, Callable[[Namespace, Config, Paths, Stop], list[str]]] = {
     "issue": issue,
     "withdraw": withdraw,
+    "look": ask,
     "rotate": ask,
     "renew": ask,
     "undo": ask,

@@ -130,7 +130,7 @@ class Agent:
 
     def _wishes(self) -> Stamp:
         """Changes with what a person's command leaves on the state volume."""
-        paths = (self._paths.rollovers, self._paths.forced)
+        paths = (self._paths.rollovers, self._paths.forced, self._paths.renewals)
         return frozenset(_stamp(path) for path in paths if path.exists())
 
     def _pause(self, seconds: float) -> None:

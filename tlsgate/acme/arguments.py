@@ -14,12 +14,13 @@ COMMANDS = {
     "show": "print what is on the volumes as JSON, without network",
     "status": "print how every certificate stands, without network",
     "health": "exit 1 and say why if the agent does not do its work",
+    "look": "have the agent ask the CA at once when to renew certificates",
     "renew": "have the agent order certificates anew, with the keys that they have",
     "rotate": "have the agent change keys, with all that DANE needs",
     "undo": "give a roll-over up, or go back to the certificate from before",
     "withdraw": "take what was published out of DNS again",
 }
-ASKING = ("renew", "rotate", "undo")
+ASKING = ("look", "renew", "rotate", "undo")
 LOCKED = ("issue", "withdraw", *ASKING)
 
 

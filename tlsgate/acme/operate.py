@@ -13,8 +13,10 @@ from tlsgate.acme.asked import Forced, Rollovers
 from tlsgate.acme.certificate import ChainFault, facts
 from tlsgate.acme.config import Config, Wanted
 from tlsgate.acme.paths import Paths
+from tlsgate.acme.renewals import Renewals
 from tlsgate.acme.roll import by_hand
 from tlsgate.acme.rollover import Rollover, Step
+from tlsgate.acme.status import no_ca
 from tlsgate.acme.store import Generation, Store
 from tlsgate.problems import Problem, ProblemsError
 
@@ -63,6 +65,14 @@ class Operator:
         for wanted, current in self._served(names):
             self._forced.put(wanted.id, current.id)
             lines.append(f"{wanted.name}: to be renewed now; the key stays.")
+        return lines
+
+    def look(self, names: Sequence[str]) -> list[str]:
+        """Has the CA asked at once when it would like each certificate to be renewed."""
+        lines = []
+        for wanted, current in self._served(names):
+            Renewals(self._paths.renewals, no_ca, self._clock).forget(current.chain)
+            lines.append(f"{wanted.name}: the CA is asked now when to renew it.")
         return lines
 
     def undo(self, names: Sequence[str]) -> list[str]:

@@ -42,6 +42,12 @@ class Renewals:
         identifier = ari.certificate_id(chain)
         return self._read().get(identifier) if identifier else None
 
+    def forget(self, chain: bytes) -> None:
+        """What the CA said is asked for anew at the next look."""
+        identifier, kept = ari.certificate_id(chain), self._read()
+        if identifier is not None and kept.pop(identifier, None) is not None:
+            self._write(kept)
+
     def look(self, served: Issued) -> None:
         """Asks the CA if it is time to. Nothing that goes wrong here keeps a renewal back."""
         now = self._clock()

@@ -24,8 +24,8 @@ examples:
                                                 a compromised key; says what it costs DANE peers
   tlsgate certificates undo mx1.corp.example    give a roll-over up, or go back
 
-`renew`, `rotate` and `undo` leave a wish for the agent, which takes it up within a second; `status`
-shows how far it is. docs/certificates.md has the steps.
+`look`, `renew`, `rotate` and `undo` leave a wish for the agent, which takes it up within a second;
+`status` shows how far it is. docs/certificates.md has the steps.
 
 exit status: 0 done; 1 it could not be done, with the reason; 2 wrong usage
 """
@@ -47,10 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
     status = commands.add_parser("status", help="how every certificate stands")
     status.add_argument("--json", action="store_true", help="for other programs")
+    look = commands.add_parser("look", help="ask the CA at once when to renew certificates")
     renew = commands.add_parser("renew", help="order certificates anew, with the keys they have")
     rotate = commands.add_parser("rotate", help="change keys, with all that DANE needs")
     undo = commands.add_parser("undo", help="give a roll-over up, or go back to the one before")
-    for command in (renew, rotate, undo):
+    for command in (look, renew, rotate, undo):
         command.add_argument("name", nargs="+", metavar="NAME", help="a certificate's, see status")
     rotate.add_argument(
         "--now", action="store_true", help="without the waits for DNS caches; says what that costs"
