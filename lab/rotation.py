@@ -123,13 +123,10 @@ def want_renewal_now(pem: str) -> None:
     start = datetime.now(UTC) - timedelta(hours=2)
     window = {"start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat()}
     wish = {"Certificate": pem, "ARIResponse": json.dumps({"suggestedWindow": window})}
-    request = urllib.request.Request(
-        f"https://{LOOPBACK}:{plan.ACME_MANAGEMENT_PORT}/set-renewal-info/",
-        data=json.dumps(wish).encode(),
-        method="POST",
-    )
+    url = f"https://{LOOPBACK}:{plan.ACME_MANAGEMENT_PORT}/set-renewal-info/"
     context = ssl.create_default_context(cafile=str(files.PKI / "pebble-ca.pem"))
-    with urllib.request.urlopen(request, context=context, timeout=10):
+    body = json.dumps(wish).encode()
+    with urllib.request.urlopen(url, data=body, context=context, timeout=10):
         ask("look", plan.GATEWAY_HOST)
 
 
