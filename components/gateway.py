@@ -187,6 +187,7 @@ class MailGateway(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> docker.Container:
         settings = self._settings
+        state = self._stack.volume("policy-state", self, keep=not settings.delete_data)
         return container(
             self._stack,
             "policy",
@@ -197,7 +198,8 @@ class MailGateway(pulumi.ComponentResource):
                 network=network,
                 address=settings.network.address("policy"),
                 dns=[settings.network.address("resolver")],
-                volumes={"/config": config},
+                volumes={"/config": config, "/state": state},
+                writable=frozenset({"/state"}),
                 environment={"TLSGATE_RESOLVER": settings.network.address("resolver")},
             ),
             pulumi.ResourceOptions(parent=self, depends_on=list(after)),

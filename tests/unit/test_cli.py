@@ -145,7 +145,36 @@ def test_compile_shows_both_directions(capsys: pytest.CaptureFixture[str]) -> No
     lines = capsys.readouterr().out.splitlines()
     assert ".acme.example        secure match=.mail.acme.example" in lines
     assert "d.example            dane-only" in lines
-    assert "a.example  network  192.0.2.0/28" in lines
+    assert "a.example  always  network  192.0.2.0/28" in lines
+
+
+def test_compile_shows_when_what_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    rules = "".join(
+        f"  - {{until: 2026-12-24, direction: {direction}, allow: plaintext, reason: late,"
+        " approved_by: security@corp.example}\n"
+        for direction in ("inbound", "outbound")
+    )
+    with Path("partners/acme.yaml").open("a") as file:
+        file.write(f"exceptions:\n{rules}")
+    with Path("partners/beta.yaml").open("a") as file:
+        file.write("mode: observe\n")
+    assert cli.main(["partners", "compile"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for line in (
+        "acme.example until 2026-12-25 00:00 UTC may",
+        "acme.example then secure match=.mail.acme.example",
+        "acme.example until 2026-12-25 00:00 UTC plaintext is enough",
+        "acme.example always tls",
+        "a.example partner_recipient",
+    ):
+        assert line in lines
+    observed = [line for line in lines if line.endswith("only observed")]
+    assert {line.split()[0] for line in observed} == {
+        "a.example",
+        "b.example",
+        "c.example",
+        "d.example",
+    }
 
 
 def test_compile_as_json_is_what_check_counted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,7 +182,7 @@ def test_compile_as_json_is_what_check_counted(capsys: pytest.CaptureFixture[str
     compiled = json.loads(capsys.readouterr().out)
     assert compiled["outbound"]["a.example"] == "dane-only"
     assert ".a.example" not in compiled["outbound"]
-    assert compiled["identities"][0]["networks"] == ["192.0.2.0/28"]
+    assert compiled["rules"]["inbound"][0]["networks"] == ["192.0.2.0/28"]
     cli.main(["partners", "check", "--json"])
     assert json.loads(capsys.readouterr().out)["digest"] == compiled["digest"]
 
@@ -163,7 +192,7 @@ def test_an_empty_list_compiles_to_nothing(
 ) -> None:
     (tmp_path / "none").mkdir()
     assert cli.main(["partners", "compile", "none"]) == 0
-    assert capsys.readouterr().out.count("(none)") == 4
+    assert capsys.readouterr().out.count("(none)") == 6
 
 
 def test_own_domains_are_refused_in_the_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 JSON (`--json`), one object on stdout:
 
     {"addresses": [{"address", "domain",
-       "protection": "mandatory" | "dane" | "mta-sts" | "opportunistic" | "unknown",
+       "protection": "mandatory" | "exception" | "dane" | "mta-sts" | "opportunistic" | "unknown",
        "assured": bool, "outcome": "sent" | "held" | "returned" | "not-tried", "sentence",
        "level": Postfix's level or null, "match": [name or SHA-256], "reason": text or null,
        "server": text or null, "tls": version or null}]}
@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from datetime import UTC, datetime
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
 from tlsgate.problems import shown
-from tlsgate.render.partner_maps import compile_partners
+from tlsgate.render.partner_maps import PartnerMaps, compile_partners
 from tlsgate.smtp.prediction import Outcome, Prediction, predict_offline
 
 _EPILOG = """\
@@ -65,7 +66,7 @@ def _run(options: argparse.Namespace) -> int:
     if partners is None:
         return EXIT_PROBLEMS
     try:
-        predictions = _predict(domains, dict(compile_partners(partners).outbound), options)
+        predictions = _predict(domains, compile_partners(partners), options)
     except ValueError as fault:
         print(f"The partner list cannot be compiled: {fault}.", file=sys.stderr)
         return EXIT_PROBLEMS
@@ -84,11 +85,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _predict(
-    domains: list[str], table: dict[str, str], options: argparse.Namespace
+    domains: list[str], maps: PartnerMaps, options: argparse.Namespace
 ) -> dict[str, Prediction]:
+    table = maps.outbound_at(datetime.now(UTC))
     if options.offline:
         return {domain: predict_offline(domain, table) for domain in domains}
     from tlsgate.smtp.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
 
-    settings = CheckSettings(resolver_of(options), options.extra_ca or "")
+    settings = CheckSettings(
+        resolver_of(options), options.extra_ca or "", anchors=dict(maps.anchors)
+    )
     return {answer.domain: answer for answer in predict_all(domains, table, settings)}

@@ -8,7 +8,9 @@ JSON shapes (`--json`, one object on stdout, whatever the exit status):
   "reviews_due": [{"name", "review", "file"}, …]}`
 - list: `{"problems": [], "digest": hex, "partners": [record as in DESIGN §4, with "file"]}`
 - compile: `{"problems": [], "digest": hex, "outbound": {key: policy},
-  "inbound": {key: restriction}, "networks": {CIDR: restriction}, "identities": [{…}]}`
+  "inbound": {key: restriction}, "networks": {CIDR: restriction}, "recipients":
+  {key: restriction}, "rules": {"outbound", "inbound", "observed": [{…}]}}`; `rules` is what the
+  policy helper has (tlsgate.render.partner_rules)
 """
 
 from __future__ import annotations
@@ -18,8 +20,7 @@ import importlib
 import json
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
@@ -29,6 +30,7 @@ from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.render.partner_maps import compile_partners
+from tlsgate.render.partner_rules import PartnerRules
 
 Action = Callable[[tuple[Partner, ...], argparse.Namespace], None]
 
@@ -77,9 +79,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         commands,
         "compile",
         _compile,
-        "show what the gateway enforces: the Postfix maps of both directions",
+        "show what the gateway enforces: Postfix's maps and the policy helper's rules",
         '{"problems": [], "digest", "outbound": {key: policy}, "inbound": {key: restriction}, '
-        '"networks": {CIDR: restriction}, "identities": [...]}',
+        '"networks": {CIDR: restriction}, "recipients": {key: restriction}, '
+        '"rules": {"outbound": [...], "inbound": [...], "observed": [...]}}',
     )
     for module, name in MODULES.items():
         more = importlib.import_module(module)
@@ -194,21 +197,44 @@ def _compile(partners: tuple[Partner, ...], options: argparse.Namespace) -> None
                 "outbound": dict(maps.outbound),
                 "inbound": dict(maps.inbound),
                 "networks": dict(maps.networks),
-                "identities": [asdict(identity) for identity in maps.identities],
+                "recipients": dict(maps.recipients),
+                "rules": maps.rules.to_dict(),
             }
         )
         return
-    print("# Outbound: the TLS policy by the domain that mail goes to")
-    _print_table(maps.outbound)
-    print("\n# Inbound: the restriction by the sender's domain")
-    _print_table(maps.inbound)
-    print("\n# Networks: the restriction for the null sender by the client's address")
-    _print_table(maps.networks)
-    print("\n# Identities: what the policy helper asks of the client, by the sender's domain")
-    _print_table(
-        (identity.domain, identity.require, ", ".join(identity.networks or identity.public_keys))
-        for identity in maps.identities
-    )
+    rules = maps.rules
+    for title, rows in (
+        ("Outbound: the TLS policy by the domain that mail goes to", maps.outbound),
+        ("Outbound, asked of the policy helper: what ends, and the subdomains", _policies(rules)),
+        ("Inbound: the restriction by the sender's domain", maps.inbound),
+        ("Networks: the restriction for the null sender by the client's address", maps.networks),
+        ("Inbound, asked of the policy helper: what the client must show", _demands(rules)),
+        ("Observed: mail to these domains is counted", maps.recipients),
+    ):
+        print(f"# {title}")
+        _print_table(rows)
+        print()
+
+
+def _policies(rules: PartnerRules) -> Iterator[tuple[str, ...]]:
+    for one in rules.outbound:
+        label = "only observed" if one.observe else ""
+        for period in one.timeline.periods:
+            yield one.key, f"until {period.until:%Y-%m-%d %H:%M} UTC", period.policy, label
+        yield one.key, "then" if one.timeline.periods else "always", one.timeline.then, label
+
+
+def _demands(rules: PartnerRules) -> Iterator[tuple[str, ...]]:
+    for one in rules.inbound:
+        label = "only observed" if one.observe else ""
+        for until, enough in (
+            (one.plaintext_until, "plaintext is enough"),
+            (one.encrypted_until, "TLS is enough"),
+        ):
+            if until:
+                yield one.domain, f"until {until:%Y-%m-%d %H:%M} UTC", enough, "", label
+        which = {"certificate": one.public_keys, "network": one.networks}.get(one.require, ())
+        yield one.domain, "always", one.require, ", ".join(which), label
 
 
 def _print_json(value: object) -> None:

@@ -1,13 +1,14 @@
-"""`python3 -m tlsgate.policy serve` and `… health`."""
+"""`python3 -m tlsgate.policy serve`, `… health` and `… observations`."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code of one of the two commands."""
+    """The exit code of one of the commands."""
     if arguments == ["serve"]:
         from tlsgate.policy.serve import run  # noqa: PLC0415  # the health check must stay quick
 
@@ -16,8 +17,22 @@ def main(arguments: list[str]) -> int:
         from tlsgate.policy.health import check  # noqa: PLC0415
 
         return check()
-    print("usage: python3 -m tlsgate.policy serve|health", file=sys.stderr)
+    if arguments == ["observations"]:
+        return _observations()
+    print("usage: python3 -m tlsgate.policy serve|health|observations", file=sys.stderr)
     return 2
+
+
+def _observations() -> int:
+    from tlsgate.policy.observations import read  # noqa: PLC0415
+    from tlsgate.policy.serve import state_folder  # noqa: PLC0415
+
+    try:
+        print(json.dumps(read(state_folder(os.environ))))
+    except (OSError, ValueError) as fault:
+        print(f"the observations cannot be read: {fault}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -23,16 +23,21 @@ class MalformedRequest(ValueError):
 class Request:
     """What the gateway's Postfix says about a client and its sender.
 
-    `sender_domain`: lower-case A-labels, "" for the null sender, None for an address without a
-    usable domain. `client`: None if unknown; IPv4-mapped IPv6 is IPv4. `encrypted`: the session
-    is under TLS. `public_key`: SHA-256 of the client's SubjectPublicKeyInfo in lower-case hex,
-    "" if it showed no certificate.
+    `sender_domain`, `recipient_domain`: lower-case A-labels, "" for the null sender or without
+    a recipient, None for an address without a usable domain. `client`: None if unknown;
+    IPv4-mapped IPv6 is IPv4. `encrypted`: the session is under TLS. `public_key`: SHA-256 of the
+    client's SubjectPublicKeyInfo in lower-case hex, "" if it showed no certificate. `context`:
+    what the question is about (tlsgate.render.postfix_main). `message`: the same for all of a
+    message's recipients, and for no other message.
     """
 
     sender_domain: str | None
     client: Address | None
     encrypted: bool
     public_key: str
+    recipient_domain: str | None = ""
+    context: str = ""
+    message: str = ""
 
 
 def parse_request(block: bytes) -> Request:
@@ -56,6 +61,9 @@ def parse_request(block: bytes) -> Request:
         client=_address(attributes["client_address"]),
         encrypted=bool(attributes.get("encryption_protocol")),
         public_key=attributes.get("ccert_pubkey_fingerprint", "").replace(":", "").lower(),
+        recipient_domain=_domain(attributes.get("recipient", "")),
+        context=attributes.get("policy_context", ""),
+        message=attributes.get("instance", ""),
     )
 
 
@@ -64,10 +72,10 @@ def answer(action: str) -> bytes:
     return f"action={action}\n\n".encode("ascii", "replace")
 
 
-def _domain(sender: str) -> str | None:
-    if not sender:
+def _domain(mailbox: str) -> str | None:
+    if not mailbox:
         return ""
-    domain = sender.rpartition("@")[2] if "@" in sender else ""
+    domain = mailbox.rpartition("@")[2] if "@" in mailbox else ""
     try:
         # Under SMTPUTF8 a domain may come as U-labels; the list holds A-labels.
         return domain.rstrip(".").encode("idna").decode("ascii").lower() or None

@@ -2,34 +2,45 @@
 
 `current` is a symlink that the delivery of a partner list switches: a new target is a new
 generation. One that cannot be read leaves the one before in force, with an alert line.
+
+A question that names rules that are not held is a reason to look at once: Postfix may have
+taken a generation up before the helper did. The last few are held, for Postfix's processes finish
+what they began under the generation before.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tlsgate.events import emit
-from tlsgate.policy.identities import IdentityIndex, load_identities
+from tlsgate.policy.rules import RULES, Evidence, Rules, load_rules
 
 POLL_SECONDS = 1.0
-IDENTITIES = "identities.json"
+HELD_RULES = 3
 EXTRA_CA = "extra-ca.pem"
-PARTNER_POLICY = "partner_policy"
-"""The source of Postfix's table: a key, a tab and a policy on each line."""
+
+_HOST_NAME = re.compile(r"^myhostname = ([a-z0-9.-]+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A generation in force. `parents`: the partner table's `.parent` keys."""
+    """A generation in force. `extra_ca`: PEM, "" for none. `host_name`: the gateway's, or ""."""
 
-    target: str
-    identities: IdentityIndex
+    directory: Path
+    rules: Rules
+    extra_ca: str
     trust: ssl.SSLContext
-    parents: frozenset[str]
+    host_name: str
+
+    def anchors(self, name: str) -> str:
+        """The PEM of a private CA's file. Raises OSError."""
+        return (self.directory / Path(name).name).read_text("ascii")
 
 
 def load(current: Path) -> Loaded:
@@ -37,15 +48,14 @@ def load(current: Path) -> Loaded:
 
     Every file is read by the generation's own path, so that a switch meanwhile mixes nothing.
     """
-    target = current.readlink()
-    directory = current.parent / target
-    identities = load_identities((directory / IDENTITIES).read_text("utf-8"))
+    directory = current.parent / current.readlink()
+    rules = load_rules((directory / RULES).read_bytes())
     extra = directory / EXTRA_CA
     certificates = extra.read_text("ascii") if extra.exists() else ""
-    table = (directory / PARTNER_POLICY).read_text("utf-8").splitlines()
-    keys = (line.partition("\t")[0] for line in table)
-    parents = frozenset(key for key in keys if key.startswith("."))
-    return Loaded(str(target), identities, trust_store(certificates), parents)
+    main = directory / "main.cf"
+    host_name = _HOST_NAME.search(main.read_text("utf-8")) if main.exists() else None
+    trust = trust_store(certificates)
+    return Loaded(directory, rules, certificates, trust, host_name[1] if host_name else "")
 
 
 def trust_store(extra: str = "") -> ssl.SSLContext:
@@ -68,24 +78,28 @@ class Generation:
         self._listeners: list[Callable[[], None]] = []
         self._seen: str | None = None
         self._loaded: Loaded | None = None
+        self._held: OrderedDict[str, Rules] = OrderedDict()
+        self._looking = asyncio.Lock()
         self._trust = trust_store()
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """`listener` is called after each new generation is in force."""
         self._listeners.append(listener)
 
-    def identities(self) -> IdentityIndex | None:
-        """The list in force; None before the first delivery."""
-        return self._loaded.identities if self._loaded else None
+    @property
+    def loaded(self) -> Loaded | None:
+        """What is in force; None before the first delivery."""
+        return self._loaded
 
-    def covers(self, domain: str) -> bool:
-        """Whether a partner's record speaks for this domain because it is below the partner's."""
-        parents = self._loaded.parents if self._loaded else frozenset()
-        while "." in domain:
-            domain = domain.partition(".")[2]
-            if f".{domain}" in parents:
-                return True
-        return False
+    def observed(self) -> Mapping[str, Evidence]:
+        """The partners that are observed only."""
+        return self._loaded.rules.observed if self._loaded else {}
+
+    async def rules(self, digest: str) -> Rules | None:
+        """The rules with this digest; None if neither the current generation nor the last have."""
+        if digest not in self._held:
+            await self.poll()
+        return self._held.get(digest)
 
     def trust(self) -> ssl.SSLContext:
         """The trusted roots for policy hosts."""
@@ -93,24 +107,33 @@ class Generation:
 
     async def poll(self) -> None:
         """Looks once; a generation that was refused is looked at again only when it changes."""
-        try:
-            target = str(self._current.readlink())
-        except OSError:
-            return
-        if target == self._seen:
-            return
-        self._seen = target
-        try:
-            self._loaded = await asyncio.to_thread(load, self._current)
-        except (OSError, ValueError) as fault:
-            emit(
-                "alert",
-                what=f"generation {target} refused",
-                reason=str(fault),
-                next="the generation before stays in force; deliver the list again",
-            )
-            return
-        emit("generation", target=target, identities=len(self._loaded.identities))
+        async with self._looking:
+            try:
+                target = str(self._current.readlink())
+            except OSError:
+                return
+            if target == self._seen:
+                return
+            self._seen = target
+            try:
+                loaded = await asyncio.to_thread(load, self._current)
+            except (OSError, ValueError) as fault:
+                emit(
+                    "alert",
+                    what=f"generation {target} refused",
+                    reason=str(fault),
+                    next="the generation before stays in force; deliver the list again",
+                )
+                return
+            self._take(loaded)
+            emit("generation", target=target, rules=loaded.rules.digest)
+
+    def _take(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        self._held[loaded.rules.digest] = loaded.rules
+        self._held.move_to_end(loaded.rules.digest)
+        while len(self._held) > HELD_RULES:
+            self._held.popitem(last=False)
         for listener in self._listeners:
             listener()
 

@@ -1,29 +1,28 @@
-"""Who a partner's mail must come from: the index over `identities.json` and its verdicts.
+"""Who a partner's mail must come from: the index over the inbound rules and its verdicts.
 
 Pure. A look-up costs a few dictionary look-ups (one a label of the sender's domain) and, for
-networks, one binary search, however long the list is.
+networks, one binary search, however long the list is. Only the null sender of partners whose
+rule has an end, or that are observed, is looked for among all of those.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from tlsgate.policy.delegation import Address, Request
 
 DUNNO = "DUNNO"
 """Never OK: the restrictions that follow must still be asked."""
-NO_LIST = "451 4.3.0 The list of partners is not available, please try again later"
 NOT_LISTED = "450 4.3.0 The list of partners is being changed, please try again later"
-
-
-class BadIdentities(ValueError):
-    """The file is not what the gateway's generation should hold."""
+NO_TLS = "no-tls"
+NO_KEY = "unregistered-key"
+NO_NETWORK = "foreign-network"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +39,41 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One domain of one partner."""
+    """One domain of one partner.
 
-    name: str
+    `plaintext_until`, `encrypted_until`: up to when no TLS is needed, or TLS is enough.
+    """
+
+    partner: str
     domain: str
     subdomains: bool
+    observe: bool
     require: str
     networks: Networks
     public_keys: frozenset[str]
+    plaintext_until: datetime | None = None
+    encrypted_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An access(5) action; `reason` is empty if the client may pass."""
+    """An access(5) action; of a refusal the `code` is for programs, the `reason` for people."""
 
     action: str
     partner: str = ""
+    code: str = ""
     reason: str = ""
 
 
 class IdentityIndex:
-    """Domain → identity, by longest match."""
+    """Domain → identity, by longest match; and the partners that a client's network is of."""
 
     def __init__(self, identities: Iterable[Identity]) -> None:
         self._by_domain = {identity.domain: identity for identity in identities}
+        by_partner = {identity.partner: identity for identity in self._by_domain.values()}
+        self._by_network = [
+            one for one in by_partner.values() if one.observe or one.plaintext_until is not None
+        ]
 
     def __len__(self) -> int:
         return len(self._by_domain)
@@ -84,82 +94,113 @@ class IdentityIndex:
             name = name.partition(".")[2]
         return None, known
 
+    def at(self, client: Address | None, *, observe: bool) -> Iterator[Identity]:
+        """Of each partner that is observed, or else has a dated rule, whose client this is."""
+        if client is not None:
+            for one in self._by_network:
+                if one.observe is observe and client in one.networks:
+                    yield one
 
-def decide(index: IdentityIndex, request: Request) -> Verdict:
+
+def decide(index: IdentityIndex, request: Request, now: datetime) -> Verdict:
     """What the gateway does with a sender whose domain the partner maps sent here."""
     domain = request.sender_domain
     if domain == "":
-        # The null sender of a partner's network: it claims no domain, but TLS is asked for.
-        return Verdict(DUNNO) if request.encrypted else _refused("", "TLS", "session is plaintext")
+        return _null_sender(index, request, now)
     identity, known = index.find(domain) if domain else (None, False)
-    if identity is not None:
-        return _verify(identity, request)
-    return Verdict(DUNNO) if known else Verdict(NOT_LISTED, "", "sender's domain is not listed")
-
-
-def _verify(identity: Identity, request: Request) -> Verdict:
-    """Is this client the partner that `identity` describes?"""
-    if not request.encrypted:
-        return _refused(identity.name, "TLS", "session is plaintext")
-    if identity.require == "certificate":
-        if request.public_key in identity.public_keys:
-            return Verdict(DUNNO)
-        shown = f"client's key is {request.public_key}" if request.public_key else "no certificate"
-        return _refused(identity.name, "a client certificate with a registered key", shown)
-    if request.client is not None and request.client in identity.networks:
+    if identity is not None and not identity.observe:
+        return verify(identity, request, now)
+    if identity is None and known:
         return Verdict(DUNNO)
-    return _refused(
-        identity.name, "a client in its registered networks", f"client is {request.client}"
-    )
+    return Verdict(NOT_LISTED, "", "not-listed", "sender's domain is not listed")
 
 
-def _refused(partner: str, wanted: str, reason: str) -> Verdict:
+def _null_sender(index: IdentityIndex, request: Request, now: datetime) -> Verdict:
+    """It claims no domain, but from a partner's networks TLS is asked for.
+
+    Every partner whose network it is must allow plaintext, and there must be one.
+    """
+    if request.encrypted:
+        return Verdict(DUNNO)
+    owners = list(index.at(request.client, observe=False))
+    if owners and all(_before(now, owner.plaintext_until) for owner in owners):
+        return Verdict(DUNNO)
+    return _refused(owners[0].partner if owners else "", "TLS", NO_TLS, "session is plaintext")
+
+
+def verify(identity: Identity, request: Request, now: datetime) -> Verdict:
+    """Is this client the partner that `identity` describes, as far as it must be now?"""
+    if _before(now, identity.plaintext_until):
+        return Verdict(DUNNO)
+    if not request.encrypted:
+        return _refused(identity.partner, "TLS", NO_TLS, "session is plaintext")
+    proved = {
+        "tls": True,
+        "certificate": request.public_key in identity.public_keys,
+        "network": request.client is not None and request.client in identity.networks,
+    }[identity.require]
+    if proved or _before(now, identity.encrypted_until):
+        return Verdict(DUNNO)
+    if identity.require == "certificate":
+        shown = f"client's key is {request.public_key}" if request.public_key else "no certificate"
+        wanted = "a client certificate with a registered key"
+        return _refused(identity.partner, wanted, NO_KEY, shown)
+    wanted = "a client in its registered networks"
+    return _refused(identity.partner, wanted, NO_NETWORK, f"client is {request.client}")
+
+
+def _before(now: datetime, until: datetime | None) -> bool:
+    return until is not None and now < until
+
+
+def _refused(partner: str, wanted: str, code: str, reason: str) -> Verdict:
     name = re.sub(r"[^\x20-\x7e]", "?", partner)[:100] or "This gateway"
-    return Verdict(f"450 4.7.1 {name} requires {wanted}", partner, reason)
+    return Verdict(f"450 4.7.1 {name} requires {wanted}", partner, code, reason)
 
 
-def load_identities(text: str) -> IdentityIndex:
-    """The index of an `identities.json`. Raises BadIdentities, naming the entry at fault."""
-    try:
-        entries = json.loads(text)
-    except ValueError as fault:
-        raise BadIdentities(f"identities.json is not JSON: {fault}") from fault
-    if not isinstance(entries, list):
-        raise BadIdentities("identities.json is not a list")
+def read_identities(entries: Iterable[dict[str, Any]]) -> Iterator[Identity]:
+    """The identities of the inbound rules. Raises KeyError, TypeError, ValueError."""
     shared: dict[tuple[str, ...], Networks] = {}
-    identities = []
-    for number, entry in enumerate(entries):
-        try:
-            identities.append(_identity(entry, shared))
-        except (KeyError, TypeError, ValueError, AttributeError) as fault:
-            raise BadIdentities(f"identities.json, entry {number}: {fault!r}") from fault
-    index = IdentityIndex(identities)
-    if len(index) != len(identities):
-        raise BadIdentities("identities.json names a domain twice")
-    return index
+    for entry in entries:
+        cidrs = tuple(entry["networks"])
+        if cidrs not in shared:
+            shared[cidrs] = merge_networks(cidrs)
+        yield _identity(entry, shared[cidrs])
 
 
-def _identity(entry: dict[str, Any], shared: dict[tuple[str, ...], Networks]) -> Identity:
-    require, cidrs = entry["require"], tuple(entry["networks"])
-    if require not in {"certificate", "network"}:
+def _identity(entry: dict[str, Any], networks: Networks) -> Identity:
+    require, keys = entry["require"], frozenset(entry["public_keys"])
+    if require not in {"tls", "certificate", "network"}:
         raise ValueError(f"require is {require!r}")
-    keys = frozenset(key.lower() for key in entry["public_keys"])
     if not all(re.fullmatch(r"[0-9a-f]{64}", key) for key in keys):
-        raise ValueError("a public key is not 64 hexadecimal digits")
-    if not (keys if require == "certificate" else cidrs):
+        raise ValueError("a public key is not 64 lower-case hexadecimal digits")
+    registered = {"certificate": keys, "network": entry["networks"]}.get(require, True)
+    if not registered:
         raise ValueError(f"require is {require!r}, but nothing is registered for it")
-    if not isinstance(entry["subdomains"], bool):
-        raise TypeError("subdomains is not true or false")
-    if cidrs not in shared:
-        shared[cidrs] = merge_networks(cidrs)
+    for flag in ("subdomains", "observe"):
+        if not isinstance(entry[flag], bool):
+            raise TypeError(f"{flag} is not true or false")
     return Identity(
-        name=str(entry["name"]),
+        partner=str(entry["partner"]),
         domain=entry["domain"].lower(),
         subdomains=entry["subdomains"],
+        observe=entry["observe"],
         require=require,
-        networks=shared[cidrs],
+        networks=networks,
         public_keys=keys,
+        plaintext_until=read_time(entry["plaintext_until"]),
+        encrypted_until=read_time(entry["encrypted_until"]),
     )
+
+
+def read_time(text: str | None) -> datetime | None:
+    """A time with its zone. Raises ValueError, TypeError."""
+    if text is None:
+        return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return time
 
 
 def merge_networks(cidrs: Iterable[str]) -> Networks:

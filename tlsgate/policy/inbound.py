@@ -1,33 +1,63 @@
-"""The policy service that binds a sender's domain to its partner (design decision D16).
+"""The policy service that knows the partners' dated and observed rules (decisions D16, D17).
 
-Postfix asks it only about domains that the partner maps send here. If it does not answer, or
-answers nonsense, Postfix defers (smtpd_policy_service_default_action): down means 4xx.
+Postfix asks it only about domains that the partner maps send here, and says in `policy_context`
+what about, and from which rules:
+
+| context                   | asked | answer                                                 |
+| ------------------------- | ----- | ------------------------------------------------------ |
+| enforce-<digest>          | of the sender | DUNNO, or 450 with the reason; 450 for a digest |
+|                           |       | that is not known here                                 |
+| observe-inbound-<digest>  | of the sender | DUNNO; what enforce would say is counted        |
+| observe-outbound-<digest> | of a recipient | DUNNO; what would happen to the mail is counted |
+
+If it does not answer, or answers nonsense, Postfix defers (smtpd_policy_service_default_action):
+down means 4xx, but for what is only observed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 from tlsgate.events import emit
 from tlsgate.policy.delegation import (
     REQUEST_LIMIT,
     MalformedRequest,
+    Request,
     answer,
     parse_request,
 )
-from tlsgate.policy.identities import NO_LIST, IdentityIndex, Verdict, decide
+from tlsgate.policy.identities import (
+    DUNNO,
+    NOT_LISTED,
+    IdentityIndex,
+    Verdict,
+    decide,
+    verify,
+)
+from tlsgate.policy.observations import INBOUND, Observations
+from tlsgate.policy.rules import Rules
+from tlsgate.policy.trials import Trials
 
 IDLE_SECONDS = 1200.0
 """Postfix closes a connection itself after smtpd_policy_service_max_ttl, 1000 s."""
 MAX_CONNECTIONS = 1000
+ENFORCE, OBSERVE_INBOUND, OBSERVE_OUTBOUND = "enforce", "observe-inbound", "observe-outbound"
 
 
-class IdentityService:
-    """Serves connections; `index` gives the list in force, or None while there is none."""
+class PartnerService:
+    """Serves connections; `rules` gives the partner rules by their digest."""
 
-    def __init__(self, index: Callable[[], IdentityIndex | None]) -> None:
-        self._index = index
+    def __init__(
+        self,
+        rules: Callable[[str], Awaitable[Rules | None]],
+        observations: Observations,
+        trials: Trials,
+    ) -> None:
+        self._rules = rules
+        self._observations = observations
+        self._trials = trials
         self._connections = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,7 +69,7 @@ class IdentityService:
         try:
             while True:
                 block = await asyncio.wait_for(reader.readuntil(b"\n\n"), IDLE_SECONDS)
-                writer.write(answer(self._decide(block[:-2])))
+                writer.write(answer(await self._answer(parse_request(block[:-2]))))
                 await writer.drain()
         except MalformedRequest as fault:
             emit("alert", what="policy request refused", reason=str(fault))
@@ -51,13 +81,25 @@ class IdentityService:
             self._connections -= 1
             writer.close()
 
-    def _decide(self, block: bytes) -> str:
-        request = parse_request(block)
-        index = self._index()
-        if index is None:
-            verdict = Verdict(NO_LIST, "", "no list of partners has been delivered yet")
+    async def _answer(self, request: Request) -> str:
+        context, _, digest = request.context.rpartition("-")
+        rules = await self._rules(digest)
+        now = datetime.now(UTC)
+        if context == OBSERVE_INBOUND:
+            if rules is not None:
+                self._count_inbound(rules.identities, request, now)
+            return DUNNO
+        if context == OBSERVE_OUTBOUND:
+            if rules is not None:
+                self._count_outbound(rules, request, now)
+            return DUNNO
+        return self._enforce(rules if context == ENFORCE else None, request, now)
+
+    def _enforce(self, rules: Rules | None, request: Request, now: datetime) -> str:
+        if rules is None:
+            verdict = Verdict(NOT_LISTED, "", "no-rules", "its rules are not known here")
         else:
-            verdict = decide(index, request)
+            verdict = decide(rules.identities, request, now)
         if verdict.reason:
             emit(
                 "refused",
@@ -67,3 +109,22 @@ class IdentityService:
                 reason=verdict.reason,
             )
         return verdict.action
+
+    def _count_inbound(self, index: IdentityIndex, request: Request, now: datetime) -> None:
+        if request.sender_domain:
+            found, _ = index.find(request.sender_domain)
+            partners = [found] if found is not None and found.observe else []
+        else:
+            partners = list(index.at(request.client, observe=True))
+        for one in partners:
+            if self._observations.is_new(request.message, one.domain):
+                reason = verify(one, request, now).code
+                self._observations.count(one.partner, INBOUND, reason)
+
+    def _count_outbound(self, rules: Rules, request: Request, now: datetime) -> None:
+        domain = request.recipient_domain
+        rule = rules.destination(domain) if domain else None
+        if rule is None or not rule.observe or not domain:
+            return
+        if self._observations.is_new(request.message, domain):
+            self._trials.message(rule.partner, domain, rule.at(now))

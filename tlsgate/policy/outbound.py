@@ -17,15 +17,19 @@ the protocol and answers for MTA-STS; this adds DANE before it and closes what i
 
 MX or `_mta-sts` that cannot be looked up, or are bogus: TEMP.
 
-A subdomain of a partner that its record covers: NOTFOUND. Postfix asks every table for the whole
-name before it asks any for `.parent`, so an answer here would take the partner's rule away.
+Before it, a map of another name, `partners-<digest>`: the partner rules of the gateway's own
+generation, for what its static table does not answer. By the clock, for rules that end. For a
+subdomain of a partner, because Postfix asks every table for the whole name before it asks any for
+`.parent`: an MTA-STS answer would take the partner's rule away. TEMP to a digest that is not
+known here: Postfix and this helper have different generations, and the mail waits until they meet.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from postfix_mta_sts_resolver import netstring
@@ -34,10 +38,13 @@ from postfix_mta_sts_resolver.utils import populate_cfg_defaults
 
 from tlsgate.policy.dane import Asks, Domain, domain_dane
 from tlsgate.policy.lookups import LookupFailure
+from tlsgate.policy.rules import Rules
 from tlsgate.policy.sts import CACHE_ENTRIES, PolicyCache, PolicyResolver
 
 REQUEST_SECONDS = 40.0
 """Less than Postfix's own patience (socketmap: 100 s)."""
+
+PARTNERS = "partners-"
 
 # Room for `_mta-sts.` and `_25._tcp.` before it in a name of at most 253 octets.
 _MAIL_DOMAIN = re.compile(
@@ -78,17 +85,32 @@ def choose(dane: Domain, sts_answer: bytes) -> bytes:
     return temporary("TLSA look-up failed at an MX host of the domain")
 
 
+def partner_answer(rules: Rules | None, name: str, now: datetime) -> bytes:
+    """What the partner rules say to a name or a `.parent` key; None: they are not known here."""
+    if rules is None:
+        return temporary("the list of partners is being changed")
+    rule = rules.destination(name.lower())
+    if rule is None or rule.observe:
+        return NOT_FOUND
+    return bytes(netstring.encode(f"OK {rule.at(now)}".encode("ascii")))
+
+
+async def no_rules(_digest: str) -> Rules | None:
+    """For a responder that is asked about no partner."""
+    return None
+
+
 class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has no types
     """One for all connections; `handler` serves one of them.
 
-    `covers`: whether the partner list speaks for a domain by its `.parent` key.
+    `rules`: the partner rules by their digest, None for those that are not known.
     """
 
     def __init__(
         self,
         lookups: Asks,
         policies: PolicyResolver,
-        covers: Callable[[str], bool] = lambda _: False,
+        rules: Callable[[str], Awaitable[Rules | None]] = no_rules,
     ) -> None:
         cfg: dict[str, Any] = populate_cfg_defaults({"default_zone": {"tlsrpt": True}})
         cache = PolicyCache(CACHE_ENTRIES)
@@ -97,13 +119,16 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
             strict=False, resolver=policies, require_sni=True, tlsrpt=True
         )
         self._lookups = lookups
-        self._covers = covers
+        self._rules = rules
 
     async def process_request(self, raw_req: bytes) -> bytes:
         """One request `<map name> <key>` to one netstring."""
         name, space, key = raw_req.decode("utf-8", "replace").partition(" ")
+        if name.startswith(PARTNERS):
+            rules = await self._rules(name.removeprefix(PARTNERS))
+            return partner_answer(rules, key, datetime.now(UTC))
         domain = mail_domain(key) if space else None
-        if domain is None or self._covers(domain):
+        if domain is None:
             return NOT_FOUND
         try:
             async with asyncio.timeout(REQUEST_SECONDS):

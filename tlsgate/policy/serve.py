@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,12 @@ import dns.resolver
 from tlsgate.events import emit
 from tlsgate.policy.delegation import REQUEST_LIMIT
 from tlsgate.policy.generation import Generation
-from tlsgate.policy.inbound import IdentityService
+from tlsgate.policy.inbound import PartnerService
 from tlsgate.policy.lookups import Lookups
+from tlsgate.policy.observations import Observations
 from tlsgate.policy.outbound import Responder
 from tlsgate.policy.sts import PolicyResolver
+from tlsgate.policy.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,16 @@ class ServeSettings:
     nameservers: tuple[str, ...] = ()
     dns_port: int = 53
     https_port: int = 443
+    smtp_port: int = 25
+    state: Path = Path("/state")
 
 
 def settings_from(environment: Mapping[str, str]) -> ServeSettings:
     """`TLSGATE_RESOLVER`: the validating resolver's addresses, separated by spaces.
 
     Without it, what /etc/resolv.conf names. `TLSGATE_CONFIG`: the configuration volume's mount,
-    /config by default. Raises ValueError on an address that is not one.
+    /config by default. `TLSGATE_STATE`: where observations are kept, /state by default. Raises
+    ValueError on an address that is not one.
     """
     nameservers = environment.get("TLSGATE_RESOLVER", "").split()
     for address in nameservers:
@@ -49,7 +54,13 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
     return ServeSettings(
         current=Path(environment.get("TLSGATE_CONFIG", "/config")) / "current",
         nameservers=tuple(nameservers),
+        state=state_folder(environment),
     )
+
+
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """Where observations are kept."""
+    return Path(environment.get("TLSGATE_STATE", "/state"))
 
 
 async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> None:
@@ -62,8 +73,11 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     generation = Generation(settings.current)
     policies = PolicyResolver(lookups, generation.trust, settings.https_port)
     generation.on_change(policies.forget_failures)
-    responder = Responder(lookups, policies, generation.covers)
-    service = IdentityService(generation.identities)
+    observations = Observations(settings.state)
+    generation.on_change(lambda: observations.follow(generation.observed()))
+    trials = Trials(observations, _meeting(lookups, generation, settings.smtp_port), loop.time)
+    responder = Responder(lookups, policies, generation.rules)
+    service = PartnerService(generation.rules, observations, trials)
     await generation.poll()
     outbound = await asyncio.start_server(
         responder.handler, settings.host, settings.outbound_port, backlog=512
@@ -72,19 +86,37 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
         service.handle, settings.host, settings.inbound_port, limit=REQUEST_LIMIT, backlog=512
     )
     follower = asyncio.create_task(generation.follow())
+    keeper = asyncio.create_task(observations.keep())
     emit("serving", resolver=list(settings.nameservers))
     if ready is not None:
         ready.set()
     stopped = asyncio.create_task(stop.wait())
     # A follower that dies would leave old lists in force for ever: the process ends instead.
-    await asyncio.wait({stopped, follower}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({stopped, follower, keeper}, return_when=asyncio.FIRST_COMPLETED)
     for server in (outbound, inbound):
         server.close()
-    for task in (stopped, follower):
+    for task in (stopped, follower, keeper):
         task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await follower
+    for task in (follower, keeper):
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    observations.write()
     emit("stopped")
+
+
+def _meeting(
+    lookups: Lookups, generation: Generation, port: int
+) -> Callable[[str, str], Awaitable[str]]:
+    async def meet(domain: str, policy: str) -> str:
+        # Half a second to load, and only where a partner is observed.
+        from tlsgate.policy.meeting import would_hold  # noqa: PLC0415
+
+        loaded = generation.loaded
+        if loaded is None:
+            raise LookupError("no generation is in force")
+        return await would_hold(lookups, loaded, domain, policy, port)
+
+    return meet
 
 
 def run(environment: Mapping[str, str]) -> int:

@@ -1,178 +1,199 @@
 """The partner list as Postfix reads it: both directions of one record (design decision D7).
 
-Outbound: entries of `smtp_tls_policy_maps` (postconf(5), TLS_README). The table is asked for the
-next-hop domain and then for `.parent` keys, so a partner with subdomains has two entries.
-
-| verify | entry of `acme.example`                          | entry of `.acme.example`          |
-| ------ | ------------------------------------------------ | --------------------------------- |
-| pkix   | `secure match=acme.example:.acme.example`        | `secure match=nexthop:dot-nexthop`|
-| + mx   | `secure match=` the names of `mx`                | the same                          |
-| dane   | `dane-only`                                      | the same                          |
-| pin    | `fingerprint match=` SHA-256 of the public keys  | the same                          |
-
-Mail to parts.acme.example is not satisfied by a certificate for acme.example or its other hosts:
-a host that somebody runs for one subdomain could read the mail of all others. A partner whose
-subdomains share the servers of the parent writes `mx: [.acme.example]`.
+Outbound: entries of `smtp_tls_policy_maps` (tlsgate.render.outbound_policy). The tables are asked
+for the next-hop domain and then for `.parent` keys, so a partner with subdomains has two entries.
+What ends with a date, and what a subdomain needs, is in the policy helper's rules
+(tlsgate.render.partner_rules); a key is in the static table or in the rules, or in both alike.
 
 Inbound: entries of `check_sender_access`. Each value is the name of a restriction class that
 can refuse and never permit, so no entry opens the relay. With `parent_domain_matches_subdomains`
 empty, `acme.example` means that domain alone and `.acme.example` all below it (access(5)).
+
+| record                                   | class                                           |
+| ---------------------------------------- | ----------------------------------------------- |
+| require: tls                             | partner_tls: no question to the helper          |
+| require: certificate, network            | partner_identity: TLS, then the helper          |
+| + an exception that allows plaintext     | partner_dated: the helper, which knows its end  |
+| mode: observe                            | partner_observed: the helper counts             |
 """
 
 from __future__ import annotations
 
 import ipaddress
-import json
-import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from tlsgate.partners.model import Mode, Partner, Require, Verify
+from tlsgate.partners.model import Allow, Direction, Mode, Partner, Require
+from tlsgate.render.outbound_policy import (
+    anchor_files,
+    canonical_name,
+    canonical_pin,
+    exception_end,
+    outbound_timeline,
+)
+from tlsgate.render.partner_rules import (
+    InboundRule,
+    Observed,
+    OutboundRule,
+    PartnerRules,
+    observed,
+)
 
 CLASS_TLS = "partner_tls"
 """Restriction class: the session is encrypted."""
 CLASS_IDENTITY = "partner_identity"
 """Restriction class: encrypted, and the policy helper knows the client (D16)."""
+CLASS_DATED = "partner_dated"
+"""Restriction class: the policy helper knows whether TLS is needed now (D17)."""
+CLASS_OBSERVED = "partner_observed"
+"""Restriction class: the policy helper counts; nothing is refused."""
+CLASS_RECIPIENT = "partner_recipient"
+"""Restriction class: mail to an observed partner; the policy helper counts."""
 CLASS_NULL_SENDER = "partner_null_sender"
 """Restriction class: encrypted if the client is in a partner's network."""
 NULL_SENDER = "<>"
 """`smtpd_null_access_lookup_key`."""
-
-_NAME = re.compile(r"\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_PIN = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What the policy helper must know of one domain; `public_keys` are SHA-256 of the SPKI."""
-
-    name: str
-    domain: str
-    subdomains: bool
-    require: str
-    networks: tuple[str, ...]
-    public_keys: tuple[str, ...]
+NEEDS_TLS = "reject_plaintext_session"
+_BY_STRICTNESS = (NEEDS_TLS, CLASS_DATED, CLASS_OBSERVED)
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerMaps:
-    """The compiled list; every table is sorted by its key.
+    """The compiled list; every table is sorted by its key, `networks` by strictness first.
 
     `outbound`: TLS policy table. `inbound`: sender access table. `networks`: CIDR block →
-    restriction for the null sender. `identities`: for the policy helper.
+    restriction for the null sender; the first block that holds the client counts. `recipients`:
+    recipient access table of mail to observed partners. `rules`: for the policy helper. `anchors`:
+    file name → PEM, of private CAs.
     """
 
-    outbound: tuple[tuple[str, str], ...]
-    inbound: tuple[tuple[str, str], ...]
-    networks: tuple[tuple[str, str], ...]
-    identities: tuple[Identity, ...]
+    outbound: tuple[tuple[str, str], ...] = ()
+    inbound: tuple[tuple[str, str], ...] = ()
+    networks: tuple[tuple[str, str], ...] = ()
+    recipients: tuple[tuple[str, str], ...] = ()
+    rules: PartnerRules = field(default_factory=PartnerRules)
+    anchors: tuple[tuple[str, str], ...] = ()
 
     @property
     def asks_certificates(self) -> bool:
         """Whether a partner must show a client certificate."""
-        return any(identity.require == Require.CERTIFICATE for identity in self.identities)
+        return any(rule.require == Require.CERTIFICATE for rule in self.rules.inbound)
 
-    def identities_json(self) -> str:
-        """The content of identities.json."""
-        entries = [asdict(identity) for identity in self.identities]
-        return json.dumps(entries, indent=0, sort_keys=True) + "\n"
+    def outbound_at(self, now: datetime) -> dict[str, str]:
+        """Every key's policy as it is in force at a time, whoever answers it."""
+        dated = {one.key: one.timeline.at(now) for one in self.rules.outbound if not one.observe}
+        return dict(self.outbound) | dated
 
 
 def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
-    """Both directions of the whole list.
+    """Both directions of the whole list. The clock is not asked.
 
     Raises ValueError for a record that says what these tables cannot enforce: nothing is ever
     accepted and ignored.
     """
-    outbound: dict[str, str] = {}
-    inbound: dict[str, str] = {}
-    identities: list[Identity] = []
-    networks: set[str] = set()
+    made = _Tables()
     for partner in partners:
-        _require_enforceable(partner)
-        networks.update(map(_cidr, partner.inbound.networks))
-        for domain in map(_domain, partner.domains):
-            keys = (domain, f".{domain}") if partner.subdomains else (domain,)
-            for key in keys:
-                if key in outbound:
-                    raise ValueError(f"{key} is in two partner records, {partner.name} is one")
-                outbound[key] = _policy(partner, key)
-                inbound[key] = _restriction(partner)
-            if partner.inbound.require is not Require.TLS:
-                identities.append(_identity(partner, domain))
-    if networks:
-        inbound[NULL_SENDER] = CLASS_NULL_SENDER
+        made.add(partner)
+    if made.networks:
+        made.inbound[NULL_SENDER] = CLASS_NULL_SENDER
     return PartnerMaps(
-        outbound=tuple(sorted(outbound.items())),
-        inbound=tuple(sorted(inbound.items())),
-        networks=tuple((cidr, "reject_plaintext_session") for cidr in sorted(networks)),
-        identities=tuple(sorted(identities, key=lambda identity: identity.domain)),
+        outbound=tuple(sorted(made.outbound.items())),
+        inbound=tuple(sorted(made.inbound.items())),
+        networks=tuple(
+            sorted(made.networks.items(), key=lambda item: (_BY_STRICTNESS.index(item[1]), item[0]))
+        ),
+        recipients=tuple(sorted(made.recipients.items())),
+        rules=PartnerRules(
+            tuple(sorted(made.outbound_rules, key=lambda rule: rule.key)),
+            tuple(sorted(made.inbound_rules, key=lambda rule: rule.domain)),
+            tuple(sorted(made.observed, key=lambda one: one.partner)),
+        ),
+        anchors=tuple(sorted(made.anchors.items())),
     )
 
 
-def _require_enforceable(partner: Partner) -> None:
-    if partner.mode is not Mode.ENFORCE:
-        raise ValueError(f"{partner.name}: mode {partner.mode} is not supported yet")
-    if partner.exceptions:
-        raise ValueError(f"{partner.name}: exceptions are not supported yet")
+class _Tables:
+    """The tables in the making."""
 
+    def __init__(self) -> None:
+        self.outbound: dict[str, str] = {}
+        self.inbound: dict[str, str] = {}
+        self.networks: dict[str, str] = {}
+        self.recipients: dict[str, str] = {}
+        self.outbound_rules: list[OutboundRule] = []
+        self.inbound_rules: list[InboundRule] = []
+        self.observed: list[Observed] = []
+        self.anchors: dict[str, str] = {}
 
-def _policy(partner: Partner, key: str) -> str:
-    outbound = partner.outbound
-    match outbound.verify:
-        case Verify.PKIX if outbound.mx:
-            return f"secure match={':'.join(map(_certificate_name, outbound.mx))}"
-        case Verify.PKIX if key.startswith("."):
-            return "secure match=nexthop:dot-nexthop"
-        case Verify.PKIX:
-            return f"secure match={key}:.{key}"
-        case Verify.DANE:
-            return "dane-only"
-        case Verify.PIN if outbound.public_keys:
-            return f"fingerprint match={'|'.join(map(_fingerprint, outbound.public_keys))}"
-        case _:
-            raise ValueError(f"{partner.name}: verify {outbound.verify} cannot be enforced")
+    def add(self, partner: Partner) -> None:
+        """One record. Raises ValueError."""
+        observe = partner.mode is Mode.OBSERVE
+        restriction = _restriction(partner)
+        for domain in map(_domain, partner.domains):
+            keys = (domain, f".{domain}") if partner.subdomains else (domain,)
+            for key in keys:
+                if key in self.inbound:
+                    raise ValueError(f"{key} is in two partner records, {partner.name} is one")
+                self.inbound[key] = restriction
+                self._add_outbound(partner, key, observe)
+                if observe:
+                    self.recipients[key] = CLASS_RECIPIENT
+            if restriction != CLASS_TLS:
+                self.inbound_rules.append(_inbound_rule(partner, domain))
+        for cidr, value in _networks(partner, restriction):
+            same = self.networks.get(cidr, value)
+            self.networks[cidr] = min(same, value, key=_BY_STRICTNESS.index)
+        if observe:
+            self.observed.append(observed(partner))
+        self.anchors |= anchor_files(partner.outbound)
+
+    def _add_outbound(self, partner: Partner, key: str, observe: bool) -> None:
+        timeline = outbound_timeline(partner, key)
+        static = not timeline.periods and not observe
+        if static:
+            self.outbound[key] = timeline.then
+        if not static or key.startswith("."):
+            self.outbound_rules.append(OutboundRule(key, partner.name, observe, timeline))
 
 
 def _restriction(partner: Partner) -> str:
+    if partner.mode is Mode.OBSERVE:
+        return CLASS_OBSERVED
+    if exception_end(partner.exceptions, Direction.INBOUND, Allow.PLAINTEXT):
+        return CLASS_DATED
     return CLASS_TLS if partner.inbound.require is Require.TLS else CLASS_IDENTITY
 
 
-def _identity(partner: Partner, domain: str) -> Identity:
-    inbound = partner.inbound
-    return Identity(
-        name=partner.name,
+def _networks(partner: Partner, restriction: str) -> Iterator[tuple[str, str]]:
+    """From where the null sender is the partner's, and what it needs."""
+    value = restriction if restriction in {CLASS_DATED, CLASS_OBSERVED} else NEEDS_TLS
+    return ((_cidr(cidr), value) for cidr in partner.inbound.networks)
+
+
+def _inbound_rule(partner: Partner, domain: str) -> InboundRule:
+    inbound, rules = partner.inbound, partner.exceptions
+    return InboundRule(
+        partner=partner.name,
         domain=domain,
         subdomains=partner.subdomains,
-        require=str(inbound.require),
+        observe=partner.mode is Mode.OBSERVE,
+        require=inbound.require.value,
         networks=tuple(map(_cidr, inbound.networks)),
-        public_keys=tuple(map(_pin, inbound.public_keys)),
+        public_keys=tuple(map(canonical_pin, inbound.public_keys)),
+        plaintext_until=exception_end(rules, Direction.INBOUND, Allow.PLAINTEXT),
+        encrypted_until=exception_end(rules, Direction.INBOUND, Allow.ENCRYPTED),
     )
 
 
 def _domain(domain: str) -> str:
-    if domain.startswith(".") or not _NAME.fullmatch(domain):
+    try:
+        name = canonical_name(domain)
+    except ValueError:
+        name = ""
+    if not name or name.startswith("."):
         raise ValueError(f"{domain!r} is not a canonical domain")
-    return domain
-
-
-def _certificate_name(name: str) -> str:
-    # `nexthop`, `dot-nexthop` and `hostname` are words of the table, and have no dot inside.
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a name that a certificate can hold")
     return name
-
-
-def _pin(digest: str) -> str:
-    if not _PIN.fullmatch(digest):
-        raise ValueError(f"{digest!r} is not a SHA-256 digest in lower-case hexadecimal")
-    return digest
-
-
-def _fingerprint(digest: str) -> str:
-    """A digest as Postfix prints it: AA:BB:…"""
-    digits = _pin(digest).upper()
-    return ":".join(digits[i : i + 2] for i in range(0, 64, 2))
 
 
 def _cidr(text: str) -> str:

@@ -8,6 +8,7 @@ from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops
 from tlsgate.render.partner_maps import compile_partners
+from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_main import render_main
 from tlsgate.render.postfix_master import render_master
 from tlsgate.render.postfix_settings import PostfixSettings
@@ -37,7 +38,9 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
         "partner_networks": _table(maps.networks),
-        "identities.json": maps.identities_json(),
+        "partner_recipients": _table(maps.recipients),
+        RULES: maps.rules.to_json(),
+        **dict(maps.anchors),
         "routes": _table((key, _route(hop)) for key, hop in sorted(settings.routes)),
         "sender_syntax": f"/^<>$/ DUNNO\n!{_ADDRESS} 553 5.1.7 Bad sender address\n",
         "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",

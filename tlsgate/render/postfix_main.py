@@ -10,10 +10,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 
+from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.partner_maps import (
+    CLASS_DATED,
     CLASS_IDENTITY,
     CLASS_NULL_SENDER,
+    CLASS_OBSERVED,
+    CLASS_RECIPIENT,
     CLASS_TLS,
+    NEEDS_TLS,
     PartnerMaps,
 )
 from tlsgate.render.postfix_settings import (
@@ -23,8 +28,6 @@ from tlsgate.render.postfix_settings import (
     is_address,
 )
 
-ACTIVE = "/run/tlsgate/active"
-"""Where the generation in force is seen inside the container."""
 TLS_DIRECTORY = "/run/tlsgate/tls"
 SYSTEM_ROOTS = "/etc/ssl/certs"
 
@@ -38,10 +41,10 @@ def render_main(settings: PostfixSettings, maps: PartnerMaps) -> str:
         _identity(settings),
         _destinations(settings),
         _queue(settings),
-        _outbound_tls(settings),
+        _outbound_tls(settings, maps),
         _inbound_tls(settings, maps),
-        _public_listener(settings),
-        _internal_listener(settings),
+        _public_listener(settings, maps),
+        _internal_listener(settings, maps),
         _protocol(),
         _content(settings),
     )
@@ -116,13 +119,14 @@ def _queue(settings: PostfixSettings) -> Section:
     }
 
 
-def _outbound_tls(settings: PostfixSettings) -> Section:
+def _outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+    helper = f"socketmap:inet:{_bracketed(settings.policy_host)}:{POLICY_PORT}"
+    rules = (f"{helper}:partners-{maps.rules.digest}",) if maps.rules.answers_outbound else ()
     return "TLS, gateway to peer", {
         # The first table that answers wins: partners, then MTA-STS; else DANE, else opportunistic.
-        "smtp_tls_policy_maps": (
-            f"lmdb:{ACTIVE}/partner_policy",
-            f"socketmap:inet:{_bracketed(settings.policy_host)}:{POLICY_PORT}:QUERY",
-        ),
+        # All tables are asked for a name before any is for its `.parent`, so the second one
+        # answers for partners' subdomains, and for what ends with a date.
+        "smtp_tls_policy_maps": (f"lmdb:{ACTIVE}/partner_policy", *rules, f"{helper}:QUERY"),
         "smtp_tls_security_level": "dane",
         "smtp_dns_support_level": "dnssec",
         # With the default, the header `TLS-Required: no` would send to a partner in plaintext.
@@ -162,15 +166,24 @@ def _inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def _public_listener(settings: PostfixSettings) -> Section:
+def _public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+    enforce = _ask(settings, f"enforce-{maps.rules.digest}")
     return "Port 25: partners first, then who we are; no list holds a permit", {
         "mynetworks": "",
-        "smtpd_restriction_classes": (CLASS_TLS, CLASS_IDENTITY, CLASS_NULL_SENDER),
-        CLASS_TLS: "reject_plaintext_session",
-        CLASS_IDENTITY: (
-            "reject_plaintext_session",
-            f"check_policy_service inet:{_bracketed(settings.policy_host)}:{IDENTITY_PORT}",
+        "smtpd_restriction_classes": (
+            CLASS_TLS,
+            CLASS_IDENTITY,
+            CLASS_DATED,
+            CLASS_OBSERVED,
+            CLASS_RECIPIENT,
+            CLASS_NULL_SENDER,
         ),
+        CLASS_TLS: NEEDS_TLS,
+        CLASS_IDENTITY: (NEEDS_TLS, enforce),
+        CLASS_DATED: enforce,
+        # Observed: mail flows as before, whether the helper answers or not.
+        CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
+        CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
         CLASS_NULL_SENDER: f"check_client_access cidr:{ACTIVE}/partner_networks",
         "smtpd_client_restrictions": "",
         "smtpd_helo_restrictions": "",
@@ -198,7 +211,8 @@ def _public_listener(settings: PostfixSettings) -> Section:
     }
 
 
-def _internal_listener(settings: PostfixSettings) -> Section:
+def _internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+    observed = (f"check_recipient_access lmdb:{ACTIVE}/partner_recipients",)
     return "Port 2525: the internal networks, and nobody else, to anywhere (see master.cf)", {
         "internal_networks": tuple(map(_network, settings.internal_networks)),
         "internal_tls_level": "encrypt" if settings.internal_tls_required else "may",
@@ -210,6 +224,7 @@ def _internal_listener(settings: PostfixSettings) -> Section:
         "internal_recipient_restrictions": (
             "reject_non_fqdn_recipient",
             f"check_recipient_access regexp:{ACTIVE}/recipient_syntax",
+            *(observed if maps.recipients else ()),
             "permit_mynetworks",
             "reject",
         ),
@@ -243,6 +258,16 @@ def _content(settings: PostfixSettings) -> Section:
         "smtpd_milters": settings.milters,
         "milter_default_action": "tempfail",
     }
+
+
+_NEVER_REFUSES = ("default_action=DUNNO", "timeout=5s", "try_limit=1")
+
+
+def _ask(settings: PostfixSettings, context: str, *attributes: str) -> str:
+    """A question to the policy helper (SMTPD_POLICY_README); the context says what about."""
+    server = f"inet:{_bracketed(settings.policy_host)}:{IDENTITY_PORT}"
+    words = ", ".join((server, f"policy_context={context}", *attributes))
+    return f"check_policy_service {{ {words} }}"
 
 
 def _bracketed(host: str) -> str:

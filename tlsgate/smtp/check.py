@@ -18,7 +18,7 @@ from tlsgate.smtp.delivery import Attempt, Trial, bounces
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.helper import Policies
 from tlsgate.smtp.offers import Contexts
-from tlsgate.smtp.prediction import Outcome, Prediction, Protection
+from tlsgate.smtp.prediction import EXCEPTED, Outcome, Prediction, Protection
 from tlsgate.smtp.requirement import (
     OPPORTUNISTIC,
     Level,
@@ -34,12 +34,16 @@ AT_ONCE = 32
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """`extra_ca`: PEM, roots besides the system's, as the gateway has them."""
+    """`extra_ca`: PEM, roots besides the system's, as the gateway has them.
+
+    `anchors`: file name → PEM of the private CAs that the table names.
+    """
 
     resolver: Resolver
     extra_ca: str = ""
     limits: Limits = field(default_factory=Limits)
     https_port: int = 443
+    anchors: Mapping[str, str] = field(default_factory=dict)
 
 
 def predict_all(
@@ -55,7 +59,8 @@ def predict_all(
 async def _predict_all(
     domains: Sequence[str], table: Mapping[str, str], settings: CheckSettings, lookups: Asks
 ) -> list[Prediction]:
-    contacts = Contacts(Contexts(settings.extra_ca), settings.limits, AT_ONCE)
+    contexts = Contexts(settings.extra_ca, settings.anchors)
+    contacts = Contacts(contexts, settings.limits, AT_ONCE)
     policies = Policies(lookups, settings.extra_ca, settings.https_port)
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -81,8 +86,11 @@ async def predict(
             return Prediction(domain, Protection.UNKNOWN, Outcome.HELD, reason=temporary)
         protection = Protection.OPPORTUNISTIC if text is None else Protection.MTA_STS
     requirement = parse_policy(text, domain) if text is not None else OPPORTUNISTIC
+    if requirement.level in EXCEPTED:
+        protection = Protection.EXCEPTION
     route = await find_route(lookups, domain)
-    if protection is not Protection.MANDATORY and _by_dane(route, requirement):
+    listed = protection in {Protection.MANDATORY, Protection.EXCEPTION}
+    if not listed and _by_dane(route, requirement):
         protection = Protection.DANE
     made = await Trial(route, requirement, contacts, datetime.now(UTC)).attempts()
     return _prediction(domain, protection, requirement, route, made)

@@ -14,7 +14,14 @@ from datetime import datetime
 from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Fault
 from tlsgate.smtp.offers import Offer
-from tlsgate.smtp.reasons import Reason, dane_fault, no_tls_fault, pin_fault, pkix_fault
+from tlsgate.smtp.reasons import (
+    Reason,
+    dane_fault,
+    no_tls_fault,
+    pin_fault,
+    pkix_fault,
+    transport_fault,
+)
 from tlsgate.smtp.requirement import Level, Requirement, allows_host
 from tlsgate.smtp.route import Dane, MxHost, NoRoute, Route
 from tlsgate.smtp.seen import see
@@ -86,24 +93,27 @@ class Trial:
 
     async def _attempt(self, host: MxHost, address: str) -> Attempt:
         place = f"{host.name} [{address}]"
-        if self.requirement.level in {Level.SECURE, Level.FINGERPRINT}:
-            return await self._authenticated(host, address)
-        if host.dane is Dane.USABLE:
+        level = self.requirement.level
+        if level in {Level.SECURE, Level.FINGERPRINT, Level.ENCRYPT}:
+            return await self._demanded(host, address)
+        if host.dane is Dane.USABLE and level is not Level.MAY:
             session = await self.contacts.session(address, Offer(False, host.tlsa_base))
             names = (host.tlsa_base, host.name, self.route.domain)
             reason = dane_fault(place, session, host.tlsa, names, self.now)
             return Attempt(place, reason, session.version)
         session = await self.contacts.session(address, Offer(False))
-        if session.fault in _SERVES_CLEAR and host.dane is Dane.NONE:
+        if session.fault in _SERVES_CLEAR and (host.dane is Dane.NONE or level is Level.MAY):
             return Attempt(place)
         return Attempt(place, no_tls_fault(place, session), session.version)
 
-    async def _authenticated(self, host: MxHost, address: str) -> Attempt:
+    async def _demanded(self, host: MxHost, address: str) -> Attempt:
         requirement = self.requirement
         sni = host.name if requirement.sends_host_name else ""
-        seen = await see(self.contacts, host.name, address, sni)
+        seen = await see(self.contacts, host.name, address, sni, requirement.anchors)
         if requirement.level is Level.SECURE:
             reason = pkix_fault(seen, requirement.match, self.now)
+        elif requirement.level is Level.ENCRYPT:
+            reason = transport_fault(seen)
         else:
             reason = pin_fault(seen, requirement.match)
         return Attempt(seen.place, reason, seen.shown.version)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _HIGH = "HIGH:!aNULL:!eNULL"
@@ -28,29 +29,50 @@ class Offer:
 
     strict: bool
     sni: str = ""
+    anchors: str = ""
+    """The file of the private CA that is trusted instead of the public ones; empty for those."""
 
 
 class Contexts:
-    """The two TLS contexts of a run. `extra_ca`: PEM, roots besides the system's."""
+    """The TLS contexts of a run.
 
-    def __init__(self, extra_ca: str = "") -> None:
-        self._strict = _strict(extra_ca)
+    `extra_ca`: PEM, roots besides the system's. `anchors`: file name → PEM of private CAs.
+    """
+
+    def __init__(self, extra_ca: str = "", anchors: Mapping[str, str] | None = None) -> None:
+        self._strict = _strict()
+        self._strict.load_default_certs()
+        if extra_ca.strip():
+            self._strict.load_verify_locations(cadata=extra_ca)
         self._lenient = _lenient()
+        self._anchors = anchors or {}
+        self._private: dict[str, ssl.SSLContext] = {}
 
     def of(self, offer: Offer) -> ssl.SSLContext:
-        """The context that makes the offer."""
-        return self._strict if offer.strict else self._lenient
+        """The context that makes the offer. Raises KeyError for anchors that are not given."""
+        if not offer.strict:
+            return self._lenient
+        if not offer.anchors:
+            return self._strict
+        if offer.anchors not in self._private:
+            self._private[offer.anchors] = _private(self._anchors[offer.anchors])
+        return self._private[offer.anchors]
 
 
-def _strict(extra_ca: str) -> ssl.SSLContext:
+def _private(pem: str) -> ssl.SSLContext:
+    context = _strict()
+    # As with Postfix's `tafile`: any certificate that is named is an anchor, root or not.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(cadata=pem)
+    return context
+
+
+def _strict() -> ssl.SSLContext:
     # Not create_default_context: from Python 3.13 on it refuses chains that Postfix accepts.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the names are the policy's matter: tlsgate.smtp.names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_HIGH)
-    context.load_default_certs()
-    if extra_ca.strip():
-        context.load_verify_locations(cadata=extra_ca)
     return context
 
 

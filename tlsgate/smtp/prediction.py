@@ -15,11 +15,21 @@ class Protection(StrEnum):
     """What keeps the mail from going out unprotected."""
 
     MANDATORY = "mandatory"
+    EXCEPTION = "exception"
+    """On the list, with an exception that has not ended."""
     DANE = "dane"
     MTA_STS = "mta-sts"
     OPPORTUNISTIC = "opportunistic"
     UNKNOWN = "unknown"
     """Not on the list, and DANE and MTA-STS could not be, or were not, looked up."""
+
+
+_EXCEPTED = {
+    Level.MAY: "encrypted if the server offers it, not assured",
+    Level.ENCRYPT: "only over TLS, to a server that need not prove itself",
+}
+EXCEPTED = frozenset(_EXCEPTED)
+"""The levels of an exception."""
 
 
 class Outcome(StrEnum):
@@ -56,6 +66,10 @@ class Prediction:
         return self.protection in {Protection.MANDATORY, Protection.DANE, Protection.MTA_STS}
 
     @property
+    def _excepted(self) -> bool:
+        return self.protection is Protection.EXCEPTION
+
+    @property
     def sentence(self) -> str:
         """For the person who sends."""
         demand = _demand(self.protection, self.requirement)
@@ -64,10 +78,12 @@ class Prediction:
                 return f"Would be held: {self.reason}. {demand}"
             case Outcome.RETURNED:
                 return f"Would come back: {self.reason}."
-            case Outcome.SENT if not self.assured and self.version:
-                return f"Opportunistic: encrypted today ({self.version}), not assured."
             case Outcome.SENT if not self.assured:
-                return "Opportunistic: NOT encrypted today: the server offers no TLS."
+                word = "By an exception" if self._excepted else "Opportunistic"
+                if not self.version:
+                    return f"{word}: NOT encrypted today: the server offers no TLS."
+                rest = "to a server that need not prove itself" if self._excepted else "not assured"
+                return f"{word}: encrypted today ({self.version}), {rest}."
             case _:
                 return demand
 
@@ -94,13 +110,17 @@ def predict_offline(domain: str, table: Mapping[str, str]) -> Prediction:
     if text is None:
         return Prediction(domain, Protection.UNKNOWN, Outcome.NOT_TRIED)
     requirement = parse_policy(text, domain)
-    return Prediction(domain, Protection.MANDATORY, Outcome.NOT_TRIED, requirement)
+    excepted = requirement.level in EXCEPTED
+    protection = Protection.EXCEPTION if excepted else Protection.MANDATORY
+    return Prediction(domain, protection, Outcome.NOT_TRIED, requirement)
 
 
 def _demand(protection: Protection, requirement: Requirement | None) -> str:
     match protection:
         case Protection.MANDATORY if requirement:
             return f"Mandatory: only over TLS to {_proof(requirement)}."
+        case Protection.EXCEPTION if requirement:
+            return f"By an exception: {_EXCEPTED[requirement.level]}."
         case Protection.DANE:
             return "DANE: only over TLS to a key that the domain's signed DNS names."
         case Protection.MTA_STS if requirement:
@@ -114,7 +134,8 @@ def _demand(protection: Protection, requirement: Requirement | None) -> str:
 def _proof(requirement: Requirement) -> str:
     match requirement.level:
         case Level.SECURE:
-            return f"a certificate of {described(requirement.match)}"
+            issuer = " from the partner's own CA" if requirement.anchors else ""
+            return f"a certificate{issuer} of {described(requirement.match)}"
         case Level.FINGERPRINT:
             keys: Sequence[str] = requirement.match
             return "the pinned key" if len(keys) == 1 else f"one of the {len(keys)} pinned keys"

@@ -13,8 +13,13 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """Postfix's levels that the gateway uses. `DANE` is its default: opportunistic without TLSA."""
+    """Postfix's levels that the gateway uses. `DANE` is its default: opportunistic without TLSA.
 
+    `MAY` and `ENCRYPT` are a partner's exceptions.
+    """
+
+    MAY = "may"
+    ENCRYPT = "encrypt"
     DANE = "dane"
     DANE_ONLY = "dane-only"
     SECURE = "secure"
@@ -27,13 +32,15 @@ class Requirement:
 
     `match`: names, `.name` for those below, or at `fingerprint` SHA-256 in lower-case hex.
     `sends_host_name`: the server name sent is the MX host's. `mx_patterns`: the hosts that MTA-STS
-    allows, `*.name` for one label; empty for any.
+    allows, `*.name` for one label; empty for any. `anchors`: the name of the file with the private
+    CA that is trusted instead of the public ones.
     """
 
     level: Level
     match: tuple[str, ...] = ()
     sends_host_name: bool = False
     mx_patterns: tuple[str, ...] = ()
+    anchors: str = ""
 
 
 OPPORTUNISTIC = Requirement(Level.DANE)
@@ -63,6 +70,7 @@ def parse_policy(text: str, domain: str) -> Requirement:
     match: tuple[str, ...] = ()
     sends_host_name = False
     patterns: list[str] = []
+    anchors = ""
     for word in _GROUP.sub("", rest).split():
         name, _, value = word.partition("=")
         match name:
@@ -70,13 +78,15 @@ def parse_policy(text: str, domain: str) -> Requirement:
                 match = _match(Level(level), value, domain)
             case "servername" if value == "hostname":
                 sends_host_name = True
+            case "tafile":
+                anchors = value.rpartition("/")[2]
             case "mx_host_pattern":
                 patterns.append(value)
             case "policy_type" | "policy_domain":  # for TLS-RPT alone
                 continue
             case _:
                 raise ValueError(f"the policy {text!r} has an attribute {name!r} unknown here")
-    return Requirement(Level(level), match, sends_host_name, tuple(patterns))
+    return Requirement(Level(level), match, sends_host_name, tuple(patterns), anchors)
 
 
 def _match(level: Level, value: str, domain: str) -> tuple[str, ...]:

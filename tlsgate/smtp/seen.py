@@ -36,9 +36,14 @@ class Seen:
         return self.strict if self.strict.chain or self.lenient is None else self.lenient
 
 
-async def see(contacts: Contacts, host: str, address: str, sni: str = "") -> Seen:
-    """Contacts the server once, and a second time if the strict offer fails in TLS."""
-    strict = await contacts.session(address, Offer(True, sni))
+async def see(
+    contacts: Contacts, host: str, address: str, sni: str = "", anchors: str = ""
+) -> Seen:
+    """Contacts the server once, and a second time if the strict offer fails in TLS.
+
+    `anchors`: the file of a private CA, as in `Offer`.
+    """
+    strict = await contacts.session(address, Offer(True, sni, anchors))
     lenient = None
     if strict.fault in {Fault.UNTRUSTED, Fault.HANDSHAKE}:
         lenient = await contacts.session(address, Offer(False, sni))

@@ -7,9 +7,12 @@ import ipaddress
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -25,7 +28,10 @@ from tests.integration.edge.edge_lab import (
     until_healthy,
 )
 from tests.integration.edge.signed_zone import sign
+from tests.unit.policy.partner_list import partner, until_last_day
+from tlsgate.partners.model import Allow, Direction, Inbound, Require
 from tlsgate.render.mta_sts import PolicySettings, policy_text
+from tlsgate.render.partner_maps import compile_partners
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 
@@ -33,7 +39,17 @@ pytestmark = pytest.mark.integration
 
 POLICY = PolicySettings("enforce", 86400, ("mx.sts.example", "*.sts.example"))
 DOMAINS = ("sts.example", "mixed.example")
-PIN = "ab" * 32
+RULES = compile_partners(
+    [
+        partner(
+            "acme.example",
+            until_last_day(Direction.OUTBOUND, Allow.ENCRYPTED, date(2099, 12, 30)),
+            inbound=Inbound(Require.NETWORK, networks=("192.0.2.0/24",)),
+            subdomains=True,
+        ),
+        partner("absent.example", observe=True),
+    ]
+).rules
 AUTHORITY = """\
 server:
     username: ""
@@ -116,11 +132,7 @@ def edge(
         config = folder(root / "config", {})
         folder(
             config / "generations/1",
-            {
-                "identities.json": json.dumps([identity()]),
-                "extra-ca.pem": ca,
-                "partner_policy": "",
-            },
+            {"partner_rules.json": RULES.to_json(), "extra-ca.pem": ca},
         )
         (config / "current").symlink_to("generations/1")
         try:
@@ -141,7 +153,10 @@ def edge(
                 (
                     "policy",
                     "policy",
-                    {"/config": (config, "ro")},
+                    {
+                        "/config": (config, "ro"),
+                        "/state": (folder(root / "state", {}, 0o777), "rw"),
+                    },
                     {"environment": {"TLSGATE_RESOLVER": at["resolver"]}},
                 ),
             ):
@@ -155,19 +170,8 @@ def edge(
                 container.remove(force=True)
 
 
-def identity() -> dict[str, object]:
-    return {
-        "name": "Acme",
-        "domain": "acme.example",
-        "subdomains": False,
-        "require": "network",
-        "networks": ["192.0.2.0/24"],
-        "public_keys": [],
-    }
-
-
-def socketmap(edge: Edge, domain: str) -> str:
-    request = f"postfix {domain}".encode()
+def socketmap(edge: Edge, domain: str, name: str = "QUERY") -> str:
+    request = f"{name} {domain}".encode()
     with socket.create_connection((edge.addresses["policy"], 8461), 30) as connection:
         connection.sendall(b"%d:%s," % (len(request), request))
         reply = b""
@@ -262,13 +266,65 @@ def test_port_80_answers_challenges_only(
     ],
 )
 def test_inbound_answers(edge: Edge, client_address: str, protocol: str, action: str) -> None:
+    context = f"enforce-{RULES.digest}"
+    assert delegate(edge, "acme.example", client_address, protocol, context) == action
+    older = delegate(edge, "acme.example", client_address, protocol, f"enforce-{'0' * 16}")
+    assert older.startswith("450 4.3.0 ")
+
+
+def delegate(
+    edge: Edge,
+    sender: str,
+    client_address: str,
+    protocol: str,
+    context: str,
+    *,
+    recipient: str = "corp.example",
+) -> str:
     request = (
-        "request=smtpd_access_policy\nsender=a@acme.example\n"
-        f"client_address={client_address}\nencryption_protocol={protocol}\n\n"
+        f"request=smtpd_access_policy\nsender=a@{sender}\nrecipient=b@{recipient}\n"
+        f"client_address={client_address}\nencryption_protocol={protocol}\n"
+        f"policy_context={context}\n\n"
     )
     with socket.create_connection((edge.addresses["policy"], 10040), 10) as connection:
         connection.sendall(request.encode())
-        assert connection.recv(4096).decode() == f"action={action}\n\n"
+        return connection.recv(4096).decode().removeprefix("action=").removesuffix("\n\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("acme.example", "OK encrypt"),
+        ("a.acme.example", "OK encrypt"),
+        ("none.example", "NOTFOUND "),
+    ],
+)
+def test_partner_answers(edge: Edge, name: str, answer: str) -> None:
+    assert socketmap(edge, name, f"partners-{RULES.digest}") == answer
+    assert socketmap(edge, name, f"partners-{'0' * 16}").startswith("TEMP ")
+
+
+def test_what_is_observed_is_tried_counted_and_kept(edge: Edge) -> None:
+    context = f"observe-outbound-{RULES.digest}"
+    for _ in range(2):
+        answer = delegate(
+            edge, "corp.example", "192.0.2.1", "", context, recipient="absent.example"
+        )
+        assert answer == "DUNNO"
+
+    def counted() -> dict[str, Any]:
+        code, output = execute(edge.policy, ["python3", "-m", "tlsgate.policy", "observations"])
+        assert code == 0, output
+        return dict(json.loads(output).get("Absent", {}).get("outbound", {}))
+
+    deadline = time.monotonic() + 20
+    while counted().get("messages", 0) < 2:
+        assert time.monotonic() < deadline, edge.policy.logs().decode()
+        time.sleep(0.5)
+    assert counted()["would_hold"] == {"no-server": 2}
+    edge.policy.restart(timeout=10)
+    until_healthy(edge.policy, POLICY_HEALTH)
+    assert counted()["messages"] == 2
 
 
 def test_every_container_runs_without_privileges(edge: Edge) -> None:

@@ -136,7 +136,7 @@ MOUNTS = {
         "/var/spool/postfix": ("spool", False),
         "/var/lib/postfix": ("data", False),
     },
-    "policy": {"/config": ("config", True)},
+    "policy": {"/config": ("config", True), "/state": ("policy-state", False)},
     "policy-host": {
         "/config": ("policy-host-config", True),
         "/keys": ("policy-keys", True),
@@ -155,7 +155,7 @@ def test_a_container_sees_these_volumes_and_writes_only_its_own(container: Regis
 
 @pytest.mark.parametrize(
     ("delete_data", "kept"),
-    [(False, {"acme", "mx-keys", "policy-keys", "spool"}), (True, set())],
+    [(False, {"acme", "mx-keys", "policy-keys", "policy-state", "spool"}), (True, set())],
 )
 def test_mail_and_keys_are_not_thrown_away_by_accident(
     tmp_path: Path, delete_data: bool, kept: set[str]

@@ -14,8 +14,10 @@ from postfix_mta_sts_resolver import netstring
 from postfix_mta_sts_resolver.base_cache import CacheEntry
 
 from tests.unit.policy.fake_dns import FakeLookups, Table
+from tests.unit.policy.partner_list import partner, rules
 from tlsgate.policy.dane import Domain
 from tlsgate.policy.outbound import DANE_ONLY, NOT_FOUND, Responder, choose, mail_domain
+from tlsgate.policy.rules import Rules
 from tlsgate.policy.sts import PolicyFault, PolicyResolver, check_policy
 
 DIGEST = "ab" * 32
@@ -61,18 +63,31 @@ def once(table: Table, body: str | None = None, key: str = "d.example") -> str:
     return asyncio.run(run())
 
 
-def test_a_subdomain_of_a_partner_is_left_to_the_partners_entry() -> None:
+def test_partners_are_asked_for_in_a_map_of_their_own_by_the_digest_of_their_rules() -> None:
+    known = rules(partner("example.net"), partner("example.org", subdomains=True))
+
+    async def find(digest: str) -> Rules | None:
+        return known if digest == known.digest else None
+
     async def run() -> list[str]:
         lookups = FakeLookups({**INSECURE_MX, **STS_TXT})
-        policies = LocalPolicies(lookups, ENFORCE)
-        return [
-            await ask(Responder(lookups, policies, {covered}.__contains__))
-            for covered in ("d.example", "other.example")
+        responder = Responder(lookups, LocalPolicies(lookups, ENFORCE), find)
+        asked = [
+            f"partners-{known.digest} d.example.org",
+            f"partners-{known.digest} d.example",
+            f"partners-{'0' * 16} d.example.org",
+            "partners- d.example.org",
         ]
+        found = [await responder.process_request(question.encode()) for question in asked]
+        return [answer.decode().partition(":")[2].rstrip(",") for answer in found]
 
-    left, answered = asyncio.run(run())
-    assert left == "NOTFOUND "
-    assert answered.startswith("OK secure ")
+    temporary = "TEMP the list of partners is being changed"
+    assert asyncio.run(run()) == [
+        "OK secure match=nexthop:dot-nexthop",
+        "NOTFOUND ",
+        temporary,
+        temporary,
+    ]
 
 
 def test_enforced_policy_with_the_attributes_that_turn_on_its_mx_patterns() -> None:

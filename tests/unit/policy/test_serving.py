@@ -10,31 +10,35 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from tests.unit.policy.partner_list import partner, rules, rules_json
+from tlsgate.partners.model import Inbound, Partner, Require
 from tlsgate.policy import health
+from tlsgate.policy.__main__ import main
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.serve import ServeSettings, serve, settings_from
 
 PIN = "ab" * 32
-ENTRY = {
-    "name": "Acme",
-    "domain": "acme.example",
-    "subdomains": False,
-    "require": "certificate",
-    "networks": [],
-    "public_keys": [PIN],
-}
+CERTIFICATE = Inbound(Require.CERTIFICATE, public_keys=(PIN,))
+ACME = partner("acme.example", inbound=CERTIFICATE)
+BRAND = partner("brand.example", inbound=CERTIFICATE)
+WATCHED = partner("watched.example", inbound=CERTIFICATE, observe=True)
+UNKNOWN = "0" * 16
 
 
-def deliver(config: Path, name: str, identities: object) -> None:
+def digest(*partners: Partner) -> str:
+    return rules(*partners).digest
+
+
+def deliver(config: Path, name: str, *partners: Partner, text: str = "") -> None:
+    """The list, or any text in the place of its rules."""
     directory = config / "generations" / name
     directory.mkdir(parents=True)
-    (directory / "identities.json").write_text(json.dumps(identities))
+    (directory / "partner_rules.json").write_text(text or rules_json(*partners))
     (directory / "extra-ca.pem").write_text("")
-    (directory / "partner_policy").write_text(".below.example\tdane-only\nown.example\tdane-only\n")
     (config / "next").symlink_to(f"generations/{name}")
     (config / "next").replace(config / "current")
 
@@ -57,6 +61,7 @@ def run_served(
         current=config / "current",
         nameservers=("127.0.0.1",),
         dns_port=free_port(),
+        state=config,
     )
 
     async def run() -> None:
@@ -81,21 +86,32 @@ async def delegate(port: int, *blocks: bytes) -> bytes:
     return reply
 
 
-def question(domain: str, key: str = PIN) -> bytes:
+def question(
+    domain: str,
+    context: str,
+    *,
+    key: str = PIN,
+    recipient: str = "u@corp.example",
+    message: str = "1",
+) -> bytes:
     return (
         f"request=smtpd_access_policy\nsender=a@{domain}\nclient_address=192.0.2.1\n"
-        f"encryption_protocol=TLSv1.3\nccert_pubkey_fingerprint={key}\n\n"
+        f"encryption_protocol=TLSv1.3\nccert_pubkey_fingerprint={key}\nrecipient={recipient}\n"
+        f"instance={message}\npolicy_context={context}\n\n"
     ).encode()
 
 
 def test_pipelined_requests_are_answered_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(tmp_path, "1", [ENTRY])
+    deliver(tmp_path, "1", ACME)
+    context = f"enforce-{digest(ACME)}"
 
     async def use(settings: ServeSettings) -> None:
         reply = await delegate(
-            settings.inbound_port, question("acme.example"), question("acme.example", "00" * 32)
+            settings.inbound_port,
+            question("acme.example", context),
+            question("acme.example", context, key="00" * 32),
         )
         first, second, rest = reply.split(b"\n\n")
         assert first == b"action=DUNNO"
@@ -111,53 +127,135 @@ def test_pipelined_requests_are_answered_in_order(
 def test_junk_closes_one_connection_and_nothing_else(
     junk: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(tmp_path, "1", [ENTRY])
+    deliver(tmp_path, "1", ACME)
 
     async def use(settings: ServeSettings) -> None:
         with contextlib.suppress(ConnectionResetError):  # closed with octets unread
             assert await delegate(settings.inbound_port, junk) == b""
-        reply = await delegate(settings.inbound_port, question("acme.example"))
-        assert reply == b"action=DUNNO\n\n"
+        asked = question("acme.example", f"enforce-{digest(ACME)}")
+        assert await delegate(settings.inbound_port, asked) == b"action=DUNNO\n\n"
 
     run_served(tmp_path, monkeypatch, use)
 
 
-def test_list_is_reloaded_and_a_bad_one_leaves_the_old_in_force(
+def test_every_question_is_answered_from_the_rules_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def until(port: int, domain: str, action: bytes) -> None:
-        async with asyncio.timeout(5):
-            while not (await delegate(port, question(domain))).startswith(b"action=" + action):
-                await asyncio.sleep(0.02)
+    """Postfix may be a generation ahead, or one behind: never is it answered from another."""
+    # Only a question makes the helper look.
+    monkeypatch.setattr("tlsgate.policy.generation.Generation.follow", _never)
+    lists = [(ACME,), (ACME, BRAND), (BRAND,), (WATCHED,)]
 
     async def use(settings: ServeSettings) -> None:
-        await until(settings.inbound_port, "acme.example", b"451 4.3.0 ")
-        deliver(tmp_path, "1", [ENTRY])
-        await until(settings.inbound_port, "acme.example", b"DUNNO")
-        await until(settings.inbound_port, "brand.example", b"450 4.3.0 ")
-        deliver(tmp_path, "2", [ENTRY, {**ENTRY, "domain": "brand.example"}])
-        await until(settings.inbound_port, "brand.example", b"DUNNO")
-        deliver(tmp_path, "3", [ENTRY, {"name": "half an entry"}])
-        await asyncio.sleep(0.3)
-        await until(settings.inbound_port, "brand.example", b"DUNNO")
+        async def says(domain: str, context: str) -> bytes:
+            reply = await delegate(settings.inbound_port, question(domain, context))
+            return reply.removeprefix(b"action=")[:4]
+
+        first, both, brand, watched = (f"enforce-{digest(*one)}" for one in lists)
+        assert await says("acme.example", first) == b"450 "  # nothing was delivered
+        deliver(tmp_path, "1", *lists[0])
+        assert await says("acme.example", both) == b"450 "
+        assert await says("acme.example", first) == b"DUNN"
+        assert await says("brand.example", first) == b"450 "
+        deliver(tmp_path, "2", *lists[1])
+        assert await says("brand.example", both) == b"DUNN"
+        assert await says("brand.example", first) == b"450 "  # as the list before has it
+        assert await says("acme.example", first) == b"DUNN"
+        deliver(tmp_path, "3", ACME, text='{"outbound": 1}')
+        assert await says("brand.example", f"enforce-{UNKNOWN}") == b"450 "
+        assert await says("brand.example", both) == b"DUNN"
+        for number, one in enumerate(lists[2:], start=4):
+            deliver(tmp_path, str(number), *one)
+            await says("acme.example", f"enforce-{digest(*one)}")
+        assert await says("acme.example", both) == b"DUNN"
+        assert await says("acme.example", first) == b"450 "  # too old
+        # A word that is no context, or none, opens nothing.
+        for context in ("", brand.removeprefix("enforce-"), f"allow-{digest(BRAND)}"):
+            assert await says("brand.example", context) == b"450 "
+        # What is observed now is not enforced, and Postfix would not ask.
+        assert await says("watched.example", watched) == b"450 "
 
     run_served(tmp_path, monkeypatch, use)
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     alerts = [event for event in events if event["event"] == "alert"]
     assert [alert["what"] for alert in alerts] == ["generation generations/3 refused"]
-    assert "entry 1" in alerts[0]["reason"]
+
+
+async def _never(_: Generation) -> None:
+    await asyncio.Event().wait()
+
+
+def test_a_new_list_is_taken_up_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(settings: ServeSettings) -> None:
+        deliver(tmp_path, "1", WATCHED)
+        async with asyncio.timeout(5):
+            while not observations(tmp_path):
+                await asyncio.sleep(0.02)
+
+    monkeypatch.setattr("tlsgate.policy.observations.WRITE_SECONDS", 0.02)
+    run_served(tmp_path, monkeypatch, use)
+
+
+def observations(folder: Path) -> dict[str, Any]:
+    file = folder / "observations.json"
+    return dict(json.loads(file.read_text())) if file.exists() else {}
+
+
+def test_what_is_observed_is_counted_and_never_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried: list[tuple[str, str]] = []
+
+    async def meet(_lookups: object, _loaded: object, domain: str, policy: str, _: int) -> str:
+        tried.append((domain, policy))
+        return "name"
+
+    monkeypatch.setattr("tlsgate.policy.meeting.would_hold", meet)
+    deliver(tmp_path, "1", WATCHED, ACME)
+    known = digest(WATCHED, ACME)
+    inbound, outbound = f"observe-inbound-{known}", f"observe-outbound-{known}"
+    asked = [
+        question("watched.example", inbound),
+        question("watched.example", inbound, recipient="v@corp.example"),  # the same message
+        question("watched.example", inbound, message="2", key="00" * 32),
+        question("watched.example", f"observe-inbound-{UNKNOWN}", message="3"),
+        question("acme.example", inbound, message="4", key="00" * 32),
+        question("corp.example", outbound, message="5", recipient="u@watched.example"),
+        question("corp.example", outbound, message="5", recipient="v@watched.example"),
+        question("corp.example", outbound, message="6", recipient="u@watched.example"),
+        question("corp.example", outbound, message="7", recipient="u@acme.example"),
+        question("corp.example", outbound, message="8", recipient="nobody"),
+        question("corp.example", f"observe-outbound-{UNKNOWN}", message="9"),
+    ]
+
+    async def use(settings: ServeSettings) -> None:
+        reply = await delegate(settings.inbound_port, *asked)
+        assert reply == b"action=DUNNO\n\n" * len(asked)
+
+    run_served(tmp_path, monkeypatch, use)
+    assert tried == [("watched.example", "secure match=watched.example:.watched.example")]
+    monkeypatch.setenv("TLSGATE_STATE", str(tmp_path))
+    capsys.readouterr()
+    assert main(["observations"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert set(counted) == {"Watched"}
+    assert counted["Watched"]["inbound"]["messages"] == 2
+    assert counted["Watched"]["inbound"]["would_hold"] == {"unregistered-key": 1}
+    assert counted["Watched"]["outbound"]["messages"] == 2
+    assert counted["Watched"]["outbound"]["would_hold"] == {"name": 2}
 
 
 def test_bad_roots_are_refused_with_their_generation(tmp_path: Path) -> None:
-    deliver(tmp_path, "1", [ENTRY])
+    deliver(tmp_path, "1", ACME)
     generation = Generation(tmp_path / "current")
     asyncio.run(generation.poll())
     before = generation.trust()
-    deliver(tmp_path, "2", [])
+    deliver(tmp_path, "2")
     (tmp_path / "generations" / "2" / "extra-ca.pem").write_text("not a certificate")
     asyncio.run(generation.poll())
     assert generation.trust() is before
-    assert len(generation.identities() or ()) == 1
+    assert asyncio.run(generation.rules(digest(ACME))) is not None
+    assert asyncio.run(generation.rules(digest())) is None
 
 
 def test_resolver_down_is_temporary_and_ends(
@@ -222,25 +320,3 @@ def test_settings_come_from_the_environment() -> None:
     assert settings.current == Path("/c/current")
     with pytest.raises(ValueError, match="resolver"):
         settings_from({"TLSGATE_RESOLVER": "resolver"})
-
-
-@pytest.mark.parametrize(
-    ("domain", "covered"),
-    [
-        ("a.below.example", True),
-        ("b.a.below.example", True),
-        ("below.example", False),
-        ("notbelow.example", False),
-        ("own.example", False),
-        ("a.own.example", False),
-        ("example", False),
-    ],
-)
-def test_what_is_below_a_partner_is_the_partners(
-    tmp_path: Path, domain: str, covered: bool
-) -> None:
-    generation = Generation(tmp_path / "current")
-    assert not generation.covers(domain)
-    deliver(tmp_path, "1", [])
-    asyncio.run(generation.poll())
-    assert generation.covers(domain) is covered

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import replace
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.partners.ca_certificates import ca_pem
 from tests.unit.render.test_partner_maps import ACME, PINS
-from tlsgate.partners.model import Inbound, Require
+from tlsgate.partners.ca import parse_ca
+from tlsgate.partners.model import Inbound, Mode, Outbound, Require, Verify
 from tlsgate.problems import ProblemsError
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
@@ -57,14 +60,49 @@ def main(settings: PostfixSettings = SETTINGS, **changes: Any) -> dict[str, str]
         ("smtp_tls_CAfile", ""),
         ("delay_warning_time", "1h"),
         ("maximal_queue_lifetime", "5d"),
-        (
-            "smtp_tls_policy_maps",
-            "lmdb:/run/tlsgate/active/partner_policy socketmap:inet:policy:8461:QUERY",
-        ),
     ],
 )
 def test_what_every_gateway_has(name: str, value: str) -> None:
     assert main()[name] == value
+
+
+def test_the_helper_is_asked_from_the_rules_of_this_very_configuration() -> None:
+    alone = render_postfix(SETTINGS, [replace(ACME, subdomains=False)])
+    static = "lmdb:/run/tlsgate/active/partner_policy"
+    public = "socketmap:inet:policy:8461:QUERY"
+    assert parameters(alone["main.cf"])["smtp_tls_policy_maps"] == f"{static} {public}"
+    asks = Inbound(Require.CERTIFICATE, public_keys=PINS)
+    watched = replace(
+        ACME, name="Watched", domains=("watched.example",), mode=Mode.OBSERVE, inbound=asks
+    )
+    files = render_postfix(SETTINGS, [ACME, watched])
+    digest = hashlib.sha256(files["partner_rules.json"].encode()).hexdigest()[:16]
+    values = parameters(files["main.cf"])
+    assert values["smtp_tls_policy_maps"].split() == [
+        static,
+        f"socketmap:inet:policy:8461:partners-{digest}",
+        public,
+    ]
+    service = "check_policy_service { inet:policy:10040, policy_context="
+    enforce = f"{service}enforce-{digest} }}"
+    assert values["partner_identity"] == f"reject_plaintext_session {enforce}"
+    assert values["partner_dated"] == enforce
+    never = "default_action=DUNNO, timeout=5s, try_limit=1 }"
+    assert values["partner_observed"] == f"{service}observe-inbound-{digest}, {never}"
+    assert values["partner_recipient"] == f"{service}observe-outbound-{digest}, {never}"
+    assert values["smtpd_tls_ask_ccert"] == "yes"
+    recipients = "check_recipient_access lmdb:/run/tlsgate/active/partner_recipients permit_mynet"
+    assert recipients in values["internal_recipient_restrictions"]
+    assert "partner_recipients" not in alone["main.cf"]
+
+
+def test_what_private_cas_need_is_delivered() -> None:
+    private = replace(ACME, outbound=Outbound(Verify.PRIVATE_CA, ca=parse_ca(ca_pem())))
+    files = render_postfix(SETTINGS, [private])
+    (name,) = (name for name in files if name.startswith("ca-"))
+    assert files[name] == ca_pem()
+    assert f"tafile=/run/tlsgate/active/{name}" in files["partner_rules.json"]
+    assert files["partner_policy"] == ""
 
 
 def test_port_25_never_permits() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -13,7 +14,15 @@ from tests.unit.smtp.probe import probe_world as world
 from tests.unit.smtp.probe.probe_pki import DAY, NOW, Issued, issue
 from tests.unit.smtp.probe.probe_servers import Handler, Script, serving
 from tests.unit.smtp.probe.probe_world import CA, DOMAIN, HOST, MX, SECOND, Zone
-from tlsgate.partners.model import Partner
+from tlsgate.partners.ca import parse_ca
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    ExceptionRule,
+    Outbound,
+    Partner,
+    Verify,
+)
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp import check
 from tlsgate.smtp.dialogue import Limits
@@ -57,7 +66,7 @@ def _refuses_tls() -> dict[str, Script]:
 
 
 CLEAR = {world.ADDRESS: Script()}
-M, D, S, O, U = Protection  # noqa: E741
+M, E, D, S, O, U = Protection  # noqa: E741
 SENT, HELD, RETURNED = Outcome.SENT, Outcome.HELD, Outcome.RETURNED
 MANDATORY = "Mandatory: only over TLS to a certificate of d.example or a name below d.example."
 OPEN = "Opportunistic: encrypted today (TLSv1.3), not assured."
@@ -65,6 +74,15 @@ PLAIN = "Opportunistic: NOT encrypted today: the server offers no TLS."
 BY_DANE = "DANE: only over TLS to a key that the domain's signed DNS names."
 BY_STS = "MTA-STS: only over TLS to a certificate of mx.d.example, as the domain asks."
 HELD_BY = "Would be held: "
+
+
+def excepted(allow: Allow, until: date = date(2099, 1, 1)) -> Partner:
+    rule = ExceptionRule(until, Direction.OUTBOUND, allow, "late", "security@corp.example")
+    return replace(world.PKIX, exceptions=(rule,))
+
+
+PRIVATE = issue(("Private CA",), ca=True)
+OWN_CA = world.partner(Outbound(Verify.PRIVATE_CA, ca=parse_ca(PRIVATE.pem)))
 
 CASES = (
     # To a partner
@@ -102,6 +120,22 @@ CASES = (
          world.pinned(MX.pin, "00" * 32)),
     Case("partner, second host good", world.two_hosts(), on(SELF) | {world.OTHER_ADDRESS:
          Script(issue((SECOND,), CA).context())}, M, SENT, MANDATORY, world.PKIX, "TLSv1.3"),
+    Case("partner, its own CA", ONE, on(issue((DOMAIN,), PRIVATE)), M, SENT,
+         "Mandatory: only over TLS to a certificate from the partner's own CA of d.example or a",
+         OWN_CA, "TLSv1.3"),
+    Case("partner, its own CA, a public certificate", ONE, on(), M, HELD,
+         f"{HELD_BY}mx.d.example [127.0.0.1] shows a certificate of", OWN_CA),
+    Case("excepted: encrypted", ONE, on(SELF), E, SENT,
+         "By an exception: encrypted today (TLSv1.3), to a server that need not prove itself.",
+         excepted(Allow.ENCRYPTED), "TLSv1.3"),
+    Case("excepted: encrypted, no STARTTLS", ONE, CLEAR, E, HELD,
+         f"{HELD_BY}mx.d.example [127.0.0.1] does not offer STARTTLS", excepted(Allow.ENCRYPTED)),
+    Case("excepted: encrypted, old TLS", ONE, on(MX, ssl.TLSVersion.TLSv1_1), E, HELD,
+         f"{HELD_BY}mx.d.example [127.0.0.1] offers TLSv1.1 at most", excepted(Allow.ENCRYPTED)),
+    Case("excepted: plaintext", {**SIGNED, **world.tlsa(MX)}, CLEAR, E, SENT,
+         "By an exception: NOT encrypted today", excepted(Allow.PLAINTEXT)),
+    Case("exception over", ONE, on(SELF), M, HELD, f"{HELD_BY}mx.d.example [127.0.0.1] shows a",
+         excepted(Allow.PLAINTEXT, date(2026, 11, 1))),
     # To anybody else
     Case("anyone, good", ONE, on(), O, SENT, OPEN, tls="TLSv1.3"),
     Case("anyone, self-signed", ONE, on(SELF), O, SENT, OPEN, tls="TLSv1.3"),
@@ -159,15 +193,19 @@ def _policy_server(case: Case) -> Handler:
 def predict(case: Case, monkeypatch: pytest.MonkeyPatch) -> Prediction:
     lookups = FakeLookups(case.zone)
     monkeypatch.setattr(check, "lookups_of", lambda _: lookups)
-    table = dict(compile_partners((case.partner,) if case.partner else ()).outbound)
+    maps = compile_partners((case.partner,) if case.partner else ())
     handlers: dict[str, Handler] = {
         address: script.serve for address, script in case.servers.items()
     }
     with serving({**handlers, POLICY_ADDRESS: _policy_server(case)}) as port:
         settings = check.CheckSettings(
-            Resolver(("127.0.0.1",)), CA.pem, Limits(port, "check.example", 5.0, 5.0), port
+            Resolver(("127.0.0.1",)),
+            CA.pem,
+            Limits(port, "check.example", 5.0, 5.0),
+            port,
+            dict(maps.anchors),
         )
-        (answer,) = check.predict_all([DOMAIN], table, settings)
+        (answer,) = check.predict_all([DOMAIN], maps.outbound_at(datetime.now(UTC)), settings)
     return answer
 
 

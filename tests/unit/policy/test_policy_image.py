@@ -1,0 +1,43 @@
+"""The image of the policy helper holds all that the helper imports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PREFIX = "/opt/tlsgate/"
+
+
+def test_what_the_dockerfile_copies_is_enough(tmp_path: Path) -> None:
+    text = (ROOT / "images/policy/Dockerfile").read_text().replace("\\\n", " ")
+    copies = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ")]
+    for *sources, target in copies:
+        for source in sources:
+            place = tmp_path / target.removeprefix(PREFIX)
+            if (ROOT / source).is_dir():
+                shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("*.pyc"))
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / source, place)
+    modules = [
+        f"tlsgate.policy.{path.stem}"
+        for path in (tmp_path / "tlsgate/policy").glob("*.py")
+        if path.stem != "__init__"
+    ]
+    script = f"import importlib, tlsgate; [importlib.import_module(m) for m in {modules}]; " + (
+        "print(tlsgate.__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(tmp_path))

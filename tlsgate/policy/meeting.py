@@ -1,0 +1,38 @@
+"""A partner's servers, met as the gateway would meet them: look-ups and handshakes, no message."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from tlsgate.policy.dane import Asks
+from tlsgate.policy.generation import Loaded
+from tlsgate.smtp.contacts import Contacts
+from tlsgate.smtp.delivery import Trial
+from tlsgate.smtp.dialogue import Limits
+from tlsgate.smtp.offers import Contexts
+from tlsgate.smtp.requirement import parse_policy
+from tlsgate.smtp.route import find_route
+
+NO_SERVER = "no-server"
+AT_ONCE = 4
+
+_ANCHORS = re.compile(r" tafile=\S*/(\S+)$")
+
+
+async def would_hold(
+    lookups: Asks, loaded: Loaded, domain: str, policy: str, port: int = 25
+) -> str:
+    """The code of the reason for which mail would be held (tlsgate.smtp.reasons); "" if not.
+
+    `policy`: a value of Postfix's table. Raises ValueError for one that is not understood.
+    """
+    named = _ANCHORS.search(policy)
+    anchors = {named[1]: loaded.anchors(named[1])} if named else {}
+    requirement = parse_policy(policy, domain)
+    contacts = Contacts(Contexts(loaded.extra_ca, anchors), Limits(port, loaded.host_name), AT_ONCE)
+    route = await find_route(lookups, domain)
+    made = await Trial(route, requirement, contacts, datetime.now(UTC)).attempts()
+    if not made:
+        return NO_SERVER
+    return made[-1].reason.code if made[-1].reason else ""

@@ -1,0 +1,152 @@
+"""What would have been held or refused, counted for partners that are only observed.
+
+One entry a partner and direction, on a small volume, so that it outlives the helper. It is
+evidence about one set of rules: other rules, or an end of the observation, begin it anew.
+
+`python3 -m tlsgate.policy observations` prints it as one line of JSON:
+
+    {partner: {"outbound" | "inbound": {"messages": int, "would_hold": {reason: int},
+     "since": time, "last": time or null, "rule": digest}}}
+
+Times are ISO 8601 in UTC. `since` is when the helper began to observe; `rule` is
+`tlsgate.render.partner_rules.evidence_digest` of the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tlsgate.events import emit
+from tlsgate.policy.rules import Evidence
+
+FILE = "observations.json"
+OUTBOUND, INBOUND = "outbound", "inbound"
+WRITE_SECONDS = 2.0
+MESSAGES_KNOWN = 10_000
+
+Counts = dict[str, dict[str, dict[str, Any]]]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Observations:
+    """The counts, and their file; `folder`: where it is."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
+        self._file = folder / FILE
+        self._clock = clock
+        self._counts = self._kept()
+        self._messages: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._dirty = False
+        self._failing = False
+
+    def follow(self, observed: Mapping[str, Evidence]) -> None:
+        """Observe these partners, and no others any more."""
+        before, self._counts = self._counts, {}
+        for partner, evidence in observed.items():
+            rules = {OUTBOUND: evidence.outbound, INBOUND: evidence.inbound}
+            known = before.get(partner, {})
+            self._counts[partner] = {
+                direction: known[direction]
+                if known.get(direction, {}).get("rule") == rule
+                else self._fresh(rule)
+                for direction, rule in rules.items()
+            }
+        self._dirty = self._dirty or self._counts != before
+
+    def is_new(self, message: str, subject: str) -> bool:
+        """Whether this message was not met before: a message is asked about at each recipient.
+
+        `subject`: as what it is counted, for a message may go to several domains.
+        """
+        if not message:
+            return True
+        key = (message, subject)
+        known = key in self._messages
+        self._messages[key] = None
+        if len(self._messages) > MESSAGES_KNOWN:
+            self._messages.popitem(last=False)
+        return not known
+
+    def count(self, partner: str, direction: str, reason: str = "", messages: int = 1) -> None:
+        """Messages of a partner, and why they would have been held or refused, "" if not."""
+        entry = self._counts.get(partner, {}).get(direction)
+        if entry is None:
+            return
+        entry["messages"] += messages
+        entry["last"] = _text(self._clock())
+        if reason:
+            held = entry["would_hold"]
+            held[reason] = held.get(reason, 0) + messages
+        self._dirty = True
+
+    def counts(self) -> Counts:
+        """As the file has them."""
+        return self._counts
+
+    def write(self) -> None:
+        """Puts the counts on the disk if they have changed; says so once if that fails."""
+        if not self._dirty:
+            return
+        new = self._file.with_name(f".{FILE}.new")
+        try:
+            with new.open("w", encoding="ascii") as file:
+                file.write(json.dumps(self._counts) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._file)
+        except OSError as fault:
+            if not self._failing:
+                emit("alert", what="observations cannot be kept", reason=str(fault))
+            self._failing = True
+            return
+        self._dirty = self._failing = False
+
+    async def keep(self) -> None:
+        """Writes for ever."""
+        while True:
+            await asyncio.sleep(WRITE_SECONDS)
+            await asyncio.to_thread(self.write)
+
+    def _fresh(self, rule: str) -> dict[str, Any]:
+        since = _text(self._clock())
+        return {"messages": 0, "would_hold": {}, "since": since, "last": None, "rule": rule}
+
+    def _kept(self) -> Counts:
+        try:
+            return read(self._file.parent)
+        except (OSError, ValueError) as fault:
+            emit("alert", what="observations begin anew", reason=str(fault))
+            return {}
+
+
+def read(folder: Path) -> Counts:
+    """The counts of the file; none if there is no file. Raises OSError, ValueError."""
+    file = folder / FILE
+    if not file.exists():
+        return {}
+    counts = json.loads(file.read_bytes())
+    for directions in _mapping(counts).values():
+        for entry in _mapping(directions).values():
+            if set(_mapping(entry)) != {"messages", "would_hold", "since", "last", "rule"}:
+                raise ValueError(f"{file} has an entry that is none")
+    return dict(counts)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{FILE} is not what was written")  # noqa: TRY004  # of the file
+    return value
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="seconds")
