@@ -84,13 +84,13 @@ def registry_of(entries: Entries) -> CollectorRegistry:
 
 
 @contextmanager
-def serving(port: int | None, entries: Entries) -> Iterator[None]:
+def serving(port: int | None, entries: Entries) -> Iterator[int | None]:
     """Inside the block `/metrics` is served on every address; nothing without a port.
 
-    Raises OSError if the port is taken.
+    Gives the port, which is a free one for 0. Raises OSError if it is taken.
     """
     if port is None:
-        yield
+        yield None
         return
     registry = registry_of(entries)
     counters = {
@@ -105,7 +105,7 @@ def serving(port: int | None, entries: Entries) -> Iterator[None]:
     server, thread = start_http_server(port, registry=registry)
     try:
         with listening(count):
-            yield
+            yield server.server_port
     finally:
         server.shutdown()
         server.server_close()

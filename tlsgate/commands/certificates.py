@@ -117,7 +117,7 @@ def _agent(client: Any, options: argparse.Namespace) -> Any:
             f"No agent{which} runs on this engine. Deploy the stack with `pulumi up`, or name it"
             " with --stack."
         )
-    names = ", ".join(sorted(one.labels.get("tlsgate.stack", one.name) for one in found))
+    names = ", ".join(sorted(one.labels["tlsgate.stack"] for one in found))
     raise _Unreachable(f"There are agents of several stacks: {names}. Name one with --stack.")
 
 
