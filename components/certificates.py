@@ -105,7 +105,7 @@ class Certificates(pulumi.ComponentResource):
             ContainerArgs(
                 image=args.image,
                 memory=256,
-                health=[*COMMAND, "health"],
+                health=["agent-health"],
                 network=args.network,
                 address=settings.network.address("agent"),
                 dns=[resolver],

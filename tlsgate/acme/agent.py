@@ -12,7 +12,9 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.issue import Clock, Issuer
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Pause, Stop, Stopped, locked
+from tlsgate.acme.show import HEALTHY, certificate_faults
 from tlsgate.events import emit
+from tlsgate.generation.files import write
 from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]
@@ -58,6 +60,7 @@ class Agent:
         """One look at everything."""
         self._beat()
         self._take_config()
+        self._tell_health()
         try:
             with locked(self._paths.lock, 0, self._pause, lambda: None):
                 for wanted in self._config.certificates:
@@ -69,6 +72,7 @@ class Agent:
             self._alert(_VOLUME, str(fault), _AGAIN)
         else:
             self._alerts.pop(_VOLUME, None)
+        self._tell_health()
 
     def _look_at(self, wanted: Wanted) -> None:
         """Twice, if the roll-over of the key came to the point where a certificate is ordered."""
@@ -132,6 +136,13 @@ class Agent:
         """Changes with what a person's command leaves on the state volume."""
         paths = (self._paths.rollovers, self._paths.forced, self._paths.renewals)
         return frozenset(_stamp(path) for path in paths if path.exists())
+
+    def _tell_health(self) -> None:
+        """For the container's health check, which need not start Python every few seconds."""
+        found = certificate_faults(self._config, self._paths, self._clock())
+        text = "".join(f"{line}\n" for line in found or [HEALTHY])
+        if self._paths.heartbeat.read_text() != text:
+            write(self._paths.heartbeat, text.encode())
 
     def _pause(self, seconds: float) -> None:
         self._beat()

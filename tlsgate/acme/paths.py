@@ -10,7 +10,7 @@ from pathlib import Path
 @dataclass(frozen=True, slots=True)
 class Paths:
     """`config`: agent.json. `state`: the ACME state volume. `keys`: below it, one mount a volume
-    of certificates. `heartbeat`: touched by the loop, in the container's own tmpfs.
+    of certificates. `heartbeat`: touched by the loop, in the container's own tmpfs; says how it is.
     """
 
     config: Path = Path("/config/agent.json")

@@ -14,6 +14,8 @@ from tlsgate.acme.store import Generation, Store
 LATE = 6
 """Unhealthy when less than the sixth part of the lifetime is left: renewal is due at the third."""
 SILENT = timedelta(minutes=5)
+HEALTHY = "healthy"
+"""What stands in the heartbeat's file if there is no fault; else the faults do."""
 
 
 def result(config: Config, paths: Paths) -> dict[str, object]:
@@ -52,6 +54,12 @@ def faults(config: Config, paths: Paths, now: datetime) -> list[str]:
     else:
         if silent > config.look_seconds + SILENT.total_seconds():
             found.append(f"the agent's loop has not run for {silent:.0f} s")
+    return found + certificate_faults(config, paths, now)
+
+
+def certificate_faults(config: Config, paths: Paths, now: datetime) -> list[str]:
+    """What is wrong with the certificates in service, well before a peer would see it."""
+    found = []
     served = {wanted: facts for wanted, _, facts in _served(config, paths)}
     for wanted in config.certificates:
         certificate = served.get(wanted)

@@ -107,6 +107,7 @@ def test_job_then_agent(stack: Stack) -> None:
 
     agent = stack.start("run")
     wait_for(lambda: stack.execute(agent, "health")[0] == 0, "the agent is healthy")
+    wait_for(lambda: agent.exec_run(["agent-health"]).exit_code == 0, "so says its check")
     code, shown = stack.execute(agent, "show")
     assert (code, json.loads(shown)) == (0, result)
 
@@ -137,6 +138,8 @@ def test_unhealthy_without_certificates(stack: Stack, world: World) -> None:
     wait_for(lambda: b'"alert"' in agent.logs(), "the agent reports the fault")
     code, output = stack.execute(agent, "health")
     assert (code, output) == (1, f"certificate {MX} is missing\n")
+    check = agent.exec_run(["agent-health"])
+    assert (check.exit_code, check.output) == (1, f"certificate {MX} is missing\n".encode())
     failures = agent.exec_run(["cat", "/acme/failures.json"]).output
     assert isinstance(failures, bytes)
     assert json.loads(failures)[f"mx/{MX}"]["count"] == 1
@@ -189,3 +192,26 @@ def test_two_jobs_at_once_order_once(world: World, image: str) -> None:
     assert [event["event"] for event in events if event.get("event") == "order"] == ["order"]
     assert len({json.dumps(event) for event in events if "certificates" in event}) == 1
     assert len(list(Path(volumes.keys / "mx" / MX / "generations").iterdir())) == 1
+
+
+def test_two_agents_and_an_up_at_once_order_once(stack: Stack) -> None:
+    """Whatever they all see is due: one of them orders, the others find it done."""
+    stack.configure([mx()], look_seconds=1)
+    agents = [stack.start("run"), stack.start("run")]
+    code, output = stack.run("issue")
+    assert code == 0, output
+    assert stack.execute(agents[0], "renew", MX)[0] == 0
+    code, again = stack.run("issue")
+    assert code == 0, again
+
+    def renewed() -> bool:
+        found = json.loads(stack.execute(agents[0], "status", "--json")[1])["certificates"][0]
+        return len(found["kept"]) == 1
+
+    wait_for(renewed, "the renewal", 30)
+    for agent in agents:
+        agent.stop(timeout=10)
+    logs = [output, again, *(agent.logs(stderr=False).decode() for agent in agents)]
+    events = [json.loads(line) for log in logs for line in log.splitlines()]
+    assert [event.get("event") for event in events].count("order") == 2
+    assert not [event for event in events if event.get("event") == "alert"]

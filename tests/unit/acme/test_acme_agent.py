@@ -203,3 +203,19 @@ def test_one_holds_the_lock(tmp_path: Path) -> None:
             raise AssertionError("both hold it")
     with locked(path, 0, stop.pause, lambda: told.append("fourth")):
         assert told == ["second"]
+
+
+def test_says_how_it_is_for_the_health_check(tmp_path: Path) -> None:
+    """In a file, so that the check itself costs next to nothing."""
+    parts = Parts(tmp_path, fault=AcmeFault("no", "wait"))
+    write_config(parts, MX)
+    running = agent(parts)
+    running.look()
+    assert parts.paths.heartbeat.read_text() == f"certificate {MX.name} is missing\n"
+    parts.fault = None
+    parts.now = NOW + timedelta(minutes=1)
+    running.look()
+    assert parts.paths.heartbeat.read_text() == "healthy\n"
+    parts.now, parts.fault = NOW + timedelta(days=80), AcmeFault("no", "wait")
+    running.look()
+    assert "and was not renewed" in parts.paths.heartbeat.read_text()
