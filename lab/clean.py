@@ -152,6 +152,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="only end the Docker engine that set-up started in this clone, with its containers",
     )
+    made.add_argument(
+        "--containers-only",
+        action="store_true",
+        help="only remove containers, networks and volumes, those of other clones' labs too",
+    )
     return made
 
 
@@ -185,6 +190,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.engine_only:
         outcome = Outcome()
         _stop_engine(context, outcome, dry_run=options.dry_run)
+    elif options.containers_only:
+        outcome = Outcome()
+        record = dockerd.read_record(context.state)
+        api = EngineApi(record.address if record else address_of(context))
+        clean_engine(api, outcome, dry_run=options.dry_run)
     else:
         outcome = clean(context, dry_run=options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
