@@ -6,10 +6,12 @@ evidence about one set of rules: other rules, or an end of the observation, begi
 `python3 -m tlsgate.policy observations` prints it as one line of JSON:
 
     {partner: {"outbound" | "inbound": {"messages": int, "would_hold": {reason: int},
-     "since": time, "last": time or null, "rule": digest}}}
+     "since": time, "last": time or null, "clean": {"messages": int, "since": time},
+     "rule": digest}}}
 
-Times are ISO 8601 in UTC. `since` is when the helper began to observe; `rule` is
-`tlsgate.render.partner_rules.evidence_digest` of the record.
+Times are ISO 8601 in UTC. `since` is when the helper began to observe; `clean`, what came after the
+last message that would have been held; `rule`, `tlsgate.render.partner_rules.evidence_digest` of
+the record.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from tlsgate.policy.rules import Evidence
 
 FILE = "observations.json"
 OUTBOUND, INBOUND = "outbound", "inbound"
+KEYS = {"messages", "would_hold", "since", "last", "clean", "rule"}
+CLEAN_KEYS = {"messages", "since"}
 WRITE_SECONDS = 2.0
 MESSAGES_KNOWN = 10_000
 
@@ -87,6 +91,9 @@ class Observations:
         if reason:
             held = entry["would_hold"]
             held[reason] = held.get(reason, 0) + messages
+            entry["clean"] = {"messages": 0, "since": entry["last"]}
+        else:
+            entry["clean"]["messages"] += messages
         self._dirty = True
 
     def counts(self) -> Counts:
@@ -119,7 +126,9 @@ class Observations:
 
     def _fresh(self, rule: str) -> dict[str, Any]:
         since = _text(self._clock())
-        return {"messages": 0, "would_hold": {}, "since": since, "last": None, "rule": rule}
+        clean = {"messages": 0, "since": since}
+        counts: dict[str, Any] = {"messages": 0, "would_hold": {}, "since": since, "last": None}
+        return {**counts, "clean": clean, "rule": rule}
 
     def _kept(self) -> Counts:
         try:
@@ -137,7 +146,7 @@ def read(folder: Path) -> Counts:
     counts = json.loads(file.read_bytes())
     for directions in _mapping(counts).values():
         for entry in _mapping(directions).values():
-            if set(_mapping(entry)) != {"messages", "would_hold", "since", "last", "rule"}:
+            if set(_mapping(entry)) != KEYS or set(_mapping(entry["clean"])) != CLEAN_KEYS:
                 raise ValueError(f"{file} has an entry that is none")
     return dict(counts)
 

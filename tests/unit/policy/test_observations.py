@@ -54,9 +54,23 @@ def test_counts_outlive_the_helper(tmp_path: Path) -> None:
         "would_hold": {"issuer": 3},
         "since": "2026-11-01T12:00:01+00:00",
         "last": "2026-11-01T12:00:01+00:00",
+        "clean": {"messages": 2, "since": "2026-11-01T12:00:03+00:00"},
         "rule": "out1",
     }
     assert second.counts()["Acme"]["inbound"]["last"] is None
+
+
+def test_clean_is_what_came_since_the_last_that_would_have_been_held(tmp_path: Path) -> None:
+    observations = made(tmp_path)
+    observations.follow(ACME)
+    entry = observations.counts()["Acme"]["inbound"]
+    began = entry["since"]
+    observations.count("Acme", INBOUND, messages=4)
+    assert entry["clean"] == {"messages": 4, "since": began}
+    observations.count("Acme", INBOUND, "plaintext")
+    assert entry["clean"] == {"messages": 0, "since": entry["last"]}
+    observations.count("Acme", INBOUND)
+    assert (entry["clean"]["messages"], entry["messages"]) == (1, 6)
 
 
 def test_evidence_ends_with_the_rules_that_it_is_about(tmp_path: Path) -> None:
