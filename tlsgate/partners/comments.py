@@ -13,8 +13,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import yaml
-from yaml import CSafeLoader
 from yaml.events import (
     CollectionEndEvent,
     DocumentStartEvent,
@@ -22,6 +20,8 @@ from yaml.events import (
     ScalarEvent,
     SequenceStartEvent,
 )
+
+from tlsgate.partners.syntax import parse_events
 
 _START = re.compile(r"(?:^|(?<=[ \t]))#")
 
@@ -111,7 +111,7 @@ def _scan(text: str) -> tuple[list[_Document], list[tuple[_Position, _Position]]
     documents: list[_Document] = []
     values: list[tuple[_Position, _Position]] = []
     path: list[str | int | None] = []  # of each open node: the key or the position that is next
-    for event in yaml.parse(text, Loader=CSafeLoader):
+    for event in parse_events(text):
         if isinstance(event, DocumentStartEvent):
             line = _place_of(event.start_mark)[0]
             documents.append(_Document(line if event.explicit and documents else 0))

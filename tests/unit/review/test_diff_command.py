@@ -15,6 +15,11 @@ from tlsgate.commands import partners_diff as command
 
 WIDER = record(outbound="{mx: [acme.example, .acme.example, mx.evil.example]}")
 
+EXCEPTION = (
+    "[{until: 2026-12-24, direction: outbound, allow: encrypted, reason: late,"
+    " approved_by: security@example.org}]"
+)
+
 
 @pytest.fixture(autouse=True)
 def day(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +63,22 @@ def diff(*arguments: str) -> int:
             0,
             "moved from `Acme Motors AG` to `Beta`; to a rule as strict as before",
         ),
+        ({"acme.yaml": record(mode="observe")}, 3, "mode: enforce → observe; nothing is held or"),
+        (
+            {"acme.yaml": record(exceptions=EXCEPTION)},
+            3,
+            "exception for outbound mail, encrypted: none → until 2026-12-24 (`late`, approved by",
+        ),
+        (
+            {"acme.yaml": record(outbound="{verify: dane}")},
+            3,
+            "out: a public CA's certificate for the domain itself → DANE; servers are accepted",
+        ),
+        (
+            {"acme.yaml": record(inbound="{networks: [192.0.2.0/28]}")},
+            0,
+            "bounces from `192.0.2.0/28` need TLS",
+        ),
         ({"acme.yaml": ""}, 1, "partners/acme.yaml: holds no record."),
         ({"acme.yaml": record(name="acme")[:-20]}, 1, "## Partner list: refused\n"),
     ],
@@ -100,6 +121,8 @@ def test_the_domain_may_not_hide_behind_a_renamed_partner(
         (record(domains="[ACME.example]"), "has upper-case letters"),
         (record(domains="[acmé.example]"), "is not in its canonical form"),
         (record(domains="[acme.example, xn--acme-.example]"), "[bad-domain]"),
+        (record(outbound="{mx: [.ACME.example]}"), "has upper-case letters"),
+        (record(outbound="{mx: [.com]}"), "[bad-mx]"),
         (record(inbound="{networks: [0.0.0.0/0]}"), "[bad-network]"),
         (b"name: \xff\n", "is not UTF-8"),
     ],
@@ -209,6 +232,29 @@ def test_from_the_merge_base_only_the_branch_s_own_changes_are_told(
     assert "1 added\n" in capsys.readouterr().out
     assert diff("main", side) == 3
     assert diff("--merge-base", "./partners", side) == 2
+
+
+def test_changes_to_different_partners_never_conflict(
+    listed: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gamma = record(name="Gamma", domains="[gamma.example]")
+    start = listed.commit({"partners/acme.yaml": ACME, "partners/beta.yaml": BETA})
+    listed.git("branch", "side", start)
+    listed.commit({"partners/acme.yaml": WIDER, "partners/beta.yaml": BETA})
+    listed.git("symbolic-ref", "HEAD", "refs/heads/side")
+    observed = record(name="Beta", domains="[beta.example]", mode="observe")
+    listed.commit(
+        {
+            "partners/acme.yaml": ACME,
+            "partners/beta.yaml": observed,
+            "partners/gamma.yaml": gamma,
+        }
+    )
+    listed.git("reset", "--quiet", "--hard")
+    listed.git("merge", "--quiet", "--no-edit", "main")
+    assert diff(start) == 3
+    out = capsys.readouterr().out
+    assert out.startswith("## Partner list: 2 WEAKENED, 1 added\n")
 
 
 def test_the_first_list_is_all_added(

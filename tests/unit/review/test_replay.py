@@ -299,3 +299,38 @@ def test_the_report_tells_what_the_log_would_have_met(
     }
     assert cli.main([*arguments, "missing.log"]) == 2
     assert "missing.log: cannot be read (No such file" in capsys.readouterr().err
+
+
+def test_a_real_log_under_a_list_of_domains_that_were_free_so_far() -> None:
+    """gateway.log: what Postfix 3.10.13 wrote when the lab's peers got mail, listed and not."""
+    verify = {"dane": "dane", "dane-broken": "dane", "pinned": "pin"}
+    peers = [
+        *("dane", "dane-broken", "expired", "good", "hosted", "oldtls", "pinned", "plain"),
+        *("selfsigned", "stripped", "sts", "sts-broken", "unknownca", "wrongname"),
+    ]
+    new = [
+        replace(
+            ACME,
+            name=peer,
+            domains=(f"{peer}-free.example",),
+            outbound=out(verify.get(peer, "pkix"), keys=[K1] if peer == "pinned" else []),
+        )
+        for peer in peers
+    ]
+    with Path(__file__).with_name("gateway.log").open() as lines:
+        tallies = replay(read_log(lines, TODAY), [], new)
+    met = {one.partner: [*one.held, *one.unknown] for one in tallies}
+    assert met == {
+        "dane": ["the log does not say whether it was DANE"],
+        "expired": ["no certificate of a public CA"],
+        "good": ["the log has no names of certificates"],
+        "hosted": ["the log has no names of certificates"],
+        "oldtls": ["TLS below 1.2"],
+        "pinned": ["the log has no keys"],
+        "plain": ["no TLS"],
+        "selfsigned": ["no certificate of a public CA"],
+        "stripped": ["no TLS"],
+        "sts": ["the log has no names of certificates"],
+        "unknownca": ["no certificate of a public CA"],
+        "wrongname": ["the log has no names of certificates"],
+    }
