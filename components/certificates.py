@@ -16,7 +16,7 @@ import pulumi
 
 from components.engine import read_host_file
 from components.job import Job, JobArgs
-from components.settings import Settings
+from components.settings import AcmeSettings, FallbackSettings, Settings
 from components.stack import ContainerArgs, Stack, below, container
 from components.volume_files import VolumeFiles, VolumeFilesArgs
 from tlsgate.render.policy_host import group_certificates
@@ -135,16 +135,16 @@ def agent_config(settings: Settings) -> dict[str, Any]:
     if acme.challenge == "dns-01":
         challenge = {"type": "dns-01", **(server or {})}
     return {
-        "directory": acme.directory,
-        "contact": list(acme.contact),
-        "profile": acme.profile,
-        "ca_file": f"{CONFIG}/acme-ca.pem" if acme.ca_file else None,
-        "roots_file": f"{CONFIG}/extra-ca.pem" if settings.extra_ca_file else None,
-        "eab": (
-            {"key_id": acme.eab_key_id, "hmac_key_file": f"{CONFIG}/eab.key"}
-            if acme.eab_key_id
+        **_ca(acme, "acme-ca.pem", "eab.key"),
+        "fallback": (
+            {
+                **_ca(acme.fallback, "fallback-ca.pem", "fallback-eab.key"),
+                "after": acme.fallback.after,
+            }
+            if acme.fallback
             else None
         ),
+        "roots_file": f"{CONFIG}/extra-ca.pem" if settings.extra_ca_file else None,
         "limits": {
             kind: {"count": count, "seconds": seconds} for kind, count, seconds in acme.limits
         },
@@ -178,6 +178,21 @@ def agent_config(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _ca(ca: AcmeSettings | FallbackSettings, ca_file: str, eab_file: str) -> dict[str, Any]:
+    """Return what the agent is told of a CA; the files are those of `trust` and `secret_files`."""
+    return {
+        "directory": ca.directory,
+        "contact": list(ca.contact),
+        "profile": ca.profile,
+        "ca_file": f"{CONFIG}/{ca_file}" if ca.ca_file else None,
+        "eab": (
+            {"key_id": ca.eab_key_id, "hmac_key_file": f"{CONFIG}/{eab_file}"}
+            if ca.eab_key_id
+            else None
+        ),
+    }
+
+
 def _probe(settings: Settings, role: str, port: int, *, starttls: bool) -> dict[str, Any]:
     """Return where the agent sees what a server of the stack shows."""
     return {"host": settings.network.address(role), "port": port, "starttls": starttls}
@@ -190,15 +205,22 @@ def agent_config_text(settings: Settings) -> str:
 
 def trust_files(settings: Settings) -> dict[str, str]:
     """Return the roots that the agent trusts besides the system's: file name → PEM."""
-    paths = {"acme-ca.pem": settings.acme.ca_file, "extra-ca.pem": settings.extra_ca_file}
+    fallback = settings.acme.fallback
+    paths = {
+        "acme-ca.pem": settings.acme.ca_file,
+        "fallback-ca.pem": fallback.ca_file if fallback else None,
+        "extra-ca.pem": settings.extra_ca_file,
+    }
     return {name: read_host_file(path).decode() for name, path in paths.items() if path}
 
 
 def secret_files(settings: Settings) -> dict[str, str]:
     """Return the agent's secrets: file name → path on the deploying machine."""
+    fallback = settings.acme.fallback
     paths = {
         "agent.tsig": settings.dns.agent_tsig_key_file,
         "eab.key": settings.acme.eab_hmac_key_file,
+        "fallback-eab.key": fallback.eab_hmac_key_file if fallback else None,
         "webhook": settings.agent.webhook_file,
     }
     return {name: path for name, path in paths.items() if path}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.config_reader import Locate
-from components.settings import Settings
+from components.settings import AcmeSettings, FallbackSettings, Settings
 from tlsgate.dns.tsig import TsigKey, parse_tsig_key
 from tlsgate.problems import Problem
 from tlsgate.render.unbound import ResolverSettings, render_unbound
@@ -64,14 +64,8 @@ def _named(settings: Settings) -> tuple[_Named, ...]:
     acme, dns, pem = settings.acme, settings.dns, "Name a PEM file of CA certificates"
     # What is wrong with a key file says itself how to write it.
     return (
-        _Named("tlsgate:acme.caFile", acme.ca_file, _certificates, pem),
-        _Named(
-            "tlsgate:acme.eab.hmacKeyFile",
-            acme.eab_hmac_key_file,
-            _base64url,
-            "Write the MAC key that the CA gave, and nothing else, into it",
-            secret=True,
-        ),
+        *_of_ca("tlsgate:acme", acme),
+        *(_of_ca("tlsgate:acme.fallback", acme.fallback) if acme.fallback else ()),
         _Named(
             "tlsgate:agent.webhookFile",
             settings.agent.webhook_file,
@@ -89,6 +83,19 @@ def _named(settings: Settings) -> tuple[_Named, ...]:
             "",
         ),
         _Named(BUILD_CA, settings.images.build_ca_file, _certificates, pem),
+    )
+
+
+def _of_ca(key: str, ca: AcmeSettings | FallbackSettings) -> tuple[_Named, ...]:
+    return (
+        _Named(f"{key}.caFile", ca.ca_file, _certificates, "Name a PEM file of CA certificates"),
+        _Named(
+            f"{key}.eab.hmacKeyFile",
+            ca.eab_hmac_key_file,
+            _base64url,
+            "Write the MAC key that the CA gave, and nothing else, into it",
+            secret=True,
+        ),
     )
 
 

@@ -41,6 +41,19 @@ class InternalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FallbackSettings:
+    """The CA that stands in for the first one after `after` failures in a row."""
+
+    directory: str
+    contact: tuple[str, ...]
+    profile: str | None
+    ca_file: str | None
+    eab_key_id: str | None
+    eab_hmac_key_file: str | None
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class AcmeSettings:
     """The public CA."""
 
@@ -51,6 +64,7 @@ class AcmeSettings:
     ca_file: str | None
     eab_key_id: str | None
     eab_hmac_key_file: str | None
+    fallback: FallbackSettings | None
     limits: tuple[tuple[str, int, int], ...]
     """The CA's, where they are not Let's Encrypt's: kind, count, seconds."""
 

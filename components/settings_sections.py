@@ -11,6 +11,7 @@ from components.settings import (
     AgentSettings,
     DnsSettings,
     Endpoint,
+    FallbackSettings,
     ImageSettings,
     InternalSettings,
     MtaStsSettings,
@@ -19,6 +20,7 @@ from components.settings import (
     QueueSettings,
     ResolverSettings,
 )
+from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
 from tlsgate.acme.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
 from tlsgate.render.postfix_settings import is_address, is_route, is_route_key
@@ -44,11 +46,7 @@ def acme(reader: ConfigReader) -> AcmeSettings:
     """The public CA."""
     directory = values.https_url(reader, "directory", LETS_ENCRYPT)
     contact = reader.each("contact", lambda key, item: values.contact(reader, key, item))
-    eab = reader.section("eab")
-    key_id, hmac_key_file = eab.optional_text("keyId"), eab.optional_text("hmacKeyFile")
-    if (key_id is None) != (hmac_key_file is None):
-        eab.problem("keyId", "half-eab", "keyId and hmacKeyFile go together", "Set both or neither")
-    eab.finish()
+    key_id, hmac_key_file = _eab(reader.section("eab"))
     settings = AcmeSettings(
         directory=directory,
         contact=contact,
@@ -57,7 +55,44 @@ def acme(reader: ConfigReader) -> AcmeSettings:
         ca_file=reader.optional_text("caFile"),
         eab_key_id=key_id,
         eab_hmac_key_file=hmac_key_file,
+        fallback=_fallback(reader, directory),
         limits=_limits(reader.section("limits")),
+    )
+    reader.finish()
+    return settings
+
+
+def _eab(reader: ConfigReader) -> tuple[str | None, str | None]:
+    """Key id and the file of the MAC key, both or neither."""
+    key_id, hmac_key_file = reader.optional_text("keyId"), reader.optional_text("hmacKeyFile")
+    if (key_id is None) != (hmac_key_file is None):
+        message = "keyId and hmacKeyFile go together"
+        reader.problem("keyId", "half-eab", message, "Set both or neither")
+    reader.finish()
+    return key_id, hmac_key_file
+
+
+def _fallback(acme: ConfigReader, first: str) -> FallbackSettings | None:
+    """The second CA, if there is one; not the first again."""
+    reader = acme.section("fallback")
+    if not reader.values:
+        return None
+    # Without a default: which CA stands in is a choice, and CAA records have to allow it.
+    directory = reader.text("directory", remedy="Write the URL of the second CA's directory")
+    if directory:
+        directory = values.https_url(reader, "directory", LETS_ENCRYPT)
+    if directory == first:
+        message = f"{first} is the first CA already"
+        reader.problem("directory", "same-ca", message, "Name another CA")
+    key_id, hmac_key_file = _eab(reader.section("eab"))
+    settings = FallbackSettings(
+        directory=directory,
+        contact=reader.each("contact", lambda key, item: values.contact(reader, key, item)),
+        profile=reader.optional_text("profile"),
+        ca_file=reader.optional_text("caFile"),
+        eab_key_id=key_id,
+        eab_hmac_key_file=hmac_key_file,
+        after=reader.integer("after", FAILURES_BEFORE_FALLBACK, low=1, high=100),
     )
     reader.finish()
     return settings

@@ -124,9 +124,11 @@ class Agent:
 
     def _sleep(self) -> None:
         """Until the next look, until a roll-over goes on, or until a person wants something."""
-        end = self._clock() + timedelta(seconds=self._config.look_seconds)
-        waits = (self._issuer.roller.waits_until(one) for one in self._config.certificates)
-        end = min([end, *(wait for wait in waits if wait is not None)])
+        now = self._clock()
+        waits = [self._issuer.roller.waits_until(one) for one in self._config.certificates]
+        # What could go on already and did not is a fault, for the next ordinary look.
+        ends = [wait for wait in waits if wait is not None and wait > now]
+        end = min([*ends, now + timedelta(seconds=self._config.look_seconds)])
         while (left := (end - self._clock()).total_seconds()) > 0:
             self._pause(min(left, _SLICE))
             if self._config_stamp() != self._stamp or self._wishes() != self._taken:

@@ -12,6 +12,7 @@ from tlsgate.acme.ca import Ca, Eab, Fallback
 from tlsgate.acme.choice import Cas
 from tlsgate.acme.config import Config, DnsUpdates, HttpTokens, Wanted, load
 from tlsgate.acme.limits import Limit, Limits
+from tlsgate.acme.probe import Probe
 from tlsgate.acme.store import Meta
 from tlsgate.problems import ProblemsError
 
@@ -89,7 +90,21 @@ def test_defaults(tmp_path: Path, values: dict[str, Any]) -> None:
     assert config.ca == Ca("https://ca.example/dir", (), None, None, None)
     assert (config.roots_file, config.tlsa, config.look_seconds) == (None, None, 60)
     assert (config.cas, config.limits) == ((config.ca,), Limits())
+    assert (config.rotate_days, config.metrics_port, config.webhook_file) == (90, None, None)
+    assert {wanted.probe for wanted in config.certificates} == {None}
     assert config.limits.orders == Limit(300, 10_800)
+
+
+def test_rotation_and_probes(tmp_path: Path, values: dict[str, Any]) -> None:
+    hook = tmp_path / "hook"
+    hook.touch()
+    probe = {"host": "192.0.2.25", "port": 25, "starttls": True}
+    values["certificates"][0]["probe"] = probe
+    more = {"rotate_days": 0, "metrics_port": 9464, "webhook_file": str(hook)}
+    config = read(tmp_path, {**values, **more})
+    assert (config.rotate_days, config.metrics_port, config.webhook_file) == (0, 9464, hook)
+    assert config.certificates[0].probe == Probe("192.0.2.25", 25, starttls=True)
+    assert str(config.certificates[0].probe) == "192.0.2.25 port 25 (STARTTLS)"
 
 
 def test_the_first_ca_stands_first(tmp_path: Path, values: dict[str, Any]) -> None:
@@ -129,6 +144,9 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"challenge": {"type": "tls-alpn-01"}}, "challenge.type", "Write dns-01 or http-01"),
         ({"challenge": {"type": "http-01"}}, "challenge.directory", "is missing"),
         ({"tlsa": {"server": "x"}}, "tlsa.zones", "is missing"),
+        ({"rotate_days": -1}, "rotate_days", "from 0 to 3650"),
+        ({"metrics_port": 65536}, "metrics_port", "from 0 to 65535"),
+        ({"webhook_file": "/no/such/file"}, "webhook_file", "does not exist"),
         ({"look_seconds": 0}, "look_seconds", "from 1 to 3600"),
         ({"look_seconds": True}, "look_seconds", "from 1 to 3600"),
         ({"certificates": []}, "certificates", "at least one"),
@@ -145,6 +163,12 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"certificates": [{**MX, "name": "../x"}]}, "certificates[0].name", "cannot name"),
         ({"certificates": [{**MX, "volume": ".."}]}, "certificates[0].volume", "cannot name"),
         ({"certificates": [{**MX, "tlsa": ["x y"]}]}, "certificates[0].tlsa", "not a host name"),
+        ({"certificates": [{**MX, "probe": {}}]}, "certificates[0].probe.host", "is missing"),
+        (
+            {"certificates": [{**MX, "probe": {"host": "a", "starttls": "yes"}}]},
+            "certificates[0].probe.starttls",
+            "Write true or false",
+        ),
         ({"certificates": [MX, MX]}, "certificates", "mx/mx1.corp.example stands there twice"),
         ({"directroy": "x"}, "directroy", "is not a known key"),
         ({"certificates": [{**MX, "expiry": 1}]}, "certificates[0].expiry", "not a known key"),

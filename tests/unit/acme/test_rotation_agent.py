@@ -12,10 +12,12 @@ import pytest
 
 from tests.unit.acme.acme_pki import NOW
 from tests.unit.acme.rotation_world import NAME, OWNER, TTL, World
+from tlsgate.acme.agent import Agent
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key, to_pem
 from tlsgate.acme.rollover import HOLD
+from tlsgate.acme.running import Stop, Stopped
 from tlsgate.acme.status import in_words
 from tlsgate.dns.errors import DnsError
 from tlsgate.problems import ProblemsError
@@ -115,6 +117,84 @@ def test_nothing_is_ordered_before_the_records_are_out(world: World, capsys: Cap
     world.dns_fault = None
     world.settle()
     assert world.orders == 2
+
+
+def test_name_servers_that_lag_keep_the_rollover_back(world: World, capsys: Capture) -> None:
+    """One of two authoritative servers is stale: its answers are cached as well."""
+    world.operator().rotate([NAME], now=False, revoke=False)
+    stale = DnsError("192.0.2.54:53 holds no such record")
+    world.wait_visible = _raises(stale)  # type: ignore[method-assign]
+    agent = world.agent()
+    capsys.readouterr()
+    for _ in range(5):
+        world.now += timedelta(seconds=TTL)
+        agent.look()
+    assert world.step_of_rollover() == "publish"
+    assert world.orders == 1
+    assert all("192.0.2.54:53 holds no such record" in a["reason"] for a in events(capsys, "alert"))
+    del world.wait_visible
+    world.look(1)
+    assert world.step_of_rollover() == "spread"
+    until = datetime.fromisoformat(world.status()["rollover"]["until"])
+    assert until == world.now + timedelta(seconds=2 * TTL)
+    world.settle()
+    world.assert_no_peer_was_locked_out()
+
+
+def test_a_longer_ttl_from_before_is_waited_for(world: World) -> None:
+    """The TTL was shortened: caches may hold what was published with the long one."""
+    values = json.loads(world.paths.config.read_text())
+    values["tlsa"]["ttl"] = 2
+    world.paths.config.write_text(json.dumps(values))
+    world.look(1)
+    world.operator().rotate([NAME], now=False, revoke=False)
+    world.look(1)
+    until = datetime.fromisoformat(world.status()["rollover"]["until"])
+    assert until == NOW + timedelta(seconds=1 + TTL)
+    world.settle(seconds=3)
+    world.assert_no_peer_was_locked_out()
+
+
+def test_the_loop_sleeps_until_something_is_to_be_done(world: World) -> None:
+    slept: list[float] = []
+
+    class Sleeper(Stop):
+        def pause(self, seconds: float) -> None:
+            if seconds > 0:
+                slept.append(seconds)
+                world.now += timedelta(seconds=seconds)
+            if sum(slept) > 300:
+                raise Stopped
+
+    world.operator().rotate([NAME], now=False, revoke=False)
+    Agent(world.paths, world.clock, Sleeper(), world.build).run()
+    times = [at for at, _ in world.zones]
+    # Two TTLs, then two more: not a whole ordinary look of a minute later.
+    assert times[1] == NOW
+    assert times[2] - NOW <= timedelta(seconds=4 * TTL + 1)
+    assert max(slept) <= 1.0
+
+
+def test_a_fault_is_no_reason_for_a_busy_loop(world: World) -> None:
+    looked: list[datetime] = []
+
+    class Sleeper(Stop):
+        def pause(self, seconds: float) -> None:
+            world.now += timedelta(seconds=seconds)
+            if world.now > NOW + timedelta(minutes=10):
+                raise Stopped
+
+    world.operator().rotate([NAME], now=False, revoke=False)
+    world.look()
+
+    def publish(*_: object) -> None:
+        looked.append(world.now)
+        raise DnsError("down")
+
+    world.zone = ()
+    world.set_tlsa = publish  # type: ignore[assignment, method-assign]
+    Agent(world.paths, world.clock, Sleeper(), world.build).run()
+    assert len(set(looked)) <= 12
 
 
 def test_a_ca_that_refuses_is_left_alone_and_the_old_key_served(world: World) -> None:

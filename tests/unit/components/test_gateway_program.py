@@ -300,7 +300,13 @@ CERTIFICATES = [
         "probe": {"host": "172.31.26.4", "port": 443, "starttls": False},
     },
 ]
-WATCHED = {"limits": {}, "rotate_days": 90, "metrics_port": 9464, "webhook_file": None}
+WATCHED = {
+    "fallback": None,
+    "limits": {},
+    "rotate_days": 90,
+    "metrics_port": 9464,
+    "webhook_file": None,
+}
 
 
 def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
@@ -343,7 +349,10 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
     (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
     limits = (
         "    caFile: acme-ca.pem\n",
-        "    caFile: acme-ca.pem\n    limits: {failedAuthorizations: {count: 9}}\n",
+        "    caFile: acme-ca.pem\n    limits: {failedAuthorizations: {count: 9}}\n"
+        "    fallback: {directory: https://second.example/dir, profile: short, after: 2, "
+        f"caFile: {tmp_path}/acme-ca.pem, "
+        f"eab: {{keyId: kid-2, hmacKeyFile: {tmp_path}/eab.key}}}}\n",
     )
     more = (
         "  tlsgate:dns:\n",
@@ -358,10 +367,19 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
         "metrics_port": None,
         "webhook_file": "/config/webhook",
         "limits": {"failed_authorizations": {"count": 9, "seconds": 3600}},
+        "fallback": {
+            "directory": "https://second.example/dir",
+            "contact": [],
+            "profile": "short",
+            "ca_file": "/config/fallback-ca.pem",
+            "eab": {"key_id": "kid-2", "hmac_key_file": "/config/fallback-eab.key"},
+            "after": 2,
+        },
     }
     made = declared(inputs)
     secrets = made.of_type("VolumeFiles")["agent-files"].inputs["secrets"]
     assert secrets["webhook"] == f"{tmp_path}/hook"
+    assert secrets["fallback-eab.key"] == f"{tmp_path}/eab.key"
     assert "secret-of-the-hook" not in str([one.inputs for one in made.registered])
 
 
