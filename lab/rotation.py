@@ -35,6 +35,8 @@ OWNER = f"_25._tcp.{plan.GATEWAY_HOST}"
 PROBE = Probe(plan.GATEWAY_ADDRESS, 25, starttls=True)
 SECONDS = 120.0
 SESSIONS = 4
+ENDPOINT = (LOOPBACK, endpoints()["gateway"]["smtp"]["port"])
+"""Where this machine reaches port 25 of the gateway."""
 PAUSE = 0.1
 
 
@@ -101,7 +103,7 @@ def demonstrate() -> str:
     Returns what was seen. Raises LabError if a session broke, or the port shows something else.
     """
     before = shown_pem()
-    held = Held((LOOPBACK, endpoints()["gateway"]["smtp"]["port"]), SESSIONS)
+    held = Held(ENDPOINT, SESSIONS)
     begun = time.monotonic()
     want_renewal_now(before)
     _until(lambda: shown_pem() != before, "new certificate at port 25")

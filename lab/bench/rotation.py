@@ -1,0 +1,100 @@
+"""Rotation under load: how long a renewal takes to be served, and what it costs the senders.
+
+`rotation.renewal`: from a person's wish to the certificate at port 25; it holds the agent's look,
+the CA's own time, the switch, and the gateway's. `rotation.failures`: of more than ten thousand
+STARTTLS handshakes across renewals and a roll-over. `rotation.memory` and `rotation.cpu`: of the
+agent's process, and of its container with its health checks, while nothing is due.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from lab import plan
+from lab.bench.line import line
+from lab.bring_up import bring_up, engine
+from lab.commands import GATEWAY, LabError, up
+from lab.driver import Lab
+from lab.endpoints import gateway_container
+from lab.handshakes import load
+from lab.rotation import ENDPOINT, Held, renew, rotate
+
+COMMAND = "python -m lab.bench rotation"
+PEERS = ("good", "hosted", "sts", "dane", "pinned", "fixednet")
+RATE = 72.0
+HANDSHAKES = 10_000
+RENEWALS = 5
+SESSIONS = 8
+IDLE_SECONDS = 30.0
+METRICS = f"http://{plan.SUBNET.rpartition('.')[0]}.6:9464/metrics"
+
+
+def measurements() -> Iterator[dict[str, Any]]:
+    """One line a number."""
+    client = engine()
+    bring_up(client)
+    up(GATEWAY, client)
+    lab = Lab(client)
+    seconds: list[float] = []
+    broken: list[str] = []
+    begun = time.monotonic()
+    with load(lab, RATE, PEERS) as found:
+        for number in range(RENEWALS + 1):
+            held = Held(ENDPOINT, SESSIONS)
+            if number == 2:
+                rotate()
+            else:
+                seconds.append(renew()[1])
+            broken += held.broken() + held.finish()
+        # The rest of the handshakes, should the changes have been quicker than that.
+        time.sleep(max(0.0, 1.05 * HANDSHAKES / RATE - (time.monotonic() - begun)))
+    if len(found.made) < HANDSHAKES:
+        raise LabError(f"only {len(found.made)} handshakes were made")
+    yield line(
+        "rotation.renewal", statistics.median(seconds), "s", 5.0, COMMAND, longest=max(seconds)
+    )
+    yield line(
+        "rotation.failures",
+        len(found.failures) + len(broken),
+        "handshakes and sessions",
+        0,
+        COMMAND,
+        handshakes=len(found.made),
+        per_second=round(found.rate, 1),
+        first=(found.failures + broken)[:3],
+    )
+    yield from _idle(client)
+
+
+def _idle(client: Any) -> Iterator[dict[str, Any]]:
+    agent = client.containers.get(gateway_container("agent"))
+    before, container = _metrics(), _used(agent)
+    time.sleep(IDLE_SECONDS)
+    after, container_after = _metrics(), _used(agent)
+    memory = after["process_resident_memory_bytes"] / 1e6
+    yield line("rotation.memory", memory, "MB", 60.0, COMMAND)
+    process = after["process_cpu_seconds_total"] - before["process_cpu_seconds_total"]
+    yield line(
+        "rotation.cpu",
+        100 * process / IDLE_SECONDS,
+        "% of a processor",
+        0.1,
+        COMMAND,
+        container=round(100 * (container_after - container) / IDLE_SECONDS, 2),
+    )
+
+
+def _metrics() -> dict[str, float]:
+    with urllib.request.urlopen(METRICS, timeout=10) as answer:
+        text = answer.read().decode()
+    return {name: float(value) for name, value in re.findall(r"^(\w+) (\S+)$", text, re.M)}
+
+
+def _used(container: Any) -> float:
+    """Seconds of processor since its start, health checks included."""
+    return float(container.stats(stream=False)["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
