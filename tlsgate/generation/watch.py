@@ -20,6 +20,8 @@ from tlsgate.generation.files import Paths, link_target, point, read_entries, wr
 from tlsgate.generation.manifest import MANIFEST, Refused, verify
 
 POLL_SECONDS = 1.0
+STARTING_LOOKS = 15
+"""As often a reload may fail in silence: the server that it is for is still starting."""
 _INCLUDE = "include {};\n"
 
 Stamp = tuple[object, ...]
@@ -40,6 +42,7 @@ class Watcher:
         self._active_stamp: Stamp | None = None
         self._looked: Stamp | None = None
         self._reload_due = False
+        self._failed_reloads = 0
         self._alerted: set[Alert] = set()
 
     def start(self) -> bool:
@@ -199,10 +202,12 @@ class Watcher:
         try:
             self._engine.reload(self._paths)
         except Refused as fault:
-            # Due until it succeeds: the server may still be starting.
-            self._report([Alert("reload failed, tried again", str(fault))])
+            self._failed_reloads += 1  # due until it succeeds
+            if self._failed_reloads > STARTING_LOOKS:
+                self._report([Alert("reload failed, tried again", str(fault))])
             return
         self._reload_due = False
+        self._failed_reloads = 0
         self._alerted.clear()
         self._record_success()
 

@@ -12,7 +12,7 @@ from tlsgate.generation.engines import Engine
 from tlsgate.generation.files import Paths, point
 from tlsgate.generation.install import install
 from tlsgate.generation.manifest import Refused
-from tlsgate.generation.watch import Watcher
+from tlsgate.generation.watch import STARTING_LOOKS, Watcher
 
 HOST = "mx.example"
 MAIN = f"myhostname = {HOST}\nsmtpd_tls_chain_files = /run/tlsgate/tls/{HOST}.pem\n"
@@ -246,6 +246,25 @@ def test_a_reload_is_tried_until_it_succeeds(server: Server) -> None:
     server.refuses = None
     watcher.step()
     assert (server.active(), server.reloads) == (new, 1)
+
+
+def test_a_reload_may_fail_while_the_server_starts(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No alert then; one if it goes on, and one more if it happens again."""
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    for routes in ("r2", "r3"):
+        server.refuses = "reload"
+        server.deliver(routes=routes)
+        said = []
+        for _ in range(STARTING_LOOKS + 3):
+            watcher.step()
+            said.append(capsys.readouterr().out.count("reload failed"))
+        assert said == [0] * STARTING_LOOKS + [1, 0, 0]
+        server.refuses = None
+        watcher.step()
 
 
 def test_a_restarted_watcher_goes_on(server: Server) -> None:
