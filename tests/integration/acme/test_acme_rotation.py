@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +31,7 @@ from tests.integration.acme.acme_agent import (
     tlsa_is_right,
 )
 from tests.integration.acme.acme_server import MailServer
-from tests.integration.acme.acme_world import Volumes, World, wait_for
+from tests.integration.acme.acme_world import ROOT, Volumes, World, wait_for
 from tlsgate.acme import build
 from tlsgate.acme.agent import Agent
 from tlsgate.acme.certificate import facts
@@ -209,3 +212,56 @@ def revocation(world: World, serial: str) -> str:
     with urllib.request.urlopen(url, context=context, timeout=5) as answer:
         found: str = json.loads(answer.read())["Status"]
         return found
+
+
+def test_sigkill_at_every_named_step(
+    world: World, volumes: Volumes, server: MailServer, capsys: Capture
+) -> None:
+    """As soon as the agent says that it is there, it is gone; the next one goes on."""
+    first = facts(served(volumes).chain).spki_sha256
+    assert run(volumes, "rotate", MX) == 0
+    killed: list[str] = []
+    told: list[dict[str, Any]] = []
+    with Watcher(world, server) as watcher:
+        deadline = time.monotonic() + 120
+        while status(volumes, capsys)["rollover"] is not None:
+            assert time.monotonic() < deadline, killed
+            with process(volumes) as lines:
+                for line in lines:
+                    told.append(json.loads(line))
+                    step = " ".join(str(told[-1].get(key, "")) for key in ("event", "step"))
+                    if step not in killed and step.strip() not in ("agent", "renewal-info"):
+                        killed.append(step)
+                        break
+                    if step == "rollover done":
+                        break
+    assert {step.partition(" ")[2] for step in killed if step.startswith("rollover")} == {
+        *("publish", "spread", "order", "settle", "retire", "done")
+    }
+    assert {"due ", "order ", "switch ", "tlsa "} <= set(killed)
+    assert watcher.keys == [first, facts(served(volumes).chain).spki_sha256]
+    assert watcher.faults == []
+    assert tlsa_is_right(world, volumes)
+    assert len([event for event in told if event["event"] == "order"]) <= 2
+    assert not [event for event in told if event["event"] == "alert"]
+
+
+@contextmanager
+def process(volumes: Volumes) -> Iterator[Iterator[str]]:
+    """The agent as a process of its own, and its events; killed at the end of the block."""
+    used = paths(volumes)
+    places = {"--config": used.config, "--state": used.state, "--keys": used.keys}
+    options = [part for option, path in places.items() for part in (option, str(path))]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tlsgate.acme", "run", *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    try:
+        yield iter(running.stdout)
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()
