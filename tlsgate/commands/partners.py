@@ -48,6 +48,8 @@ JSON of a list with problems:
 """
 _SHOWN_DOMAINS = 3
 MODULES = {
+    "tlsgate.commands.partners_add": "add",
+    "tlsgate.commands.partners_promote": "promote",
     "tlsgate.commands.partners_diff": "diff",
     "tlsgate.commands.partners_fmt": "fmt",
     "tlsgate.commands.partners_schema": "schema",
