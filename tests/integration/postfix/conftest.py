@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import docker
 import pytest
 
+from tests.integration.postfix.pki import key_pem
 from tests.integration.postfix.world import LABELS, MODERN, NONE, OLD, ROOT, World
 
-IMAGE = "tg-postfix-gateway"
+IMAGE, HELPER = "tg-postfix-gateway", "tg-postfix-helper"
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +30,15 @@ def image(client: docker.DockerClient) -> str:
     return IMAGE
 
 
+@pytest.fixture(scope="session")
+def helper_image(client: docker.DockerClient) -> str:
+    """The policy helper's image, built from this tree."""
+    client.images.build(
+        path=str(ROOT), dockerfile="images/policy/Dockerfile", tag=HELPER, labels=LABELS, rm=True
+    )
+    return HELPER
+
+
 @pytest.fixture(scope="module")
 def world(client: docker.DockerClient, image: str) -> Iterator[World]:
     """Peers, names and policies; the gateway is started by the module's own fixture."""
@@ -36,20 +46,27 @@ def world(client: docker.DockerClient, image: str) -> Iterator[World]:
     try:
         made.add_peer("internal", MODERN, ["internal.example"], made.server_pem(["internal"]))
         shared = ["one.example", "two.example", "free.example", "strict.example", "sub.one.example"]
-        shared += ["pinned.example", "sts.example"]
+        shared += ["pinned.example", "sts.example", "public.example", "xn--bcher-kva.example"]
         made.add_peer("shared", MODERN, shared, made.server_pem(["mx.one.example"]))
-        made.add_peer("strange", MODERN, ["strange.example", "loose.example"], stranger_pem())
+        strange = ["strange.example", "loose.example", "private.example", "rolled.example"]
+        strange += ["watched.example", "ended.example"]
+        made.add_peer("strange", MODERN, strange, stranger_pem(made))
         made.add_peer("old", OLD, ["old.example", "oldfree.example"], made.server_pem(["x"]))
         made.add_peer("plain", NONE, ["plain.example", "plainfree.example"])
-        made.add_names({"sts.example": "secure match=mx.sts.example"})
+        made.add_names(
+            # Whoever runs a subdomain may publish what suits the server that is there.
+            {
+                "sts.example": "secure match=mx.sts.example",
+                "sub.one.example": "secure match=mx.one.example",
+            },
+            {".one.example": "secure match=nexthop:dot-nexthop"},
+        )
         yield made
     finally:
         made.close()
 
 
-def stranger_pem() -> str:
-    """A certificate of a root that nobody trusts."""
-    from tests.integration.postfix.pki import Authority, key_pem, new_key
-
-    key = new_key()
-    return key_pem(key) + Authority("stranger").issue(["mx.strange.example"], key=key)
+def stranger_pem(world: World) -> str:
+    """A certificate of a root that the public does not trust."""
+    key = world.stranger_key
+    return key_pem(key) + world.stranger.issue(["mx.strange.example"], key=key)

@@ -99,13 +99,21 @@ class Names(socketserver.BaseRequestHandler):
 
 
 class Policies(socketserver.StreamRequestHandler):
-    """socketmap_table(5): answers `policies` of the settings, or NOTFOUND."""
+    """socketmap_table(5): as the policy helper, from the settings.
+
+    `partners` is the map of the partners' rules, for a name or the nearest `.parent`; `policies` is
+    what domains publish, name by name.
+    """
 
     def handle(self) -> None:
         while length := self.netstring_length():
-            key = self.rfile.read(length).decode().split(" ", 1)[1]
+            table, _, key = self.rfile.read(length).decode().partition(" ")
             self.rfile.read(1)
-            policy = SETTINGS["policies"].get(key)
+            partners = table.startswith("partners-")
+            policy = SETTINGS["partners" if partners else "policies"].get(key)
+            while partners and policy is None and "." in key:
+                key = key.lstrip(".").partition(".")[2]
+                policy = SETTINGS["partners"].get(f".{key}")
             answer = f"OK {policy}" if policy else "NOTFOUND "
             self.wfile.write(f"{len(answer)}:{answer},".encode())
 

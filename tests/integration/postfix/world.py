@@ -20,7 +20,7 @@ import docker
 from docker.models.containers import Container
 
 from tests.integration.postfix.pki import Authority, Key, key_pem, new_key
-from tlsgate.partners.model import Inbound, Mode, Outbound, Partner
+from tlsgate.partners.model import ExceptionRule, Inbound, Mode, Outbound, Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
 ROOT = Path(__file__).parents[3]
@@ -37,6 +37,8 @@ def partner(
     outbound: Outbound = Outbound(),  # noqa: B008  # frozen
     inbound: Inbound = Inbound(),  # noqa: B008
     subdomains: bool = True,
+    mode: Mode = Mode.ENFORCE,
+    exceptions: tuple[ExceptionRule, ...] = (),
 ) -> Partner:
     """A record for the domain `<name>.example`."""
     day = date(2026, 10, 1)
@@ -45,11 +47,12 @@ def partner(
         contact=f"postmaster@{name}.example",
         agreed=day,
         review=date(2027, 10, 1),
-        mode=Mode.ENFORCE,
+        mode=mode,
         domains=(f"{name}.example",),
         subdomains=subdomains,
         outbound=outbound,
         inbound=inbound,
+        exceptions=exceptions,
     )
 
 
@@ -92,9 +95,10 @@ class World:
         self.network = client.networks.create(self.prefix, labels=LABELS)
         self.volumes = {
             name: client.volumes.create(f"{self.prefix}-{name}", labels=LABELS).name
-            for name in ("config", "keys", "queue", "data")
+            for name in ("config", "keys", "queue", "data", "state")
         }
-        self.authority = Authority()
+        self.authority, self.stranger = Authority(), Authority("stranger")
+        self.stranger_key = new_key()
         self.zone: dict[str, dict[str, list[str]]] = {}
         self.containers: dict[str, Container] = {}
         self._names: dict[str, Any] = {}
@@ -111,12 +115,53 @@ class World:
         self.zone[f"mx.{domains[0]}"] = {"A": [self.address(container)]}
         return container
 
-    def add_names(self, policies: Mapping[str, str]) -> None:
-        """The name server and the stub of the policy helper; needs all peers."""
+    def add_names(self, policies: Mapping[str, str], partners: Mapping[str, str]) -> None:
+        """The name server and the stub of the policy helper; needs all peers.
+
+        `policies`: what domains publish. `partners`: key → policy, of the partners' rules.
+        """
         container = self._create("policy", ["python3", "/peer/peer.py", "names"])
-        self._names = {"zone": self.zone, "policies": dict(policies)}
+        self._names = {
+            "zone": self.zone,
+            "policies": dict(policies),
+            "partners": dict(partners),
+        }
         self._put_peer(container, self._names, "")
         container.start()
+
+    def add_helper(self, image: str) -> Container:
+        """The policy helper itself, as the stack runs it; its host name is `helper`."""
+        container = self._create(
+            "helper",
+            None,
+            image=image,
+            environment={"TLSGATE_RESOLVER": self.address(self.containers["policy"])},
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges:true"],
+            mem_limit="512m",
+            volumes={
+                self.volumes["config"]: {"bind": "/config", "mode": "ro"},
+                self.volumes["state"]: {"bind": "/state"},
+            },
+        )
+        container.start()
+        until(self.helped, what="a healthy policy helper")
+        return container
+
+    def helped(self) -> bool:
+        """The policy helper's own health check."""
+        command = ["python3", "-m", "tlsgate.policy", "health"]
+        return self.containers["helper"].exec_run(command).exit_code == 0
+
+    def observations(self) -> dict[str, Any]:
+        """What the policy helper has counted."""
+        command = ["python3", "-m", "tlsgate.policy", "observations"]
+        code, output = self.containers["helper"].exec_run(command)
+        assert code == 0, output
+        assert isinstance(output, bytes)
+        return dict(json.loads(output))
 
     def know_client(self, pin: str) -> None:
         """The policy helper comes up, and this client key is the partner's."""
@@ -326,15 +371,17 @@ class World:
         return str(self.network.attrs["IPAM"]["Config"][0]["Subnet"])
 
     def _create(self, name: str, command: list[str] | None, **options: Any) -> Container:
+        image = options.pop("image", self.image)
+        environment = {"PYTHONUNBUFFERED": "1", **options.pop("environment", {})}
         container = self.client.containers.create(
-            self.image,
+            image,
             command,
             name=f"{self.prefix}-{name}",
             labels=LABELS,
             network=self.prefix,
             networking_config={self.prefix: self.client.api.create_endpoint_config(aliases=[name])},
             entrypoint=[] if command else None,
-            environment={"PYTHONUNBUFFERED": "1"},
+            environment=environment,
             **options,
         )
         self.containers[name] = container
