@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from tlsgate.problems import visible
@@ -50,6 +50,7 @@ def host_fault(name: str) -> Fault | None:
     return _syntax_fault(name)
 
 
+@lru_cache(1024)  # a record's contact is mostly in a domain of the record
 def is_public_suffix(name: str) -> bool:
     """Tell whether a canonical name stands in the Public Suffix List, either section.
 

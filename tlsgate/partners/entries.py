@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +67,19 @@ def folder_entries(directory: Path) -> Iterator[Entry]:
     """Yield the entries of a folder on disk, by name. Raises ProblemsError if it is none."""
     shown_folder = _from_here(directory)
     try:
-        paths = sorted(directory.iterdir())
+        with os.scandir(directory) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         message = f"cannot be read as a folder ({error.strerror})"
         remedy = "Name the folder that holds the partner files"
         raise ProblemsError(
             [Problem(visible(shown_folder), 0, "", NO_FOLDER, message, remedy)]
         ) from None
-    for path in paths:
-        if not is_ignored(path.name):
-            file = visible(str(Path(shown_folder, path.name)))
-            yield Entry(file, _path_fault(path), _reader(path))
+    shown_folder = str(Path(shown_folder, "x")).removesuffix("x")
+    for entry in entries:
+        if not is_ignored(entry.name):
+            file = visible(shown_folder + entry.name)
+            yield Entry(file, _entry_fault(entry), _reader(entry.path))
 
 
 def _from_here(directory: Path) -> str:
@@ -87,23 +88,27 @@ def _from_here(directory: Path) -> str:
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else directory)
 
 
-def _path_fault(path: Path) -> Fault | None:
+def _entry_fault(entry: os.DirEntry[str]) -> Fault | None:
     try:
-        mode = path.lstat().st_mode
+        if entry.is_symlink():
+            return IS_LINK
+        if not entry.is_file(follow_symlinks=False):
+            return IS_NO_FILE
     except OSError as error:
         return "unreadable", f"cannot be read ({error.strerror})", "Check the folder"
-    if stat.S_ISLNK(mode):
-        return IS_LINK
-    if not stat.S_ISREG(mode):
-        return IS_NO_FILE
-    return name_fault(path.name)
+    return name_fault(entry.name)
 
 
-def _reader(path: Path) -> Callable[[], bytes]:
+def _reader(path: str) -> Callable[[], bytes]:
     def read() -> bytes:
         # Between the look at the entry and now it may have become a link or a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            return stream.read(SIZE_LIMIT + 1)
+        try:
+            data = os.read(descriptor, SIZE_LIMIT + 1)
+            while len(data) <= SIZE_LIMIT and (more := os.read(descriptor, SIZE_LIMIT + 1)):
+                data += more
+        finally:
+            os.close(descriptor)
+        return data[: SIZE_LIMIT + 1]
 
     return read

@@ -7,7 +7,9 @@ one bad file is a bad list, and the gateway keeps the one it has.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -49,18 +51,31 @@ def load_entries(
     known = {} if known is None else known
     problems: list[Problem] = []
     drafts: list[Draft] = []
-    try:
-        for entry in entries:
-            data = _read(entry, problems)
-            if data is not None:
-                drafts.extend(_drafts(data, entry.file, today, problems, known))
-    except ProblemsError as error:  # the folder itself: the other problems are told beside it
-        problems.extend(error.problems)
-    problems.extend(check_list(drafts, own_domains))
+    with _uncollected():
+        try:
+            for entry in entries:
+                data = _read(entry, problems)
+                if data is not None:
+                    drafts.extend(_drafts(data, entry.file, today, problems, known))
+        except ProblemsError as error:  # the folder itself: the others are told beside it
+            problems.extend(error.problems)
+        problems.extend(check_list(drafts, own_domains))
     if problems:
         raise ProblemsError(problems)
     partners = [draft.partner for draft in drafts if draft.partner is not None]
     return tuple(sorted(partners, key=lambda partner: partner.name))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Let nobody look for cycles meanwhile: there are none in all the small objects of a list."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read_drafts(

@@ -149,15 +149,15 @@ def _build(text: str, file: str, problems: list[Problem]) -> Iterator[Node]:
     open_nodes: list[Sequence | Mapping] = []
     keys: list[Scalar | None] = []  # beside each open node: the key that waits for its value
     for event in _events(text):
+        kind = type(event)
         if isinstance(event, ScalarEvent):
             node: Node = _scalar(event)
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
             line = _start(event, len(open_nodes))
-            is_mapping = isinstance(event, MappingStartEvent)
-            open_nodes.append(Mapping(line) if is_mapping else Sequence(line))
+            open_nodes.append(Mapping(line) if kind is MappingStartEvent else Sequence(line))
             keys.append(None)
             continue
-        elif isinstance(event, MappingEndEvent | SequenceEndEvent):
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
             node = open_nodes.pop()
             keys.pop()
         else:
