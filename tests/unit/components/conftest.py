@@ -7,14 +7,14 @@ import pytest
 
 from tests.unit.components.fake_engine import FakeEngine
 
+# Kept and never closed: that would end Pulumi's worker threads, whose own loops nobody closes.
+_LOOP = asyncio.new_event_loop()
 
-@pytest.fixture(scope="session", autouse=True)
+
+@pytest.fixture(scope="module", autouse=True)
 def event_loop() -> None:
-    """Pulumi takes the thread's event loop, and from Python 3.12 on none is made unasked.
-
-    It is not closed: that would end Pulumi's worker threads, whose own loops nobody closes.
-    """
-    asyncio.set_event_loop(asyncio.new_event_loop())
+    """Pulumi takes the thread's event loop; asyncio.run in other tests takes it away."""
+    asyncio.set_event_loop(_LOOP)
 
 
 @pytest.fixture
