@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlsgate.partners.entries import (
@@ -25,6 +25,8 @@ from tlsgate.partners.syntax import SIZE_LIMIT
 from tlsgate.problems import Problem, ProblemsError, shown, visible
 
 GIT_SECONDS = 60
+LIST_LIMIT = 64 * 1024 * 1024
+"""Bytes of all record files together; 10,000 records have about 10 MiB."""
 _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",  # refs/replace would show another content
     "GIT_NO_LAZY_FETCH": "1",
@@ -82,10 +84,21 @@ def revision_entries(revision: str, folder: Path) -> tuple[Entry, ...]:
     tree = _folder_tree(root, folder)
     listing = _output("ls-tree", "-z", "-l", "--full-tree", tree) if tree else b""
     contents = _Contents()
-    rows = (row.partition(b"\t") for row in listing.split(b"\0") if row)
+    rows = [row.partition(b"\t") for row in listing.split(b"\0") if row]
+    _check_size(rows, folder)
     shown_folder = visible(str(folder / "x")).removesuffix("x")
     entries = (_entry(facts, os.fsdecode(name), shown_folder, contents) for facts, _, name in rows)
     return tuple(entry for entry in entries if entry is not None)
+
+
+def _check_size(rows: Sequence[tuple[bytes, bytes, bytes]], folder: Path) -> None:
+    """Refuse a folder before its content is read into memory."""
+    sizes = (facts.rpartition(b" ")[2] for facts, _, _ in rows)
+    total = sum(int(size) for size in sizes if size.isdigit())
+    if total > LIST_LIMIT:
+        message = f"holds more than {LIST_LIMIT >> 20} MiB"
+        problem = Problem(visible(str(folder)), 0, "", "list-too-large", message, "Delete files")
+        raise ProblemsError([problem])
 
 
 def _entry(facts: bytes, name: str, folder: str, contents: _Contents) -> Entry | None:
@@ -150,6 +163,11 @@ def _blobs(oids: list[str]) -> Iterator[tuple[str, bytes]]:
 
 def _resolved(expression: str) -> str | None:
     done = _git("rev-parse", "--verify", "--quiet", "--end-of-options", expression)
+    if b"dubious ownership" in done.stderr:
+        raise RevisionError(
+            "git trusts this folder only for its owner."
+            " Name it: `git config --global --add safe.directory` and its path"
+        )
     return done.stdout.decode("ascii").strip() if done.returncode == 0 else None
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.partners.ca_certificates import ca_pem
 from tests.unit.partners.partner_files import RECORD, load, record
 from tests.unit.partners.test_partner_format import every_partner as any_partner
 from tlsgate import cli
@@ -102,6 +103,12 @@ def test_head_and_foot_of_each_document_stay_there() -> None:
     text = formatted(f"{hint}\n# first\n\nmode: enforce\n{RECORD}# end\n---\n# second\n{second}")
     assert text.startswith(f"{hint}\n# first\nname: Acme")
     assert "  require: tls\n# end\n---\n# second\nname: Beta\n" in text
+
+
+def test_a_ca_keeps_its_lines_and_its_comment() -> None:
+    pem = "".join(f"    {line}\n" for line in ca_pem("A").splitlines())
+    text = record(outbound=f"\n  verify: private-ca\n  # theirs\n  ca: |  # root\n{pem}")
+    assert f"  verify: private-ca\n  # theirs\n  ca: |  # root\n{pem}inbound:" in formatted(text)
 
 
 @given(any_partner)

@@ -141,6 +141,17 @@ def test_hostile_content_is_refused_with_a_message(
     assert [path.name for path in Path().iterdir()] == [".git"]
 
 
+def test_a_list_that_would_fill_the_memory_is_refused_unread(
+    listed: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    oid = listed.blob("# " + "x" * 250_000)
+    listed.git("read-tree", "--empty")
+    rows = "".join(f"100644 {oid}\tpartners/p{number}.yaml\n" for number in range(300))
+    listed.git("update-index", "--index-info", data=rows.encode())
+    assert diff(listed.base, listed.commit_index()) == 1
+    assert "partners: holds more than 64 MiB." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("mode", "name", "said"),
     [
@@ -291,6 +302,14 @@ def test_what_cannot_be_compared_is_wrong_usage(
     assert (code, told.out) == (2, "")
     assert said in told.err
     assert not Path("x").exists()
+
+
+def test_a_repository_that_git_does_not_trust_is_told(
+    listed: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert diff("main") == 2
+    assert "`git config --global --add safe.directory`" in capsys.readouterr().err
 
 
 def test_outside_of_a_repository_folders_can_be_compared(
