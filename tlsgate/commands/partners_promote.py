@@ -183,12 +183,12 @@ def _promote(partner: Partner, options: argparse.Namespace) -> Sequence[str]:
     observed = _evidence(options).get(partner.name)
     wanted = Wanted(options.days, options.outbound, options.inbound)
     missing = shortfalls(partner, observed, wanted)
-    if missing and options.override is None:
-        return missing
-    if options.override is not None:
+    if not missing:
+        ground = ground_of_evidence(_today(), summary(observed or {}))
+    elif options.override is not None:
         ground = ground_of_override(_today(), options.override)
     else:
-        ground = ground_of_evidence(_today(), summary(observed or {}))
+        return missing
     path = options.folder / Path(partner.file).name
     try:
         _replace(path, promoted(path.read_bytes(), partner, ground))

@@ -1,0 +1,137 @@
+"""What is asked of whom: the options, then the person, else all that is missing at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from tests.unit.onboarding.observed_partner import TODAY
+from tlsgate.onboarding.proposal import Proposal
+from tlsgate.onboarding.questions import Answers, Given, MissingError, Person, collect, next_year
+from tlsgate.partners.model import Verify
+
+PKIX = Proposal(Verify.PKIX)
+NAMES = Proposal(Verify.PKIX, mx=("mx.provider.example",))
+KEYS = Proposal(Verify.PIN, public_keys=("aa", "bb"))
+NOTHING = Given("acme.example")
+ENOUGH = replace(NOTHING, name="Acme", own_domains=("corp.example",))
+DEFAULTS = Answers(
+    name="Acme",
+    contact="postmaster@acme.example",
+    agreed=TODAY,
+    review=date(2027, 11, 24),
+    own_domains=("corp.example",),
+    ask="postmaster@corp.example",
+    mx=(),
+    server_keys=(),
+)
+
+
+class Said:
+    """A person who gives these answers; what they were asked is in `text`."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines: Iterator[str] = iter([f"{line}\n" for line in lines])
+        self.text = ""
+        self.person = Person(lambda: next(self._lines, ""), self._show)
+
+    def _show(self, text: str) -> None:
+        self.text += text
+
+    @property
+    def rest(self) -> list[str]:
+        return list(self._lines)
+
+
+@pytest.mark.parametrize(
+    ("given", "proposal", "missing"),
+    [
+        (NOTHING, PKIX, ["--name", "--own-domain"]),
+        (NOTHING, NAMES, ["--name", "--own-domain", "--mx"]),
+        (replace(ENOUGH, name=None), KEYS, ["--name", "--server-key"]),
+        (ENOUGH, Proposal(Verify.PIN), ["--server-key"]),
+    ],
+)
+def test_without_a_person_all_that_is_missing_is_told(
+    given: Given, proposal: Proposal, missing: list[str]
+) -> None:
+    with pytest.raises(MissingError) as told:
+        collect(given, proposal, TODAY, None)
+    lines = str(told.value).splitlines()[1:]
+    assert [line.split()[0] for line in lines] == missing
+
+
+def test_without_a_person_the_defaults_are_taken() -> None:
+    assert collect(ENOUGH, PKIX, TODAY, None) == DEFAULTS
+
+
+def test_what_is_given_is_taken() -> None:
+    given = replace(
+        ENOUGH,
+        contact="mail@acme.example",
+        agreed=date(2026, 1, 2),
+        review=date(2026, 12, 1),
+        ask="mail@corp.example",
+        mx=("mx.acme.example",),
+        server_keys=("aa",),
+    )
+    answers = collect(given, NAMES, TODAY, Said().person)
+    assert answers == Answers(
+        name="Acme",
+        contact="mail@acme.example",
+        agreed=date(2026, 1, 2),
+        review=date(2026, 12, 1),
+        own_domains=("corp.example",),
+        ask="mail@corp.example",
+        mx=("mx.acme.example",),
+        server_keys=("aa",),
+    )
+
+
+def test_a_person_is_asked_again_until_the_answer_can_be_read() -> None:
+    said = Said("", "Acme", "nobody", "mail@acme.example", "2026-02-30", "", "", "corp.example")
+    answers = collect(NOTHING, PKIX, TODAY, said.person)
+    assert answers == replace(DEFAULTS, contact="mail@acme.example")
+    assert "`nobody` is not a mail address" in said.text
+    assert "`2026-02-30` is not a real date" in said.text
+    assert "[2027-11-24]" in said.text
+    assert said.rest == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "mx"), [("y", NAMES.mx), ("YES", NAMES.mx), ("", ()), ("n", ()), ("perhaps", ())]
+)
+def test_names_from_dns_are_taken_only_when_the_partner_confirmed_them(
+    answer: str, mx: tuple[str, ...]
+) -> None:
+    given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
+    said = Said(answer)
+    assert collect(given, NAMES, TODAY, said.person).mx == mx
+    assert "mx.provider.example, as only DNS says" in said.text
+
+
+def test_keys_too() -> None:
+    given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
+    assert collect(given, KEYS, TODAY, Said("y").person).server_keys == ("aa", "bb")
+    with pytest.raises(MissingError, match="--server-key"):
+        collect(given, KEYS, TODAY, Said("n").person)
+
+
+def test_the_end_of_the_input_is_no_answer() -> None:
+    with pytest.raises(MissingError, match="Name of the organisation: the input has ended"):
+        collect(NOTHING, PKIX, TODAY, Said().person)
+
+
+@pytest.mark.parametrize(
+    ("day", "later"),
+    [
+        (date(2026, 11, 24), date(2027, 11, 24)),
+        (date(2028, 2, 29), date(2029, 2, 28)),
+        (date(2027, 2, 28), date(2028, 2, 28)),
+    ],
+)
+def test_next_year(day: date, later: date) -> None:
+    assert next_year(day) == later
