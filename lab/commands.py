@@ -25,16 +25,26 @@ class LabError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack, the project's folder, and the label of what it makes on the engine."""
+    """A stack, the project's folder, and the label of what it makes on the engine.
+
+    `policies`: the options that name its policy pack, for `up`.
+    """
 
     directory: Path
     project: str
     name: str
     label: str
+    policies: tuple[str, ...] = ()
 
 
 LAB = Stack(files.LAB, "tlsgate-lab", "lab", "tlsgate.lab=lab")
-GATEWAY = Stack(files.REPOSITORY, "tlsgate", "demo", "tlsgate.stack=demo")
+GATEWAY = Stack(
+    files.REPOSITORY,
+    "tlsgate",
+    "demo",
+    "tlsgate.stack=demo",
+    ("--policy-pack", "policies", "--policy-pack-config", "policies/demo.json"),
+)
 
 
 def environment() -> dict[str, str]:
@@ -81,7 +91,8 @@ def up(stack: Stack, client: docker.DockerClient) -> str:
     elif not _ids(deployment):
         _refuse_strangers(stack, client)
     refresh = [] if _all_run(deployment, client) else ["--refresh"]
-    return pulumi(stack, "up", "--yes", "--skip-preview", "--suppress-outputs", *refresh)
+    quiet = ("--yes", "--skip-preview", "--suppress-outputs")
+    return pulumi(stack, "up", *quiet, *stack.policies, *refresh)
 
 
 def down(stack: Stack) -> None:

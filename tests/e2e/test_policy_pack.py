@@ -1,4 +1,7 @@
-"""The policy pack at the real CLI: one preview of each severity, and an option from the schema."""
+"""The policy pack at the real CLI: one preview of each severity, and an option from the schema.
+
+Previews of stacks that are never deployed, in a state of their own; the lab is not needed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,35 +17,83 @@ from typing import Any
 import pytest
 
 from lab import files
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, Said, write_config
 
-pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("world")]
+pytestmark = pytest.mark.e2e
 
 DEMO_LEVELS = json.loads((files.REPOSITORY / "policies" / "demo.json").read_text())
+STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 Change = Callable[[dict[str, Any], Path], None]
 
 
-def preview(
-    folder: Path, change: Change | None = None, levels: Mapping[str, Any] | None = None
-) -> Said:
-    """A preview of the demo with its config changed and the policies' levels and options."""
-    values = demo_config()
-    if change:
-        change(values["config"], folder)
-    config = write_config(folder / "Pulumi.demo.yaml", values)
-    chosen = folder / "levels.json"
-    chosen.write_text(json.dumps({**DEMO_LEVELS, **(levels or {})}))
-    pack = ("--policy-pack", "policies", "--policy-pack-config", str(chosen))
-    return Deployment(options=("--config-file", str(config), *pack)).preview()
+def config(folder: Path, change: Change) -> dict[str, Any]:
+    """A gateway whose DNS is changed by ticket, with a part of its config changed."""
+    values: dict[str, Any] = {
+        "domains": ["corp.example"],
+        "gateways": [{"name": "mx1.corp.example", "addresses": ["192.0.2.3"]}],
+        "partners": "lab/partners",
+        "internal": {"networks": ["192.0.2.12/32"], "server": "mail.corp.example:25"},
+        "acme": {"contact": ["mailto:postmaster@corp.example"], "challenge": "http-01"},
+        "dns": {"sink": "manual"},
+        "mtaSts": {"mode": "enforce", "addresses": ["192.0.2.4"]},
+        "queue": {},
+    }
+    change(values, folder)
+    return {"config": {f"tlsgate:{key}": value for key, value in values.items()}}
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Deployment]:
+    """A stack for trying and one for production."""
+    backend = {"PULUMI_BACKEND_URL": f"file://{tmp_path_factory.mktemp('backend')}"}
+    made = {name: Deployment(name, variables=backend) for name in ("test-policies", "prod-test")}
+    for stack in made.values():
+        said = stack.run("stack", "init", "--no-select")
+        assert said.code == 0, said.text
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """Previews with the policy pack."""
+
+    stacks: Mapping[str, Deployment]
+    folder: Path
+
+    def preview(
+        self,
+        change: Change,
+        levels: Mapping[str, Any] | None = None,
+        stack: str = "test-policies",
+    ) -> Said:
+        """Preview a stack; `levels`: levels and options of policies beside the demo's."""
+        file = write_config(self.folder / "config.yaml", config(self.folder, change))
+        chosen = self.folder / "levels.json"
+        chosen.write_text(json.dumps({**DEMO_LEVELS, **(levels or {})}))
+        pack = ("--policy-pack", "policies", "--policy-pack-config", str(chosen))
+        return replace(self.stacks[stack], options=("--config-file", str(file), *pack)).preview()
+
+
+@pytest.fixture
+def pack(stacks: dict[str, Deployment], tmp_path: Path) -> Pack:
+    return Pack(stacks, tmp_path)
 
 
 def told(said: Said) -> set[tuple[str, str]]:
     """Level and policy of every violation."""
-    return set(re.findall(r"^\s*- \[(\w+)\]\s+(\S+)", said.text, re.M))
+    return set(re.findall(r"\[(advisory|mandatory)\]\s+(\S+)", said.text))
+
+
+def nothing(_config: dict[str, Any], _folder: Path) -> None:
+    """The config as it is."""
 
 
 def short_queue(config: dict[str, Any], _folder: Path) -> None:
-    config["tlsgate:queue"]["lifetime"] = "1d"
+    config["queue"] = {"lifetime": "1d"}
+
+
+def staging(config: dict[str, Any], _folder: Path) -> None:
+    config["acme"]["directory"] = STAGING
 
 
 def reviewed(days_ago: int) -> Change:
@@ -49,7 +101,7 @@ def reviewed(days_ago: int) -> Change:
 
     def change(config: dict[str, Any], folder: Path) -> None:
         partners = Path(shutil.copytree(files.LAB / "partners", folder / "partners"))
-        config["tlsgate:partners"] = str(partners)
+        config["partners"] = str(partners)
         today = datetime.now(UTC).date()
         dates = {"agreed": today - timedelta(days=400), "review": today - timedelta(days=days_ago)}
         file = partners / "good.yaml"
@@ -62,44 +114,51 @@ def reviewed(days_ago: int) -> Change:
     return change
 
 
-ADVISORY = {("advisory", "images-pinned")}
+IMAGES = ("advisory", "images-pinned")
+QUEUE = ("mandatory", "queue-life")
+CA = ("mandatory", "production-ca")
+DUE = ("advisory", "partner-review-due")
+OVERDUE = ("mandatory", "partner-review-overdue")
 
 
-def test_an_advisory_policy_tells_and_lets_through(tmp_path: Path) -> None:
-    said = preview(tmp_path)
+def test_an_advisory_policy_tells_and_lets_through(pack: Pack) -> None:
+    said = pack.preview(nothing)
     assert said.code == 0, said.text
-    assert told(said) == ADVISORY
+    assert told(said) == {IMAGES}
     assert "debian:trixie-slim is not pinned" in said.text
 
 
-def test_a_mandatory_policy_refuses(tmp_path: Path) -> None:
-    said = preview(tmp_path, short_queue)
+def test_a_mandatory_policy_refuses(pack: Pack) -> None:
+    said = pack.preview(short_queue)
     assert said.code != 0
-    assert told(said) == {*ADVISORY, ("mandatory", "queue-life")}
+    assert told(said) == {IMAGES, QUEUE}
     assert "main.cf: held mail bounces after 1d. Set tlsgate:queue.lifetime to 2d" in said.text
 
 
-def test_an_option_of_the_schema_changes_a_policy(tmp_path: Path) -> None:
-    said = preview(tmp_path, short_queue, {"queue-life": {"minimumDays": 1}})
-    assert (said.code, told(said)) == (0, ADVISORY), said.text
+def test_an_option_of_the_schema_changes_a_policy(pack: Pack) -> None:
+    said = pack.preview(short_queue, {"queue-life": {"minimumDays": 1}})
+    assert (said.code, told(said)) == (0, {IMAGES}), said.text
 
 
-def test_a_value_that_the_schema_does_not_know_is_refused(tmp_path: Path) -> None:
-    said = preview(tmp_path, None, {"queue-life": {"minimumDays": "two"}})
+def test_an_option_that_the_schema_does_not_allow_is_refused(pack: Pack) -> None:
+    said = pack.preview(nothing, {"queue-life": {"minimumDays": "two"}})
     assert said.code != 0
     assert "minimumDays" in said.text
 
 
-@pytest.mark.parametrize(
-    ("days", "more"),
-    [
-        (30, {("advisory", "partner-review-due")}),
-        (61, {("advisory", "partner-review-due"), ("mandatory", "partner-review-overdue")}),
-    ],
-)
-def test_a_review_date_is_told_first_and_refused_later(
-    tmp_path: Path, days: int, more: set[tuple[str, str]]
+@pytest.mark.parametrize(("stack", "found"), [("test-policies", set()), ("prod-test", {CA})])
+def test_a_production_stack_is_known_by_its_name(
+    pack: Pack, stack: str, found: set[tuple[str, str]]
 ) -> None:
-    said = preview(tmp_path, reviewed(days))
-    assert told(said) == ADVISORY | more, said.text
-    assert (said.code == 0) == (days == 30)
+    said = pack.preview(staging, stack=stack)
+    assert told(said) == {IMAGES, *found}, said.text
+    assert (said.code != 0) == bool(found)
+
+
+@pytest.mark.parametrize(("days", "found"), [(30, {DUE}), (61, {DUE, OVERDUE})])
+def test_a_review_date_is_told_first_and_refused_later(
+    pack: Pack, days: int, found: set[tuple[str, str]]
+) -> None:
+    said = pack.preview(reviewed(days), {"partner-review-overdue": "mandatory"})
+    assert told(said) == {IMAGES, *found}, said.text
+    assert (said.code != 0) == (OVERDUE in found)
