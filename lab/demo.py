@@ -18,6 +18,7 @@ from lab.cases import inbound_cases, outage_cases, outbound_cases
 from lab.commands import GATEWAY, LabError, changes, up
 from lab.driver import Lab
 from lab.outage import run_outage
+from lab.review_demo import review_changes
 from lab.rotation import demonstrate
 from lab.table import render_table
 from lab.trial import run_inbound, run_outbound
@@ -35,10 +36,12 @@ def main() -> int:
         lab = Lab(client)
         lab.forget_queued()
         outages = outage_cases()
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(3) as pool:
+            reviewed = pool.submit(review_changes)
             outbound = pool.submit(run_outbound, lab, outbound_cases())
             inbound = pool.submit(run_inbound, lab, inbound_cases())
             seen = step("mail in both directions", lambda: outbound.result() + inbound.result())
+            reports = step("changes of the partner list", reviewed.result)
         for role in ("policy", "resolver"):
             seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
         step("a renewal and another key", demonstrate)
@@ -46,7 +49,7 @@ def main() -> int:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     wrong = sum(bool(one.fault) for one in seen)
-    print(f"\n{render_table(seen)}")
+    print("", reports, render_table(seen), sep="\n")
     print(f"{len(seen)} cases, {wrong} differ, {time.monotonic() - START:.0f} s in all")
     return 1 if wrong else 0
 
