@@ -106,7 +106,8 @@ class Roller:
                 event = Event.PUBLISHED  # before this, as the state says
             case Step.SPREAD:
                 event = Event.SPREAD
-                if not state.now and now < self._spread(wanted):
+                until = self._spread(wanted)
+                if not state.now and until is not None and now < until:
                     return None
             case Step.REVOKE:
                 event = Event.REVOKED
@@ -139,8 +140,8 @@ class Roller:
                     self._revoke(generation)
                 store.forget(generation)
 
-    def _spread(self, wanted: Wanted) -> datetime:
-        return spread_at(Noted(self._paths.tlsa), wanted.tlsa) or self._clock()
+    def _spread(self, wanted: Wanted) -> datetime | None:
+        return spread_at(Noted(self._paths.tlsa), wanted.tlsa)
 
     def _ttl(self, wanted: Wanted) -> timedelta:
         """Of the certificate's TLSA records; none without such records."""

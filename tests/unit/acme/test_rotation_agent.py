@@ -59,6 +59,25 @@ def test_the_waits(world: World) -> None:
     world.assert_no_peer_was_locked_out()
 
 
+def test_without_tlsa_records_there_is_nothing_to_wait_for(world: World) -> None:
+    """A policy host's key: one look, whatever time passes within it."""
+    values = json.loads(world.paths.config.read_text())
+    values["certificates"][0]["tlsa"] = []
+    world.paths.config.write_text(json.dumps(values))
+    first = world.served_key()
+    world.operator().rotate([NAME], now=False, revoke=False)
+    ticks = world.clock
+
+    def clock() -> datetime:
+        world.now += timedelta(milliseconds=1)
+        return ticks()
+
+    world.clock = clock  # type: ignore[method-assign]
+    world.look()
+    assert world.served_key() != first
+    assert world.step_of_rollover() is None
+
+
 def test_the_schedule(world: World) -> None:
     world.configure(rotate_days=30)
     assert world.status()["next_rollover"] == (NOW + 30 * DAY).isoformat()

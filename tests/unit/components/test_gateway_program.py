@@ -300,7 +300,7 @@ CERTIFICATES = [
         "probe": {"host": "172.31.26.4", "port": 443, "starttls": False},
     },
 ]
-WATCHED = {
+WATCHED: dict[str, object] = {
     "fallback": None,
     "limits": {},
     "rotate_days": 90,
