@@ -171,3 +171,38 @@ def test_the_lock_is_waited_for_with_a_bound(
     assert json.loads(output.out)["event"] == "waiting"
     assert "the agent, or another `up`, has held" in output.err
     assert "What to do: look at the agent's log" in output.err
+
+
+def test_what_a_person_asks_and_is_told(
+    tmp_path: Path, places: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = issued(Parts(tmp_path, now=datetime.now(UTC)))
+    write_config(parts)
+    capsys.readouterr()
+
+    def said(*arguments: str) -> str:
+        assert main([*arguments, *places]) == 0
+        return capsys.readouterr().out
+
+    assert said("renew", MX.name) == f"{MX.name}: to be renewed now; the key stays.\n"
+    assert said("look", MX.name) == f"{MX.name}: the CA is asked now when to renew it.\n"
+    told = said("rotate", MX.name, "--now")
+    assert told == f"{MX.name}: the roll-over of its key goes on at step key.\n"
+    assert "  roll-over step key (a person asked for it)\n" in said("status")
+    (entry,) = json.loads(said("status", "--json"))["certificates"]
+    assert entry["rollover"]["waits_for"] == "the agent to make the next key"
+    assert "is given up" in said("undo", MX.name)
+    assert main(["renew", "other.example", *places]) == 1
+    assert "is not the name of a certificate" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["rotate", *places])
+
+
+def test_a_state_volume_that_cannot_be_written(
+    tmp_path: Path, places: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = issued(Parts(tmp_path, now=datetime.now(UTC)))
+    write_config(parts)
+    parts.paths.state.rename(tmp_path / "away")
+    assert main(["renew", MX.name, *places]) == 1
+    assert "the state volume cannot be used" in capsys.readouterr().err
