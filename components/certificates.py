@@ -9,16 +9,20 @@ are not what the config says.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 
+from components.dns import DnsRecords, DnsRecordsArgs
 from components.engine import read_host_file
 from components.job import Job, JobArgs
+from components.records import published_records
 from components.settings import AcmeSettings, FallbackSettings, Settings
 from components.stack import ContainerArgs, Stack, below, container
 from components.volume_files import VolumeFiles, VolumeFilesArgs
+from tlsgate.render.dns_records import Record
 from tlsgate.render.policy_host import group_certificates
 
 COMMAND = ["python3", "-m", "tlsgate.acme"]
@@ -26,6 +30,7 @@ CONFIG = "/config"
 MX_KEYS = "/keys/mx"
 POLICY_KEYS = "/keys/policy"
 ISSUE_SECONDS = 600
+ACCOUNT_SECONDS = 120
 AGENT_USER = "10001:10001"
 
 
@@ -46,10 +51,13 @@ class CertificatesArgs:
 
 
 class Certificates(pulumi.ComponentResource):
-    """Outputs: `issued`, a list of name, names and issuer; `account`, its URI."""
+    """Outputs: `issued`, a list of name, names and issuer; `account`, its URI; `records`, the zone
+    lines of CAA records that name it.
+    """
 
     issued: pulumi.Output[Any]
     account: pulumi.Output[Any]
+    records: pulumi.Output[list[str]]
     job: Job
 
     def __init__(
@@ -80,24 +88,50 @@ class Certificates(pulumi.ComponentResource):
         }
         writable = frozenset(volumes) - {CONFIG}
         resolver = settings.network.address("resolver")
+        triggers = {"config": files.digest}
+        common = JobArgs(
+            name="",
+            image=args.image,
+            command=[],
+            volumes=volumes,
+            writable=writable,
+            network=args.network,
+            dns=[resolver],
+            user=AGENT_USER,
+            labels=stack.labels,
+            triggers=triggers,
+        )
+        self.records = pulumi.Output.from_input([])
+        after: list[pulumi.Resource] = []
+        if settings.dns.caa_account_uri:
+            # The account exists before the records that name it, and they before any order: an
+            # account that had to be replaced must not be locked out by the one before.
+            account = Job(
+                "account",
+                replace(
+                    common,
+                    name=stack.called("account"),
+                    command=[*COMMAND, "account"],
+                    read_command=[*COMMAND, "accounts"],
+                    timeout=ACCOUNT_SECONDS,
+                ),
+                own,
+            )
+            bound = account.result.apply(lambda result: caa_records(settings, result["accounts"]))
+            caa = DnsRecords("caa", DnsRecordsArgs.of(settings.dns, bound), own)
+            self.records = caa.records
+            after = [caa]
         self.job = Job(
             "issue",
-            JobArgs(
+            replace(
+                common,
                 name=stack.called("issue"),
-                image=args.image,
                 command=[*COMMAND, "issue"],
                 read_command=[*COMMAND, "show"],
                 delete_command=[*COMMAND, "withdraw"],
-                volumes=volumes,
-                writable=writable,
-                network=args.network,
-                dns=[resolver],
-                user=AGENT_USER,
-                labels=stack.labels,
                 timeout=ISSUE_SECONDS,
-                triggers={"config": files.digest},
             ),
-            own,
+            own.merge(pulumi.ResourceOptions(depends_on=after)),
         )
         container(
             stack,
@@ -116,7 +150,14 @@ class Certificates(pulumi.ComponentResource):
         )
         self.issued = self.job.result.apply(lambda result: result["certificates"])
         self.account = self.job.result.apply(lambda result: result["account"])
-        self.register_outputs({"issued": self.issued, "account": self.account})
+        self.register_outputs(
+            {"issued": self.issued, "account": self.account, "records": self.records}
+        )
+
+
+def caa_records(settings: Settings, accounts: Sequence[str | None]) -> list[Record]:
+    """Return the CAA records, bound to the accounts."""
+    return [one for one in published_records(settings, accounts) if one.type == "CAA"]
 
 
 def agent_config(settings: Settings) -> dict[str, Any]:

@@ -51,19 +51,22 @@ UPDATE_SECONDS = 30.0
 class DnsRecordsArgs:
     """What to publish, and where.
 
-    `records` are known when the program runs. For the sink `rfc2136`, `server`, `zones` and
-    `tsig_key_file` (a path on the deploying machine) are needed; for `manual`, `server` is where
-    it is checked that the records are live, None for the deploying machine's resolver.
+    `records` are known when the program runs, or follow from another resource. For the sink
+    `rfc2136`, `server`, `zones` and `tsig_key_file` (a path on the deploying machine) are needed;
+    for `manual`, `server` is where it is checked that the records are live, None for the deploying
+    machine's resolver.
     """
 
-    records: Sequence[Record]
+    records: Sequence[Record] | pulumi.Output[Sequence[Record]]
     sink: str
     server: Endpoint | None = None
     zones: Sequence[str] = ()
     tsig_key_file: str | None = None
 
     @classmethod
-    def of(cls, dns: DnsSettings, records: Sequence[Record]) -> DnsRecordsArgs:
+    def of(
+        cls, dns: DnsSettings, records: Sequence[Record] | pulumi.Output[Sequence[Record]]
+    ) -> DnsRecordsArgs:
         """Return the arguments for records that go where the stack's config says."""
         return cls(records, dns.sink, dns.server, dns.zones, dns.tsig_key_file)
 
@@ -243,6 +246,13 @@ class DnsRecordsProvider(Provider):
             return publish(olds, news) if news["sink"] == RFC2136 else require_live(news)
 
 
+def _wanted(records: Sequence[Record]) -> list[str]:
+    try:
+        return to_lines(by_key(records).values())
+    except DnsError as error:
+        raise pulumi.RunError(said(error)) from None
+
+
 class DnsRecords(Resource, module="tlsgate", name="DnsRecords"):
     """Record sets that are live.
 
@@ -259,12 +269,11 @@ class DnsRecords(Resource, module="tlsgate", name="DnsRecords"):
                 "tlsgate:dns: the sink rfc2136 needs tlsgate:dns.server and"
                 " tlsgate:dns.tsigKeyFile. Set them, or set the sink to manual"
             )
-        try:
-            wanted = to_lines(by_key(args.records).values())
-        except DnsError as error:
-            raise pulumi.RunError(said(error)) from None
+        records = args.records
         props: dict[str, Any] = {
-            "wanted": wanted,
+            "wanted": (
+                records.apply(_wanted) if isinstance(records, pulumi.Output) else _wanted(records)
+            ),
             "sink": args.sink,
             "server": args.server.host if args.server else None,
             "port": args.server.port if args.server else None,

@@ -20,18 +20,19 @@ from components.dns import DnsRecords, DnsRecordsArgs
 from components.engine import read_host_file
 from components.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
 from components.partner_list import PartnerList, PartnerListArgs
+from components.records import published_records
 from components.settings import Settings
 from components.stack import ContainerArgs, Stack, container, image
 from components.volume_files import VolumeFiles, VolumeFilesArgs
 from tlsgate.partners.format import digest
 from tlsgate.partners.model import Partner
-from tlsgate.render.dns_records import Record, gateway_records
+from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 
 IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent")
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What Postfix needs of root; tried without each of them."""
-ADDRESS_TYPES = ("A", "AAAA", "CAA")
+ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class MailGateway(pulumi.ComponentResource):
             own,
         )
         records = published_records(settings)
-        addresses = self._records("addresses", [r for r in records if r.type in ADDRESS_TYPES], [])
+        types = ADDRESS_TYPES - {"CAA"} if settings.dns.caa_account_uri else ADDRESS_TYPES
+        addresses = self._records("addresses", [r for r in records if r.type in types], [])
         certificates = Certificates(
             "certificates",
             CertificatesArgs(
@@ -103,9 +105,9 @@ class MailGateway(pulumi.ComponentResource):
             "smtp": str(settings.ports.smtp) if settings.ports.smtp else None,
             "policyUrls": policy.urls,
             "policyId": policy.policy_id,
-            "records": pulumi.Output.all(addresses.records, mail.records, policy.records).apply(
-                lambda parts: sorted(line for part in parts for line in part)
-            ),
+            "records": pulumi.Output.all(
+                addresses.records, certificates.records, mail.records, policy.records
+            ).apply(lambda parts: sorted(line for part in parts for line in part)),
             "certificates": certificates.issued,
             "acmeAccount": certificates.account,
             "partners": {"count": len(args.partners), "digest": digest(args.partners)},
@@ -236,15 +238,3 @@ class MailGateway(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
-
-
-def published_records(settings: Settings) -> tuple[Record, ...]:
-    """Return every record that the stack publishes but the policy's id."""
-    return gateway_records(
-        domains=settings.domains,
-        hosts={host.name: host.addresses for host in settings.gateways},
-        policy_addresses=settings.mta_sts.addresses,
-        tlsrpt=(settings.tls_rpt,) if settings.tls_rpt else (),
-        caa_issuers=settings.dns.caa_issuers,
-        ttl=settings.dns.ttl,
-    )

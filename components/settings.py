@@ -97,6 +97,9 @@ class DnsSettings:
     agent_tsig_key_file: str | None
     ttl: int
     caa_issuers: tuple[str, ...]
+    """The CAs' domains, in the order of `tlsgate:acme` and its `fallback`."""
+    caa_account_uri: bool
+    """Whether CAA records allow the stack's own accounts only (RFC 8657)."""
 
 
 @dataclass(frozen=True, slots=True)

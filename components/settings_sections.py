@@ -161,7 +161,11 @@ def dns(reader: ConfigReader) -> DnsSettings:
         agent_tsig_key_file=agent or None,
         ttl=reader.integer("ttl", 300, low=30, high=86_400),
         caa_issuers=reader.each("caaIssuers", lambda key, item: values.domain(reader, key, item)),
+        caa_account_uri=reader.flag("caaAccountUri", False),
     )
+    if settings.caa_account_uri and not settings.caa_issuers:
+        message = "true, but tlsgate:dns.caaIssuers names no CA"
+        reader.problem("caaAccountUri", "no-issuer", message, "List the CAs' domains there")
     reader.finish()
     return settings
 

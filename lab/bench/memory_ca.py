@@ -66,7 +66,7 @@ class Issue:
     at: datetime
     names: tuple[str, ...]
     replaces: str | None
-    not_after: datetime
+    serial: int
 
 
 def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | None = None) -> Reply:
@@ -100,7 +100,7 @@ class MemoryCa(BaseAdapter):
         """An account key's thumbprint → the account's URI."""
         self._authorizations: dict[str, dict[str, Any]] = {}
         self._valid: dict[tuple[str, str], str] = {}
-        self._nonces = 0
+        self._nonces = self._numbers = 0
         self._handlers: dict[str, Callable[[Call], Reply]] = {
             "dir": self._dir,
             "nonce": lambda _call: Reply(200),
@@ -124,6 +124,17 @@ class MemoryCa(BaseAdapter):
     def count(self, resource: str) -> int:
         """How often such a thing was asked for."""
         return sum(call.resource == resource for call in self.calls)
+
+    def forget(self) -> None:
+        """Drops what was asked for and the authorizations of orders that have ended."""
+        self.calls.clear()
+        self.failed.clear()
+        for order in self.orders.values():
+            if order.status in ("valid", "invalid"):
+                for number in order.authorizations:
+                    self._authorizations.pop(number, None)
+                order.authorizations.clear()
+                order.chain = ""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -218,7 +229,8 @@ class MemoryCa(BaseAdapter):
         known = self._valid.get((account, name))
         if self.reuse and known:
             return known
-        number = f"{len(self._authorizations) + 1}"
+        self._numbers += 1
+        number = f"{self._numbers}"
         self._authorizations[number] = {"name": name, "account": account, "status": "pending"}
         return number
 
@@ -277,9 +289,10 @@ class MemoryCa(BaseAdapter):
         if order.status != "ready":
             return problem(403, "orderNotReady", f"the order is {order.status}")
         csr = x509.load_der_x509_csr(_decoded(call.payload["csr"]))
-        order.chain = self._signed(order.names, csr.public_key())
-        not_after = self.clock() + self.lifetime
-        self.issued.append(Issue(self.clock(), order.names, order.replaces, not_after))
+        leaf = self._signed(order.names, csr.public_key())
+        order.chain = leaf.public_bytes(serialization.Encoding.PEM).decode()
+        issue = Issue(self.clock(), order.names, order.replaces, leaf.serial_number)
+        self.issued.append(issue)
         order.status = "processing" if self.processing else "valid"
         return self._shown(order)
 
@@ -289,16 +302,15 @@ class MemoryCa(BaseAdapter):
     def _renewal(self, call: Call) -> Reply:
         return self.window(call.rest) if self.window else problem(404, "malformed", "none here")
 
-    def _signed(self, names: tuple[str, ...], key: Any) -> str:
+    def _signed(self, names: tuple[str, ...], key: Any) -> x509.Certificate:
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._signer.public_key())
-        leaf = (
+        return (
             self._builder(x509.Name([]), key, self.lifetime)
             .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
             .add_extension(issuer, False)
             .sign(self._signer, hashes.SHA256())
         )
-        return leaf.public_bytes(serialization.Encoding.PEM).decode()
 
     def _root(self, name: str) -> x509.Certificate:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -339,6 +351,11 @@ def window(start: datetime, end: datetime, retry_after: int = 21600) -> Reply:
     """Renewal information (RFC 9773, section 4.2)."""
     times = {"start": start.isoformat(), "end": end.isoformat()}
     return Reply(200, {"suggestedWindow": times}, {"Retry-After": f"{retry_after}"})
+
+
+def serial_of(identifier: str) -> int:
+    """The serial in a CertID (RFC 9773, section 4.1)."""
+    return int.from_bytes(_decoded(identifier.partition(".")[2]))
 
 
 def _decoded(text: str) -> bytes:

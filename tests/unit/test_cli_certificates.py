@@ -76,6 +76,7 @@ def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Engine:
         (["rotate", "a"], ["rotate", "--", "a"]),
         (["rotate", "--revoke", "--now", "a"], ["rotate", "--now", "--revoke", "--", "a"]),
         (["undo", "a"], ["undo", "--", "a"]),
+        (["account-key"], ["account-key"]),
     ],
 )
 def test_the_only_agent_is_asked(

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from tlsgate.acme.accounts import Accounts
 from tlsgate.acme.agent import Agent
 from tlsgate.acme.arguments import LOCKED, paths_of, read
 from tlsgate.acme.build import issuer, proofs, published
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _say(faults(config, paths, _now()))
         if options.command in ("issue", "show"):
             print(json.dumps(result(config, paths)), flush=True)
+        if options.command in ("account", "accounts"):
+            accounts = {"accounts": Accounts(config, paths, _now).known()}
+            print(json.dumps(accounts), flush=True)
         if options.command == "status":
             show_status(config, paths, as_json=options.json)
     except (ProblemsError, AcmeFault) as fault:
@@ -91,6 +95,19 @@ def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> 
     return []
 
 
+def account(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
+    """Registers or finds the accounts, so that CAA records can name them before any order."""
+    Accounts(config, paths, _now).opened()
+    return []
+
+
+def account_key(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
+    """Changes the accounts' keys (RFC 8555, section 7.3.5); certificates keep theirs."""
+    for uri in Accounts(config, paths, _now).change_keys():
+        print(f"{uri} has another key", flush=True)
+    return []
+
+
 def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Leaves a person's wish for the agent, and says what it comes to."""
     operator = Operator(config, paths, _now)
@@ -117,6 +134,8 @@ def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
 
 _COMMANDS: dict[str, Callable[[Namespace, Config, Paths, Stop], list[str]]] = {
     "issue": issue,
+    "account": account,
+    "account-key": account_key,
     "withdraw": withdraw,
     "look": ask,
     "rotate": ask,

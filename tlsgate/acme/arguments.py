@@ -18,10 +18,13 @@ COMMANDS = {
     "renew": "have the agent order certificates anew, with the keys that they have",
     "rotate": "have the agent change keys, with all that DANE needs",
     "undo": "give a roll-over up, or go back to the certificate from before",
+    "account": "register the accounts at the CAs, or find them; print their URIs as JSON",
+    "accounts": "print the accounts' URIs as JSON, without network",
+    "account-key": "give the accounts at the CAs another key",
     "withdraw": "take what was published out of DNS again",
 }
 ASKING = ("look", "renew", "rotate", "undo")
-LOCKED = ("issue", "withdraw", *ASKING)
+LOCKED = ("issue", "account", "account-key", "withdraw", *ASKING)
 
 
 def read(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -60,7 +60,8 @@ class Connector:
                 "alert",
                 what=f"the account at {self._ca.directory} was deactivated",
                 reason=gone.reason,
-                next="A new account is registered; certificates in service stay as they are.",
+                next="A new account is registered. If CAA records name the old one, run "
+                "`pulumi up --refresh`.",
             )
             retire(self._path)
             server = self.plain()

@@ -23,6 +23,7 @@ examples:
   tlsgate certificates rotate --now --revoke mx1.corp.example
                                                 a compromised key; says what it costs DANE peers
   tlsgate certificates undo mx1.corp.example    give a roll-over up, or go back
+  tlsgate certificates account-key              the accounts at the CAs, not the certificates
 
 `look`, `renew`, `rotate` and `undo` leave a wish for the agent, which takes it up within a second;
 `status` shows how far it is. docs/certificates.md has the steps.
@@ -50,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     look = commands.add_parser("look", help="ask the CA at once when to renew certificates")
     renew = commands.add_parser("renew", help="order certificates anew, with the keys they have")
     rotate = commands.add_parser("rotate", help="change keys, with all that DANE needs")
+    commands.add_parser("account-key", help="give the accounts at the CAs another key")
     undo = commands.add_parser("undo", help="give a roll-over up, or go back to the one before")
     for command in (look, renew, rotate, undo):
         command.add_argument("name", nargs="+", metavar="NAME", help="a certificate's, see status")
@@ -66,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     arguments = [options.what]
     if options.what == "status":
         arguments += ["--json"] if options.json else []
-    else:
+    elif options.what != "account-key":
         if options.what == "rotate":
             arguments += [f"--{flag}" for flag in ("now", "revoke") if getattr(options, flag)]
         arguments += ["--", *options.name]

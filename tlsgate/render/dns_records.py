@@ -144,6 +144,15 @@ def _caa(name: str, issuers: Sequence[str], ttl: int) -> list[Record]:
     return [Record(require_hostname(name), "CAA", ttl, (*values, '0 issuewild ";"'))]
 
 
+def with_accounts(issuers: Sequence[str], accounts: Sequence[str | None]) -> tuple[str, ...]:
+    """CAA issuers bound to accounts (RFC 8657, section 3), in the same order; None: to none."""
+    bound = [*accounts, *(None for _ in issuers[len(accounts) :])]
+    return tuple(
+        f"{issuer}; accounturi={uri}" if uri else issuer
+        for issuer, uri in zip(issuers, bound[: len(issuers)], strict=True)
+    )
+
+
 def _issuer(text: str) -> str:
     """A CAA issue value: a CA's domain, then `;`-separated parameters (RFC 8659, section 4.2)."""
     domain, _, parameters = text.partition(";")

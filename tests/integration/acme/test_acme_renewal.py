@@ -196,11 +196,24 @@ def test_a_second_ca_stands_in_for_the_first(world: World, capsys: Capture) -> N
         assert served(volumes).meta.directory == directory
 
 
-def test_the_account_key_is_changed(world: World) -> None:
+def test_accounts_are_there_before_any_order(world: World, capsys: Capture) -> None:
+    volumes = world.volumes("accounts")
+    configure(world, volumes, [mx()])
+    assert run(volumes, "accounts") == 0
+    assert json.loads(capsys.readouterr().out) == {"accounts": [None]}
+    assert run(volumes, "account") == 0
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found == {"accounts": [account_uri(paths(volumes).account(world.directory))]}
+    assert run(volumes, "issue") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["account"] == found["accounts"][0]
+
+
+def test_the_account_key_is_changed(world: World, capsys: Capture) -> None:
     volumes = first(world, "account-key")
     folder = paths(volumes).account(world.directory)
     key, uri = (folder / "key.pem").read_bytes(), account_uri(folder)
-    assert connector(volumes).change_key() == uri
+    assert run(volumes, "account-key") == 0
+    assert f"{uri} has another key" in capsys.readouterr().out
     assert (folder / "key.pem").read_bytes() != key
     world.set_renewal_info(served(volumes).chain, window(-2 * HOUR, -HOUR))
     before = served(volumes)

@@ -15,6 +15,7 @@ from tests.unit.components.stack_config import changed, write_project
 ISSUED = [{"name": "mx1.corp.example", "names": ["mx1.corp.example"]}]
 ACCOUNT = "https://ca.lab.example:14000/my-account/1"
 RESULTS: dict[str, Any] = {
+    "account": {"accounts": [ACCOUNT, None]},
     "issue": {"account": ACCOUNT, "certificates": ISSUED},
     "policy-served": {"id": "0123456789abcdef", "domains": 2},
 }

@@ -16,10 +16,10 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from components.certificates import agent_config_text
-from components.gateway import published_records
 from components.inputs import raw_values
 from components.mta_sts import policy_settings
 from components.partner_list import postfix_settings
+from components.records import published_records
 from components.settings import Settings
 from components.settings_reader import parse_settings
 from tests.unit.components.stack_config import CONFIG, as_pulumi_gives, write_project
