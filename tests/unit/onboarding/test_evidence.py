@@ -73,12 +73,12 @@ def out(**changes: Any) -> dict[str, Any]:
             {
                 **both(),
                 "inbound": counted(
-                    Direction.INBOUND, would_hold={"plaintext": 1}, clean=clean(2, 9)
+                    Direction.INBOUND, would_hold={"no-tls": 1}, clean=clean(2, 9)
                 ),
             },
             [
                 "inbound: 2 of 20 messages in 0 of 7 days, counted from 2026-11-19 08:00 UTC,"
-                " when the last of 1 would have been refused (plaintext 1)."
+                " when the last of 1 would have been refused (no-tls 1)."
             ],
             id="refused",
         ),
