@@ -29,7 +29,9 @@ from pulumi.dynamic import (
 from components import engine
 from components.change_guard import LIST_FILE, check_change
 from components.dynamic import Props, Provider, changed_keys, difference
+from tlsgate.generation.awaiting import LACKS_CERTIFICATE
 from tlsgate.generation.manifest import generation_id
+from tlsgate.generation.needs import NGINX
 
 CONFIG = "/config"
 COMMAND = ["python3", "-m", "tlsgate.generation"]
@@ -41,7 +43,8 @@ class DeliveryArgs:
     """What is delivered where.
 
     `kind`: postfix or nginx. `files`: name → content, nothing secret. `server`: the container
-    that takes the generation up, by name; it need not run yet. `accept_weakening`: the digest of
+    that takes the generation up, by name; it need not run yet, and nginx's certificates may come
+    after it: the one before stays in force until then. `accept_weakening`: the digest of
     the one change of a partner list among the files that may weaken as much as it does.
     """
 
@@ -105,6 +108,10 @@ class DeliveryProvider(Provider):
             return
         command = [*COMMAND, "await", props["generation"], "--timeout", str(AWAIT_SECONDS)]
         code, output = server.exec_run(command)
+        if code == LACKS_CERTIFICATE and props["kind"] == NGINX:
+            # A domain more: the policy host answers http-01 for it already; its certificate comes
+            # next, and the watcher takes the generation up with it.
+            return
         if code != 0:
             text = output.decode(errors="replace") if isinstance(output, bytes) else ""
             raise engine.DeploymentError(

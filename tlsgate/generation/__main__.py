@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlsgate.generation import needs
-from tlsgate.generation.awaiting import verdict
+from tlsgate.generation.awaiting import LACKS_CERTIFICATE, lacks_certificate, verdict
 from tlsgate.generation.engines import engine
 from tlsgate.generation.files import Paths
 from tlsgate.generation.health import faults
@@ -60,7 +60,8 @@ def _await(paths: Paths, name: str, timeout: float) -> int:
     while True:
         done, reason = verdict(paths, name)
         if done:
-            return _say([reason] if reason else [])
+            code = _say([reason] if reason else [])
+            return LACKS_CERTIFICATE if code and lacks_certificate(paths, name) else code
         if time.monotonic() > deadline:
             return _say([f"generation {name} is not in force after {timeout:.0f} s. {reason}"])
         time.sleep(0.1)

@@ -8,6 +8,9 @@ from pathlib import Path
 from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import MANIFEST
 
+LACKS_CERTIFICATE = 3
+"""The exit code of `await` for a generation that comes into force with its certificates."""
+
 
 def verdict(paths: Paths, name: str) -> tuple[bool, str]:
     """Whether it is decided, and why not if it is not in force.
@@ -24,6 +27,15 @@ def verdict(paths: Paths, name: str) -> tuple[bool, str]:
         if refusal["generation"] == name:
             return True, f"the watcher refused generation {name}: {refusal['reason']}"
     return False, "The watcher has said nothing about it; see the container's log"
+
+
+def lacks_certificate(paths: Paths, name: str) -> bool:
+    """Whether the watcher refused it for want of a certificate alone, and takes it up with one."""
+    try:
+        refusal = json.loads(paths.refused.read_text())
+    except FileNotFoundError:
+        return False
+    return bool(refusal["generation"] == name and refusal.get("lacks_certificate"))
 
 
 def _said_since(file: Path, installed: int) -> bool:

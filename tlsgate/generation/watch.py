@@ -95,7 +95,8 @@ class Watcher:
                 # The old generation stays; its certificates may have been renewed all the same.
                 decision = self._evaluate(None)
                 alerts += decision.alerts
-                self._record_refusal(name, alerts)
+                lacks = isinstance(candidate, Wanted)
+                self._record_refusal(name, alerts, lacks_certificate=lacks)
             self._report(alerts)
             self._apply(decision)
         if self._reload_due:
@@ -220,9 +221,14 @@ class Watcher:
         write(self._paths.active_id, f"{self._active.generation}\n".encode())
         emit("generation", id=self._active.generation)
 
-    def _record_refusal(self, name: str | None, alerts: list[Alert]) -> None:
+    def _record_refusal(
+        self, name: str | None, alerts: list[Alert], *, lacks_certificate: bool = False
+    ) -> None:
         reason = "; ".join(f"{alert.what}: {alert.reason}" for alert in alerts)
-        write_json(self._paths.refused, {"generation": name, "reason": reason})
+        write_json(
+            self._paths.refused,
+            {"generation": name, "reason": reason, "lacks_certificate": lacks_certificate},
+        )
 
     def _report(self, alerts: list[Alert]) -> None:
         """Each alert once, as long as it goes on."""

@@ -10,6 +10,7 @@ from pulumi.runtime.rpc import UNKNOWN
 from components.delivery import DeliveryProvider
 from components.engine import DeploymentError
 from tests.unit.components.fake_engine import FakeContainer, FakeEngine
+from tlsgate.generation.awaiting import LACKS_CERTIFICATE
 
 PROPS: dict[str, Any] = {
     "kind": "postfix",
@@ -93,6 +94,21 @@ def test_a_server_that_refuses_it_makes_up_fail_with_the_reason(engine: FakeEngi
         "tlsgate-test-gateway did not take the new configuration up: refused: bad map\n"
         "The one before stays in force. Mend the reason and run `up` again"
     )
+
+
+@pytest.mark.parametrize(("kind", "accepted"), [("nginx", True), ("postfix", False)])
+def test_a_policy_host_that_lacks_only_certificates_gets_them_next(
+    engine: FakeEngine, kind: str, accepted: bool
+) -> None:
+    engine.of_the_next = {"output": SHOWN}
+    lacking = FakeContainer({}, exec_answer=(LACKS_CERTIFICATE, b"no certificate policy-1\n"))
+    engine.running[PROPS["server"]] = lacking
+    props = {**PROPS, "kind": kind}
+    if accepted:
+        assert DeliveryProvider().update("config", DONE, props).outs == {**DONE, "kind": kind}
+    else:
+        with pytest.raises(DeploymentError, match="no certificate policy-1"):
+            DeliveryProvider().update("config", DONE, props)
 
 
 def test_refresh_sees_a_change_by_hand_and_the_next_up_undoes_it(engine: FakeEngine) -> None:

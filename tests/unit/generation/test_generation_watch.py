@@ -8,6 +8,7 @@ import pytest
 
 from tests.unit.generation.test_generation_certificate import OTHER, issue, pem
 from tests.unit.generation.test_generation_install import paths, prepare  # noqa: F401
+from tlsgate.generation.awaiting import lacks_certificate, verdict
 from tlsgate.generation.engines import Engine
 from tlsgate.generation.files import Paths, point
 from tlsgate.generation.install import install
@@ -294,3 +295,41 @@ def test_the_policy_host_starts_without_certificates(paths: Paths) -> None:  # n
     server.deliver(https=https.replace("policy-1", "policy-2"))
     watcher.step()
     assert (paths.https.exists(), server.reloads) == (True, 1)
+
+
+def test_a_domain_more_waits_for_its_certificate_and_says_that_it_does(
+    paths: Paths,  # noqa: F811
+) -> None:
+    server = Server(paths, kind="nginx")
+
+    def https(*names: str) -> str:
+        block = f"server_name {' '.join(names)};\n ssl_certificate /run/tlsgate/tls/policy-1.pem;"
+        return f"server {{\n {block}\n}}\n"
+
+    first = server.deliver(https=https(HOST))
+    watcher = server.start()
+    server.certify(1, name="policy-1")
+    watcher.step()
+    more = server.deliver(https=https(HOST, "more.example"))
+    watcher.step()
+    assert verdict(server.paths, more)[0]
+    assert lacks_certificate(server.paths, more)
+    assert not lacks_certificate(server.paths, first)
+    assert server.paths.active.readlink().name == first
+
+    server.certify(2, chain=issue(HOST, "more.example"), name="policy-1")
+    watcher.step()
+    assert server.paths.active.readlink().name == more
+    assert verdict(server.paths, more) == (True, "")
+    assert not lacks_certificate(server.paths, more)
+
+
+def test_a_generation_that_is_bad_in_itself_lacks_no_certificate(server: Server) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    bad = server.deliver(main=MAIN + "# more\n")
+    server.refuses = "check"
+    watcher.step()
+    assert verdict(server.paths, bad)[1] != ""
+    assert not lacks_certificate(server.paths, bad)
