@@ -83,7 +83,8 @@ class MailGateway(pulumi.ComponentResource):
         partner_list = PartnerList(
             "partners",
             PartnerListArgs(stack, settings, args.partners, config, images["postfix"]),
-            own,
+            # A gateway that is renamed takes its configuration up only with the new certificate.
+            own.merge(pulumi.ResourceOptions(depends_on=[certificates])),
         )
         helper = self._policy_helper(images["policy"], network, config, [partner_list, resolver])
         gateway = self._gateway(

@@ -359,7 +359,11 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
         "  tlsgate:agent: {rotateDays: 30, tlsaTtl: 10, metricsPort: 0, "
         f"webhookFile: {tmp_path}/hook}}\n  tlsgate:dns:\n",
     )
-    inputs = inputs_of(tmp_path, more, limits)
+    both = (
+        "caaIssuers: [pebble.letsencrypt.org]",
+        "caaIssuers: [pebble.letsencrypt.org, b.example]",
+    )
+    inputs = inputs_of(tmp_path, more, limits, both)
     told = agent_config(inputs.settings)
     assert told["tlsa"]["ttl"] == 10
     assert {key: told[key] for key in WATCHED} == {
