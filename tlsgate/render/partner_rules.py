@@ -17,6 +17,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from tlsgate.partners.model import Direction, Partner
@@ -92,9 +93,9 @@ class Observed:
         return {"partner": self.partner, "outbound": self.outbound, "inbound": self.inbound}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PartnerRules:
-    """The whole file; sorted."""
+    """The whole file; sorted. Its text and digest are made once: a long list takes a second."""
 
     outbound: tuple[OutboundRule, ...] = ()
     inbound: tuple[InboundRule, ...] = ()
@@ -110,10 +111,14 @@ class PartnerRules:
 
     def to_json(self) -> str:
         """The content of the file, one rule a line."""
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         parts = (f'"{name}": [{_lines(rules)}]' for name, rules in self.to_dict().items())
         return "{" + ",\n".join(parts) + "}\n"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of the file's content: 16 hexadecimal digits."""
         return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()[:DIGEST_LENGTH]
