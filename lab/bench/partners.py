@@ -33,7 +33,7 @@ contact: postmaster@partner-{number}.example
 agreed: 2026-10-01
 review: 2027-10-01
 mode: enforce
-domains: [parts.partner-{number}.example, partner-{number}.example]
+domains: [partner-{number}.example, parts.partner-{number}.example]
 subdomains: true
 outbound:
   verify: pkix
