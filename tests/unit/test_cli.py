@@ -2,11 +2,12 @@ import json
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from tests.unit.partners.ca_certificates import ca_pem, yaml_ca
 from tlsgate import cli
 from tlsgate.commands import partners as command
 
@@ -146,6 +147,21 @@ def test_compile_shows_both_directions(capsys: pytest.CaptureFixture[str]) -> No
     assert ".acme.example        secure match=.mail.acme.example" in lines
     assert "d.example            dane-only" in lines
     assert "a.example  always  network  192.0.2.0/28" in lines
+
+
+def test_check_tells_that_a_private_ca_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    """A note and no problem: time alone never makes a list invalid."""
+    ended = ca_pem("Old CA", datetime(2021, 1, 1, tzinfo=UTC))
+    record = BETA.replace("outbound: {verify: dane}\n", f"outbound:{yaml_ca(ended)}")
+    assert record != BETA
+    Path("partners/beta.yaml").write_text(record)
+    assert cli.main(["partners", "check"]) == 0
+    note = "partners/beta.yaml: note: the CA of ベータ ended on 2021-01-01: mail to it is held."
+    assert note in capsys.readouterr().out
+    assert cli.main(["partners", "check", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cas_ended"] == [
+        {"name": "ベータ", "ended": "2021-01-01", "file": "partners/beta.yaml"}
+    ]
 
 
 def test_compile_shows_when_what_ends(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ JSON shapes (`--json`, one object on stdout, whatever the exit status):
 - every command, if the list is refused:
   `{"problems": [{"file", "line", "key", "code", "message", "remedy"}, …]}`
 - check: `{"problems": [], "partners": int, "domains": int, "digest": hex,
-  "reviews_due": [{"name", "review", "file"}, …]}`
+  "reviews_due": [{"name", "review", "file"}, …], "cas_ended": [{"name", "ended", "file"}, …]}`
 - list: `{"problems": [], "digest": hex, "partners": [record as in DESIGN §4, with "file"]}`
 - compile: `{"problems": [], "digest": hex, "outbound": {key: policy},
   "inbound": {key: restriction}, "networks": {CIDR: restriction}, "recipients":
@@ -25,6 +25,7 @@ from datetime import date
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.arguments import add_directory, add_own_domains
+from tlsgate.partners.ca import anchors
 from tlsgate.partners.format import digest
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
@@ -68,7 +69,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         _check,
         "tell every problem of every file, or that there is none",
         '{"problems": [], "partners": int, "domains": int, "digest", '
-        '"reviews_due": [{"name", "review", "file"}]}',
+        '"reviews_due": [{"name", "review", "file"}], "cas_ended": [{"name", "ended", "file"}]}',
     )
     _add(
         commands,
@@ -138,6 +139,7 @@ def _today() -> date:
 def _check(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
     domains = sum(len(partner.domains) for partner in partners)
     due = [partner for partner in partners if partner.review < options.today]
+    ends = [(one, end) for one in partners if (end := _ca_end(one)) and end < options.today]
     if options.json:
         _print_json(
             {
@@ -149,13 +151,25 @@ def _check(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
                     {"name": one.name, "review": one.review.isoformat(), "file": one.file}
                     for one in due
                 ],
+                "cas_ended": [
+                    {"name": one.name, "ended": end.isoformat(), "file": one.file}
+                    for one, end in ends
+                ],
             }
         )
         return
     for partner in due:
         print(f"{partner.file}: note: {partner.name} was to be reviewed by {partner.review}.")
+    for partner, end in ends:
+        print(f"{partner.file}: note: the CA of {partner.name} ended on {end}: mail to it is held.")
     counts = f"{_count(len(partners), 'partner')}, {_count(domains, 'domain')}"
     print(f"{counts}: no problems\ndigest {digest(partners)}")
+
+
+def _ca_end(partner: Partner) -> date | None:
+    """Return the day on which the last certificate of the partner's private CA ends."""
+    found = anchors(partner.outbound.ca)
+    return found[-1].not_after.date() if found else None
 
 
 def _count(number: int, noun: str) -> str:

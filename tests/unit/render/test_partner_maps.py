@@ -319,5 +319,42 @@ def test_at_any_time_each_key_has_its_strict_policy_unless_an_exception_is_open(
         assert bool(plain) == any(one.direction is IN for one in partner.exceptions)
 
 
+def disjoint(found: list[Partner]) -> list[Partner]:
+    """Those that no partner before them has a domain of, as in a list that loads."""
+    kept: list[Partner] = []
+    for number, partner in enumerate(found):
+        taken = [domain for one in kept for domain in one.domains]
+        if not any(
+            one == domain or one.endswith(f".{domain}") or domain.endswith(f".{one}")
+            for domain in taken
+            for one in partner.domains
+        ):
+            kept.append(replace(partner, name=f"Partner {number}"))
+    return kept
+
+
+@given(
+    st.lists(every_partner, max_size=4).map(disjoint),
+    st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1)),
+)
+def test_no_partner_changes_what_holds_for_another(
+    partners: list[Partner], naive: datetime
+) -> None:
+    now = naive.replace(tzinfo=UTC)
+    together, alone = compile_partners(partners), [compile_partners([one]) for one in partners]
+    assert together.outbound_at(now) == {
+        key: policy for maps in alone for key, policy in maps.outbound_at(now).items()
+    }
+    assert set(together.rules.inbound) == {one for maps in alone for one in maps.rules.inbound}
+    # From a network that several share, the null sender must show what the strictest asks for.
+    first = dict(reversed(together.networks))
+    for maps in alone:
+        for cidr, value in maps.networks:
+            assert STRICTNESS.index(first[cidr]) <= STRICTNESS.index(value)
+
+
+STRICTNESS = ["reject_plaintext_session", "partner_dated", "partner_observed"]
+
+
 def test_the_end_of_the_last_day_there_is() -> None:
     assert outbound_policy.end_of_day(date.max) == datetime.max.replace(tzinfo=UTC)
