@@ -81,6 +81,14 @@ def _cross_checks(top: ConfigReader, settings: Settings) -> None:
             "dns-01 needs dynamic DNS, but tlsgate:dns.sink is manual",
             "Write http-01, or set tlsgate:dns.sink to rfc2136",
         )
+    second = settings.acme.fallback.directory if settings.acme.fallback else ""
+    if second not in ("", settings.acme.directory) and len(settings.dns.caa_issuers) == 1:
+        top.problem(
+            "dns.caaIssuers",
+            "issuer-missing",
+            "names one CA, so tlsgate:acme.fallback could not issue",
+            "List the domains of both, the first CA's first (twice the same if they share it)",
+        )
     if settings.dns.sink == "rfc2136" and settings.dns.zones:
         hosts = (host.name for host in settings.gateways if host.name)
         for name in dict.fromkeys((*settings.domains, *hosts)):

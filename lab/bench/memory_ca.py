@@ -50,7 +50,6 @@ class Order:
     """An order as the CA has it."""
 
     id: str
-    at: datetime
     account: str
     names: tuple[str, ...]
     replaces: str | None
@@ -93,6 +92,8 @@ class MemoryCa(BaseAdapter):
         """CertID → renewal information; None: the CA has none."""
         self.calls: list[Call] = []
         self.orders: dict[str, Order] = {}
+        self.placed: list[datetime] = []
+        """When each order was placed."""
         self.issued: list[Issue] = []
         self.failed: list[tuple[datetime, str]] = []
         self.accounts: dict[str, dict[str, Any]] = {}
@@ -126,15 +127,14 @@ class MemoryCa(BaseAdapter):
         return sum(call.resource == resource for call in self.calls)
 
     def forget(self) -> None:
-        """Drops what was asked for and the authorizations of orders that have ended."""
+        """Drops what was asked for, failed validations, and orders that have ended."""
         self.calls.clear()
         self.failed.clear()
-        for order in self.orders.values():
+        for order in list(self.orders.values()):
             if order.status in ("valid", "invalid"):
+                del self.orders[order.id]
                 for number in order.authorizations:
                     self._authorizations.pop(number, None)
-                order.authorizations.clear()
-                order.chain = ""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -216,10 +216,11 @@ class MemoryCa(BaseAdapter):
 
     def _new_order(self, call: Call) -> Reply:
         names = tuple(sorted(entry["value"] for entry in call.payload["identifiers"]))
-        number = f"{len(self.orders) + 1}"
+        self.placed.append(self.clock())
+        number = f"{len(self.placed)}"
         authorizations = [self._authorized(call.account, name) for name in names]
         replaces = call.payload.get("replaces")
-        order = Order(number, self.clock(), call.account, names, replaces, authorizations)
+        order = Order(number, call.account, names, replaces, authorizations)
         self.orders[number] = order
         self._settle(order)
         shown = self._shown(order)

@@ -1,7 +1,7 @@
 """1,000 names of a hosting provider, 40 certificates of 25: all renewed in the CA's one window.
 
 `python -m lab.bench renewals` prints the measurements. The agent is the real one, with its
-volumes on the disk; the CA is lab/bench/memory_ca.py, and the clock is moved by hand. The agent
+volumes in memory; the CA is lab/bench/memory_ca.py, and the clock is moved by hand. The agent
 looks every quarter of an hour within a window and twice a day between. What a CA would refuse
 is counted by the CA, not taken from the agent's own ledger. Each scenario runs in a process of its
 own, so that its memory is nobody else's; the CA's is in it.
@@ -100,7 +100,7 @@ def simulate(root: Path, failing: int) -> dict[str, Any]:
         renewed += len({issue.names for issue in world.ca.issued[before:] if issue.at <= late})
         sizes.append(_megabytes())
     renewals = [issue.at for issue in world.ca.issued if issue.at > START + HOUR]
-    orders = [order.at for order in world.ca.orders.values()]
+    orders = world.ca.placed
     return {
         "renewed": renewed,
         "certificates": CERTIFICATES,
@@ -175,7 +175,8 @@ def main() -> None:
     options = parser.parse_args()
     nowhere = io.StringIO()
     nowhere.write = len  # type: ignore[method-assign]  # the events are not kept
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(nowhere):
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108  # no disk to wait for
+    with tempfile.TemporaryDirectory(dir=memory) as folder, contextlib.redirect_stdout(nowhere):
         found = simulate(Path(folder), options.failing)
     print(json.dumps(found))
 

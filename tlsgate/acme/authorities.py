@@ -36,13 +36,15 @@ class Authorities:
         count, holds = (failure.count, failure.holds) if failure else (0, {})
         turn = next_turn(self._cas, count, holds, now)
         if turn.at > now:
-            raise AcmeFault(
+            fault = AcmeFault(
                 f"not asked: the CA at {turn.directory} said, not before "
                 f"{turn.at:%Y-%m-%d %H:%M:%S} UTC\n{failure.reason if failure else ''}".rstrip(),
                 "Wait; the agent goes on by itself then",
                 turn.at,
                 untried=True,
             )
+            fault.directory = turn.directory
+            raise fault
         return self._authorities[turn.directory].obtain(request)
 
     def suggestion(self, directory: str, identifier: str) -> ari.Suggestion | None:

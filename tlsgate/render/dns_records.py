@@ -140,7 +140,7 @@ def _addresses(name: str, addresses: Iterable[str], ttl: int) -> list[Record]:
 def _caa(name: str, issuers: Sequence[str], ttl: int) -> list[Record]:
     if not issuers:
         return []
-    values = [f'0 issue "{_issuer(issuer)}"' for issuer in issuers]
+    values = dict.fromkeys(f'0 issue "{_issuer(issuer)}"' for issuer in issuers)
     return [Record(require_hostname(name), "CAA", ttl, (*values, '0 issuewild ";"'))]
 
 

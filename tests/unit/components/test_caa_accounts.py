@@ -22,7 +22,12 @@ SECOND = "https://other.example/account/7"
 
 
 def inputs_of(folder: Path, wanted: str) -> Inputs:
-    raw = raw_values(as_pulumi_gives(absolute(folder, (ISSUERS, wanted))))
+    return parsed(folder, (ISSUERS, wanted))
+
+
+def parsed(folder: Path, *changes: tuple[str, str]) -> Inputs:
+    folder.mkdir(exist_ok=True)
+    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
@@ -83,6 +88,16 @@ def test_an_account_without_a_ca_is_a_mistake(tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.key == "tlsgate:dns.caaAccountUri"
     assert "caaIssuers names no CA" in problem.message
+
+
+def test_a_second_ca_that_caa_forbids_is_a_mistake(tmp_path: Path) -> None:
+    eab = "    eab: {keyId: kid-1, hmacKeyFile: eab.key}\n"
+    fallback = (eab, f"{eab}    fallback: {{directory: 'https://other.example/dir'}}\n")
+    with pytest.raises(ProblemsError) as caught:
+        parsed(tmp_path / "one", fallback)
+    assert [problem.key for problem in caught.value.problems] == ["tlsgate:dns.caaIssuers"]
+    both = (ISSUERS, "    caaIssuers: [pebble.letsencrypt.org, other.example]\n")
+    assert parsed(tmp_path / "both", fallback, both).settings.acme.fallback is not None
 
 
 @pytest.mark.parametrize(
