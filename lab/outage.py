@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from lab.cases import OutageCase, outage_inbound_cases
+from lab.cases import InboundCase, OutageCase
 from lab.driver import Lab, new_token
 from lab.trial import PAUSE, SECONDS, Seen, judge_inbound, submit_inbound
 
@@ -14,26 +15,27 @@ LOOK_SECONDS = 5.0
 """A message that is sent all the same would have arrived by then, several times over."""
 
 
-def run_outage(lab: Lab, role: str, cases: Sequence[OutageCase]) -> list[Seen]:
-    """Stop one of the gateway's containers, send, look, start it again, and see the mail leave."""
+def run_outage(
+    lab: Lab, role: str, cases: Sequence[OutageCase], inbound: Sequence[InboundCase] = ()
+) -> list[Seen]:
+    """Stop one of the gateway's containers, send, look, start it again, and see the mail leave.
+
+    `inbound`: mail that comes in meanwhile; what waits for the policy helper takes half a minute.
+    """
     tokens = {new_token(): case for case in cases if case.role == role}
-    with stopped(lab, role):
+    with stopped(lab, role), ThreadPoolExecutor(1) as pool:
+        answering = pool.submit(submit_inbound, lab, inbound)
         lab.send((token, f"{token}@{case.domain}", "") for token, case in tokens.items())
         time.sleep(LOOK_SECONDS)
         queue = {entry.recipient: entry.reason for entry in lab.queue()}
         during = {token: _outcome(lab, case, token, queue) for token, case in tokens.items()}
+        answered = answering.result()
     _flush_until_sent(lab, tokens)
-    return [
+    outbound = [
         _judge(lab, case, token, during[token], queue.get(f"{token}@{case.domain}", ""))
         for token, case in tokens.items()
     ]
-
-
-def run_inbound_outage(lab: Lab) -> list[Seen]:
-    """The same for mail that comes in while the policy helper is down; half a minute."""
-    with stopped(lab, "policy"):
-        answered = submit_inbound(lab, outage_inbound_cases())
-    return judge_inbound(lab, answered)
+    return outbound + judge_inbound(lab, answered)
 
 
 @contextmanager

@@ -23,8 +23,9 @@ DOMAIN = f"test.{ZONE}"
 HOST = f"mx1.{DOMAIN}"
 SMTP, INTERNAL = ("127.0.0.1", 10125), ("127.0.0.1", 12625)
 ADDRESSES = {"gateway": "172.31.26.131", "policy-host": "172.31.26.132"}
-KEPT = {f"tlsgate-{STACK}-{role}" for role in ("acme", "mx-keys", "policy-keys", "spool")}
-"""Volumes of keys and mail, which `pulumi destroy` leaves."""
+ROLES_KEPT = ("acme", "mx-keys", "policy-keys", "policy-state", "spool")
+KEPT = {f"tlsgate-{STACK}-{role}" for role in ROLES_KEPT}
+"""Volumes of keys, mail and policies seen, which `pulumi destroy` leaves."""
 
 Config = dict[str, Any]
 Change = Callable[[Config], object]

@@ -23,7 +23,7 @@ from lab.cases import (
     outbound_cases,
 )
 from lab.driver import Lab
-from lab.outage import run_inbound_outage, run_outage
+from lab.outage import run_outage
 from lab.trial import Seen, run_inbound, run_outbound
 
 pytestmark = pytest.mark.e2e
@@ -101,8 +101,9 @@ def test_inbound(run: Run, case: InboundCase) -> None:
 @pytest.fixture(scope="module")
 def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, Seen]:
     cases = outage_cases()
-    seen = [one for role in ("policy", "resolver") for one in run_outage(lab, role, cases)]
-    return {one.case: one for one in [*seen, *run_inbound_outage(lab)]}  # type: ignore[misc]
+    seen = run_outage(lab, "policy", cases, outage_inbound_cases())
+    seen += run_outage(lab, "resolver", cases)
+    return {one.case: one for one in seen}  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("case", [*outage_cases(), *outage_inbound_cases()], ids=_name)
