@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.acme.rotation_world import NAME, TTL, World
+from tlsgate.problems import ProblemsError
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +150,50 @@ def test_any_kills_at_any_time(
         world.look(1)
         assert_rolled_over(world, first)
         assert world.orders <= 2 + 2 * len(kills)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    acts=st.lists(
+        st.tuples(
+            st.sampled_from(["rotate", "renew", "undo", "look", "deaf", "mended"]),
+            st.floats(0, 2.5 * TTL),
+            st.none() | st.integers(0, 100),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_a_person_asks_meanwhile(
+    begun: World, acts: list[tuple[str, float, int | None]]
+) -> None:
+    """Roll-overs begun, undone, and begun again, renewals, a server that is stuck for a while."""
+    with TemporaryDirectory() as folder:
+        world = begun.copy(Path(folder) / "world")
+        for act, pause, steps in acts:
+            if act in ("deaf", "mended"):
+                world.deaf = act == "deaf"
+            with suppress(ProblemsError):
+                if act == "rotate":
+                    world.operator().rotate([NAME], now=False, revoke=False)
+                elif act == "renew":
+                    world.operator().renew([NAME])
+                elif act == "undo":
+                    world.operator().undo([NAME])
+            if steps is None:
+                world.look(pause)
+            else:
+                with world.killed_after(steps):
+                    world.look(pause)
+            world.take_up()
+        world.deaf = False
+        for _ in range(60):
+            world.take_up()
+            world.look(2 * 86400 if world.status()["failure"] else 21)
+            if world.step_of_rollover() in (None, "held") and not world.status()["failure"]:
+                break
+        world.look(1)
+        world.take_up()
+        assert world.zone == (f"3 1 1 {world.served_key()}",)
+        assert world.shown == (world.store.path / "current/fullchain.pem").read_bytes()
+        assert world.store.unproven() is None
+        world.assert_no_peer_was_locked_out()
