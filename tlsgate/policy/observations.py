@@ -102,27 +102,38 @@ class Observations:
 
     def write(self) -> None:
         """Puts the counts on the disk if they have changed; says so once if that fails."""
-        if not self._dirty:
-            return
+        text = self._changed()
+        if text:
+            self._put(text)
+
+    async def keep(self) -> None:
+        """Writes for ever, beside the loop that counts."""
+        while True:
+            await asyncio.sleep(WRITE_SECONDS)
+            text = self._changed()
+            if text:
+                await asyncio.to_thread(self._put, text)
+
+    def _changed(self) -> str:
+        """What is to be written; "" if nothing is."""
+        text = json.dumps(self._counts) + "\n" if self._dirty else ""
+        self._dirty = False
+        return text
+
+    def _put(self, text: str) -> None:
         new = self._file.with_name(f".{FILE}.new")
         try:
             with new.open("w", encoding="ascii") as file:
-                file.write(json.dumps(self._counts) + "\n")
+                file.write(text)
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self._file)
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="observations cannot be kept", reason=str(fault))
-            self._failing = True
+            self._dirty = self._failing = True
             return
-        self._dirty = self._failing = False
-
-    async def keep(self) -> None:
-        """Writes for ever."""
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            await asyncio.to_thread(self.write)
+        self._failing = False
 
     def _fresh(self, rule: str) -> dict[str, Any]:
         since = _text(self._clock())

@@ -6,10 +6,11 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.integration.postfix.pki import new_key, spki_sha256
+from tests.integration.postfix.pki import Authority, key_pem, new_key, spki_sha256
 from tests.integration.postfix.world import HOST, Delivery, World, partner, until
 from tlsgate.partners import ca
 from tlsgate.partners.ca import Anchor, parse_ca
@@ -33,6 +34,9 @@ OPEN_SECONDS = 12.0
 HELD_BY_NAME = "Server certificate not verified"
 HELD_BY_CLEAR = "TLS is required, but was not offered"
 HELD_BY_LOOKUP = "client TLS configuration problem"
+
+
+CLIENT = new_key()
 
 
 def rule(direction: Direction, allow: Allow) -> ExceptionRule:
@@ -66,6 +70,13 @@ def everyone(world: World) -> list[Partner]:
         partner("watched", mode=Mode.OBSERVE, inbound=foreign),
         partner("dated", exceptions=IN[Allow.PLAINTEXT], inbound=Inbound(networks=_own(world))),
         partner("late", exceptions=IN[Allow.ENCRYPTED], inbound=foreign),
+        partner("far", inbound=foreign),
+        partner(
+            "cert",
+            inbound=Inbound(
+                Require.CERTIFICATE, public_keys=tuple(sorted([spki_sha256(CLIENT), "cd" * 32]))
+            ),
+        ),
     ]
 
 
@@ -80,7 +91,9 @@ def gateway(world: World, helper_image: str) -> Iterator[None]:
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     with pytest.MonkeyPatch.context() as patch:
         ends_at(patch, datetime.now(UTC))
-        world.deliver(everyone(world), policy_host="helper")
+        # Where `near` is on the list, too, the null sender needs TLS whatever `dated` may do.
+        near = partner("near", inbound=Inbound(Require.NETWORK, networks=_own(world)))
+        world.deliver([*everyone(world), near], policy_host="helper")
     world.add_helper(helper_image)
     world.start_gateway()
     yield
@@ -140,6 +153,34 @@ def rcpt(world: World, sender: str, *, tls: bool) -> int:
     with world.session(tls=tls) as session:
         assert session.docmd(f"MAIL FROM:<{sender}>")[0] == 250
         return session.docmd("RCPT TO:<staff@corp.example>")[0]
+
+
+@pytest.mark.parametrize(
+    ("sender", "encrypted"),
+    [
+        ("a@one.example", 250),
+        ("a@x.one.example", 250),
+        ("a@xn--bcher-kva.example", 250),
+        ("a@XN--BCHER-KVA.example", 250),
+        ("a@near.example", 250),
+        ("a@x.near.example", 250),
+        ("a@far.example", 450),
+        ("a@cert.example", 450),
+        ("", 250),
+    ],
+)
+def test_who_must_show_what(world: World, sender: str, encrypted: int) -> None:
+    assert rcpt(world, sender, tls=False) == 450
+    assert rcpt(world, sender, tls=True) == encrypted
+
+
+def test_a_client_is_known_by_either_of_two_keys(world: World, tmp_path: Path) -> None:
+    for name, key, expected in (("known", CLIENT, 250), ("other", new_key(), 450)):
+        pem = tmp_path / f"{name}.pem"
+        pem.write_text(key_pem(key) + Authority(name).issue(["client.example"], key=key))
+        with world.session(client=pem) as session:
+            session.docmd("MAIL FROM:<a@x.cert.example>")
+            assert session.docmd("RCPT TO:<staff@corp.example>")[0] == expected, name
 
 
 INBOUND = [
