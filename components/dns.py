@@ -25,9 +25,8 @@ from pulumi.dynamic import (
     Resource,
     UpdateResult,
 )
-from pulumi.runtime.rpc import UNKNOWN
 
-from components.dynamic import Props, Provider, changed_keys, difference
+from components.dynamic import Props, Provider, all_known, changed_keys, difference
 from components.engine import DeploymentError
 from components.settings import DnsSettings, Endpoint
 from tlsgate.dns import updates
@@ -196,7 +195,7 @@ class DnsRecordsProvider(Provider):
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Ask the server whether it would take the records, at preview and before `up`."""
-        if news["sink"] != RFC2136 or UNKNOWN in news.values():
+        if news["sink"] != RFC2136 or not all_known(news):
             return CheckResult(news, [])
         found = problems(news)
         if not found and not _olds:
@@ -214,7 +213,7 @@ class DnsRecordsProvider(Provider):
         changed = changed_keys(_olds, _news, INPUTS)
         if _olds.get("records") != _olds.get("wanted"):
             changed.append("records")
-        if changed and _news["sink"] == RFC2136 and UNKNOWN not in _news.values():
+        if changed and _news["sink"] == RFC2136 and all_known(_news):
             with readable():
                 rehearse(_olds, _news)
         return difference(changed)

@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
-from pulumi.runtime.rpc import UNKNOWN
+from pulumi.runtime.rpc import contains_unknowns
 
 Props = dict[str, Any]
 PROVIDER_KEY = "__provider"
@@ -30,7 +30,14 @@ class Provider(ResourceProvider):
 
 def changed_keys(olds: Props, news: Props, keys: tuple[str, ...]) -> list[str]:
     """Return which of the named inputs differ; an unknown one counts as different."""
-    return [key for key in keys if news.get(key) == UNKNOWN or olds.get(key) != news.get(key)]
+    return [
+        key for key in keys if contains_unknowns(news.get(key)) or olds.get(key) != news.get(key)
+    ]
+
+
+def all_known(props: Props) -> bool:
+    """Whether nothing in the inputs waits for another resource, as it may at a preview."""
+    return not contains_unknowns(props)
 
 
 def difference(changed: list[str], replaces: tuple[str, ...] = ()) -> DiffResult:

@@ -22,6 +22,7 @@ import pulumi
 from components.dns import DnsRecords, DnsRecordsArgs
 from components.settings import Endpoint
 from tlsgate.render.dns_records import Record
+{before}
 made = DnsRecords("records", DnsRecordsArgs({arguments}))
 pulumi.export("records", made.records)
 """
@@ -45,17 +46,19 @@ class RecordsProject:
         """Write the key file anew."""
         self.key_file.write_text(key_text(key))
 
-    def program(self, records: Sequence[Record], **changed: Any) -> None:
-        """Replace the program; `changed` are other arguments of DnsRecordsArgs, as code."""
+    def program(self, wanted: Sequence[Record], before: str = "", **changed: Any) -> None:
+        """Replace the program; `before`: code above the records' own; `changed` are other
+        arguments of DnsRecordsArgs, as code.
+        """
         arguments = {
-            "records": f"{list(records)!r}",
+            "records": f"{list(wanted)!r}",
             "sink": "'rfc2136'",
             "server": f"Endpoint({self.knot.address!r}, 53)",
             "zones": "['corp.example', 'brand.example']",
             "tsig_key_file": repr(str(self.key_file)),
         } | changed
         listed = ", ".join(f"{name}={code}" for name, code in arguments.items())
-        (self.directory / "__main__.py").write_text(PROGRAM.format(arguments=listed))
+        (self.directory / "__main__.py").write_text(PROGRAM.format(before=before, arguments=listed))
 
     def run(self, *arguments: str) -> tuple[bool, str]:
         """Run the CLI to its end; returns whether it worked, and what it said."""

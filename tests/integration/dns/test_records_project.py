@@ -70,6 +70,43 @@ def test_a_stacks_life(project: RecordsProject, knot: Knot, wanted: tuple[Record
     assert live(server, ZONES, wanted) == ()
 
 
+FIRST = """\
+first = DnsRecords("first", DnsRecordsArgs({first}))
+def bound(lines):
+    uri = "https://ca.example/account/" + lines[0].split()[-1]
+    return [Record({name!r}, "CAA", 300, (f'0 issue "ca.example; accounturi={{uri}}"',))]
+"""
+
+
+def test_records_that_follow_from_another_resource(
+    project: RecordsProject, knot: Knot, wanted: tuple[Record, ...], label: str
+) -> None:
+    """As CAA records follow from an account: unknown at the first preview, changed with it."""
+    name = f"caa.{label}.corp.example"
+
+    def program(address: str) -> Record:
+        source = Record(wanted[2].name, "A", 300, (address,))
+        first = (
+            f"[{source!r}], 'rfc2136', Endpoint({knot.address!r}, 53), "
+            f"['corp.example', 'brand.example'], {str(project.key_file)!r}"
+        )
+        before = FIRST.format(first=first, name=name)
+        project.program([], before, records="first.records.apply(bound)")
+        uri = f"https://ca.example/account/{address}"
+        return Record(name, "CAA", 300, (f'0 issue "ca.example; accounturi={uri}"',))
+
+    bound = program("192.0.2.1")
+    assert "3 to create" in project.ok("preview")
+    project.up()
+    assert live(knot.server(), ZONES, [bound]) == (bound,)
+    project.ok("up", "--yes", "--skip-preview", "--expect-no-changes")
+
+    bound = program("192.0.2.2")
+    assert "2 to update" in project.ok("preview")
+    project.up()
+    assert live(knot.server(), ZONES, [bound]) == (bound,)
+
+
 def test_a_destroy_leaves_what_someone_changed_and_says_so(
     project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
 ) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi.runtime.rpc import UNKNOWN
+from pulumi.output import UNKNOWN
 
 from components.engine import DeploymentError
 from components.volume_files import VolumeFilesProvider, content_digest

@@ -9,7 +9,7 @@ from typing import Any
 import dns.rcode
 import pulumi
 import pytest
-from pulumi.runtime.rpc import UNKNOWN
+from pulumi.output import UNKNOWN
 
 from components import dns as component
 from components.dns import DnsRecords, DnsRecordsArgs, DnsRecordsProvider, expected
@@ -116,7 +116,7 @@ def test_a_server_that_does_not_answer_and_a_missing_key_file(tmp_path: Path) ->
     assert reason.startswith("tlsgate:dns.server: 127.0.0.1:1: Connection refused")
 
 
-@pytest.mark.parametrize("changed", [{"sink": "manual"}, {"server": UNKNOWN}])
+@pytest.mark.parametrize("changed", [{"sink": "manual"}, {"server": UNKNOWN}, {"wanted": UNKNOWN}])
 def test_nothing_is_asked_for_what_is_not_known_or_not_ours(changed: dict[str, Any]) -> None:
     news = inputs(*WANTED, tsig_key_file="missing.key", **changed)
     assert failures({}, news) == []
