@@ -43,6 +43,12 @@ def test_the_nearest_entry_counts(domain: str, policy: str | None) -> None:
     ("text", "requirement"),
     [
         ("dane-only", Requirement(Level.DANE_ONLY)),
+        ("may", Requirement(Level.MAY)),
+        ("encrypt", Requirement(Level.ENCRYPT)),
+        (
+            "secure match=acme.example tafile=/run/tlsgate/active/ca-0.pem",
+            Requirement(Level.SECURE, ("acme.example",), anchors="ca-0.pem"),
+        ),
         (
             "secure match=acme.example:.acme.example",
             Requirement(Level.SECURE, ("acme.example", ".acme.example")),
@@ -70,9 +76,11 @@ def test_policies_in_the_tables_words(text: str, requirement: Requirement) -> No
     assert parse_policy(text, "d.example") == requirement
 
 
-@pytest.mark.parametrize("text", ["may", "none", "secure tafile=/x", "secure servername=a.example"])
+@pytest.mark.parametrize(
+    "text", ["none", "verify", "secure cafile=/x", "secure servername=a.example"]
+)
 def test_what_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"may|none|tafile|servername"):
+    with pytest.raises(ValueError, match=r"none|verify|cafile|servername"):
         parse_policy(text, "d.example")
 
 
