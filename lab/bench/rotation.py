@@ -30,7 +30,7 @@ RATE = 72.0
 HANDSHAKES = 10_000
 RENEWALS = 5
 SESSIONS = 8
-IDLE_SECONDS = 30.0
+IDLE_SECONDS = 60.0
 METRICS = f"http://{plan.SUBNET.rpartition('.')[0]}.6:9464/metrics"
 
 

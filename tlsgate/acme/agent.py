@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 from tlsgate.acme.build import issuer
 from tlsgate.acme.config import Config, Wanted, load
@@ -118,7 +119,8 @@ class Agent:
     def _config_stamp(self) -> Stamp:
         """Changes with agent.json, and with the secrets and roots beside it."""
         try:
-            return frozenset(_stamp(path) for path in self._paths.config.parent.iterdir())
+            with os.scandir(self._paths.config.parent) as entries:
+                return frozenset(_stamp(entry.name, entry.stat()) for entry in entries)
         except OSError:
             return frozenset()  # just being replaced
 
@@ -136,8 +138,11 @@ class Agent:
 
     def _wishes(self) -> Stamp:
         """Changes with what a person's command leaves on the state volume."""
-        paths = (self._paths.rollovers, self._paths.forced, self._paths.renewals)
-        return frozenset(_stamp(path) for path in paths if path.exists())
+        found = []
+        for path in (self._paths.rollovers, self._paths.forced, self._paths.renewals):
+            with suppress(FileNotFoundError):
+                found.append(_stamp(path.name, os.stat(path)))  # noqa: PTH116 - every second
+        return frozenset(found)
 
     def _tell_health(self) -> None:
         """For the container's health check, which need not start Python every few seconds."""
@@ -160,6 +165,5 @@ class Agent:
             emit("alert", what=what, reason=reason, next=next_step)
 
 
-def _stamp(path: Path) -> tuple[str, int, int, int]:
-    stat = path.stat()
-    return path.name, stat.st_ino, stat.st_mtime_ns, stat.st_size
+def _stamp(name: str, stat: os.stat_result) -> tuple[str, int, int, int]:
+    return name, stat.st_ino, stat.st_mtime_ns, stat.st_size
