@@ -1,0 +1,93 @@
+"""A certificate that is not what the code says: shown as drift, undone by the next `up`.
+
+Somebody puts a certificate for another name, of another CA, in place of the policy host's. The
+policy host refuses it and goes on with the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from lab.endpoints import gateway_container
+from lab.rotation import status
+from tests.e2e.conftest import World
+from tests.e2e.deployment import Deployment, Said
+from tests.e2e.test_new_domain import OLD, served
+
+pytestmark = pytest.mark.e2e
+
+WRONG = "wrong.example"
+_SCRIPT = f"""
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from tlsgate.acme.running import locked, Stop
+from tlsgate.acme.store import Meta, Store
+
+with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
+    store, now = Store(Path("/keys/policy/policy-1")), datetime.now(UTC)
+    key = store.current().key()
+    leaf = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(x509.Name([]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=90))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("{WRONG}")]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    store.begin(key, now)
+    pem = leaf.public_bytes(serialization.Encoding.PEM)
+    store.switch(store.complete(pem, Meta("https://other.example/dir", None)))
+    store.proven()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Of the wrong certificate: serials at port 443, what refresh and `up` said, names after."""
+
+    before: str
+    meanwhile: str
+    refreshed: Said
+    mended: Said
+    names: list[str]
+
+
+@pytest.fixture(scope="module")
+def seen(world: World) -> Iterator[Seen]:
+    """The agent itself would mend it at its next look, so it is held for a while."""
+    agent = world.client.containers.get(gateway_container("agent"))
+    before = served(OLD)
+    done = agent.exec_run(["python3", "-c", _SCRIPT])
+    assert done.exit_code == 0, done.output
+    agent.pause()
+    try:
+        meanwhile = served(OLD)
+        refreshed = Deployment().run("refresh", "--preview-only", "--diff")
+        mended = Deployment().run("up", "--refresh", "--yes", "--skip-preview")
+    finally:
+        agent.unpause()
+    yield Seen(before, meanwhile, refreshed, mended, status("policy-1")["served"]["names"])
+
+
+def test_refresh_shows_names_and_issuer(seen: Seen) -> None:
+    assert seen.refreshed.code == 0, seen.refreshed.text
+    assert WRONG in seen.refreshed.text
+    assert "https://other.example/dir" in seen.refreshed.text
+
+
+def test_the_policy_host_goes_on_with_the_one_before(seen: Seen) -> None:
+    assert seen.meanwhile == seen.before
+
+
+def test_the_next_up_orders_the_right_one(seen: Seen) -> None:
+    assert seen.mended.code == 0, seen.mended.text
+    assert sorted(seen.names) == ["mta-sts.brand.example", "mta-sts.corp.example"]
+    assert served(OLD) != seen.before
