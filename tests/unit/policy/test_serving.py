@@ -306,12 +306,21 @@ def test_health_asks_both_services(
     async def use(settings: ServeSettings) -> None:
         monkeypatch.setattr(health, "OUTBOUND", (settings.outbound_port, *health.OUTBOUND[1:]))
         monkeypatch.setattr(health, "INBOUND", (settings.inbound_port, *health.INBOUND[1:]))
+        assert await asyncio.to_thread(health.check) == 0  # nothing was delivered
+        deliver(tmp_path, "1", ACME)
+        assert await asyncio.to_thread(health.check) == 0
+        deliver(tmp_path, "2", text="no rules")
+        assert await asyncio.to_thread(health.check) == 1
+        deliver(tmp_path, "3", ACME, BRAND)
         assert await asyncio.to_thread(health.check) == 0
         monkeypatch.setattr(health, "INBOUND", (free_port(), *health.INBOUND[1:]))
         assert await asyncio.to_thread(health.check) == 1
 
+    monkeypatch.setenv("TLSGATE_CONFIG", str(tmp_path))
     run_served(tmp_path, monkeypatch, use)
-    assert "does not answer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the list of partners is being changed" in said
+    assert "does not answer" in said
 
 
 def test_settings_come_from_the_environment() -> None:
