@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 import dns.query
 import dns.rcode
@@ -35,10 +36,26 @@ def serial(zone: str) -> int:
 
 def replace(zone: str, name: str, ttl: int, kind: str, data: str) -> None:
     """Change a record by hand; the name is relative to the zone."""
-    host, port = _server()
-    key = read_tsig_key(files.DNS / "pulumi.key").key()
-    message = dns.update.UpdateMessage(zone, keyring={key.name: key}, keyname=key.name)
+    message = _update(zone)
     message.replace(name, ttl, kind, data)
+    _send(message)
+
+
+def remove(zone: str, names: Iterable[str]) -> None:
+    """Take all that stands at these names, relative to the zone, out of it."""
+    message = _update(zone)
+    for name in names:
+        message.delete(name)
+    _send(message)
+
+
+def _update(zone: str) -> dns.update.UpdateMessage:
+    key = read_tsig_key(files.DNS / "pulumi.key").key()
+    return dns.update.UpdateMessage(zone, keyring={key.name: key}, keyname=key.name)
+
+
+def _send(message: dns.update.UpdateMessage) -> None:
+    host, port = _server()
     answer = dns.query.tcp(message, host, SECONDS, port)
     assert answer.rcode() == dns.rcode.NOERROR, answer
 

@@ -102,7 +102,12 @@ def spare_stack(client: docker.DockerClient) -> Iterator[Spare]:
 
 
 def remove(spare: Spare) -> None:
-    """Also what an interrupted run left."""
+    """Also what an interrupted run made and did not write down."""
     forget(spare.deployment)
-    for name in spare.deployment.resources(spare.client)["volumes"]:
-        spare.client.volumes.get(name).remove()
+    label: dict[str, str | list[str] | bool] = {"label": f"tlsgate.stack={STACK}"}
+    for container in spare.client.containers.list(all=True, filters=label):
+        container.remove(force=True, v=True)
+    for volume in spare.client.volumes.list(filters=label):
+        volume.remove()
+    left = {line.partition(" ")[0] for line in records.zone_lines(ZONE) if is_ours(line)}
+    records.remove(ZONE, left)
