@@ -131,6 +131,7 @@ class MemoryCa(BaseAdapter):
         self.calls.clear()
         self.failed.clear()
         for order in list(self.orders.values()):
+            self._settle(order)
             if order.status in ("valid", "invalid"):
                 del self.orders[order.id]
                 for number in order.authorizations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,6 @@ class Time(Stop):
     """A clock that stands still but for waits. `now`: UTC."""
 
     now: datetime = START
-    waited: list[float] = field(default_factory=list)
 
     def __call__(self) -> datetime:
         """The time."""
@@ -43,7 +42,6 @@ class Time(Stop):
 
     def pause(self, seconds: float) -> None:
         """Waits in no time."""
-        self.waited.append(seconds)
         self.now += timedelta(seconds=seconds)
 
 
