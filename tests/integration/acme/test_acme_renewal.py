@@ -253,11 +253,12 @@ def test_the_contact_is_changed_without_an_order(world: World, capsys: Capture) 
     assert list(found.body.contact) == contact
 
 
+@pytest.mark.parametrize("step", ["poll", "begin_finalization", "order", "download"])
 def test_an_order_is_gone_on_with_by_the_next_process(
-    world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """Killed before the chain was there: the same order gives the certificate."""
-    volumes = world.volumes("resumed")
+    volumes = world.volumes(f"resumed-{step}")
     configure(world, volumes, [mx()])
 
     class KilledError(BaseException):
@@ -267,13 +268,14 @@ def test_an_order_is_gone_on_with_by_the_next_process(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr("tlsgate.acme.server.Protocol.download", killed)
+        patch.setattr(f"tlsgate.acme.server.Protocol.{step}", killed)
         with pytest.raises(KilledError):
             run(volumes, "issue")
     assert run(volumes, "issue") == 0
     said = orders(capsys)
     assert said[0]["uri"] == said[1]["uri"]
-    assert (len(said), said[1]["resumed"]) == (2, "valid")
+    assert len(said) == 2
+    assert "resumed" in said[1]
 
 
 def test_a_clock_that_is_ten_minutes_slow(world: World) -> None:
