@@ -18,10 +18,10 @@ from typing import Any
 
 import requests
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 from requests.adapters import BaseAdapter
+
+from lab.bench.memory_pki import Signer
 
 LIFETIME = timedelta(days=90)
 
@@ -85,7 +85,6 @@ class MemoryCa(BaseAdapter):
         self.never_valid: Callable[[str], bool] = lambda _name: False
         self.processing = False
         self.reuse = False
-        self.lifetime = LIFETIME
         self.answer: Callable[[Call], Reply | None] = lambda _call: None
         """Asked first; what it returns is the answer."""
         self.window: Callable[[str], Reply] | None = None
@@ -114,8 +113,8 @@ class MemoryCa(BaseAdapter):
             "certificate": self._certificate,
             "renewal": self._renewal,
         }
-        self._signer = ec.generate_private_key(ec.SECP256R1())
-        self.root = self._root(f"root of {host}")
+        self._signer = Signer(f"root of {host}", clock())
+        self.root = self._signer.root
 
     @property
     def directory(self) -> str:
@@ -291,7 +290,7 @@ class MemoryCa(BaseAdapter):
         if order.status != "ready":
             return problem(403, "orderNotReady", f"the order is {order.status}")
         csr = x509.load_der_x509_csr(_decoded(call.payload["csr"]))
-        leaf = self._signed(order.names, csr.public_key())
+        leaf = self._signer.sign(order.names, csr.public_key(), self.clock(), LIFETIME)
         order.chain = leaf.public_bytes(serialization.Encoding.PEM).decode()
         issue = Issue(self.clock(), order.names, order.replaces, leaf.serial_number)
         self.issued.append(issue)
@@ -303,50 +302,6 @@ class MemoryCa(BaseAdapter):
 
     def _renewal(self, call: Call) -> Reply:
         return self.window(call.rest) if self.window else problem(404, "malformed", "none here")
-
-    def _signed(self, names: tuple[str, ...], key: Any) -> x509.Certificate:
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._signer.public_key())
-        return (
-            self._builder(x509.Name([]), key, self.lifetime)
-            .add_extension(x509.SubjectAlternativeName(list(map(x509.DNSName, names))), True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
-            .add_extension(issuer, False)
-            .sign(self._signer, hashes.SHA256())
-        )
-
-    def _root(self, name: str) -> x509.Certificate:
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        usage = x509.KeyUsage(
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        public = self._signer.public_key()
-        return (
-            self._builder(self._name, public, 40 * LIFETIME)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-            .add_extension(usage, True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
-            .sign(self._signer, hashes.SHA256())
-        )
-
-    def _builder(self, subject: x509.Name, key: Any, life: timedelta) -> x509.CertificateBuilder:
-        now = self.clock()
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now)
-            .not_valid_after(now + life)
-        )
 
 
 def window(start: datetime, end: datetime, retry_after: int = 21600) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from lab.bench.memory_ca import Call, Reply
 from lab.bench.memory_world import START, World
 from tlsgate.acme.config import Config, Wanted
 from tlsgate.acme.faults import AcmeFault
@@ -60,3 +62,27 @@ def events(capsys: Capture, *kinds: str) -> list[dict[str, Any]]:
     """What was said since the last look."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if not kinds or line["event"] in kinds]
+
+
+def answering(resource: str, reply: Reply, times: int = 10**6) -> Callable[[Call], Reply | None]:
+    """The first so many requests for a resource get this answer."""
+    left = [times]
+
+    def answer(call: Call) -> Reply | None:
+        if call.resource != resource or (resource == "order" and call.rest) or not left[0]:
+            return None
+        left[0] -= 1
+        return reply
+
+    return answer
+
+
+def look(world: World, until: timedelta, step: timedelta = MINUTE) -> None:
+    """The agent, restarted again and again."""
+    end, looks, agent = world.time.now + until, 0, world.agent()
+    while world.time.now < end:
+        agent.look()
+        looks += 1
+        if looks % 20 == 0:
+            agent = world.agent()
+        world.time.now += step
