@@ -20,7 +20,8 @@ from tlsgate.dns.errors import KeyRefusedError
 ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
 """RFC 8945, section 6, without SHA-1, and without MD5, which must not be used any more."""
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|^\s*#[^\n]*", re.DOTALL | re.MULTILINE)
+_COMMENT = re.compile(r'("[^"\n]*")|/\*.*?\*/|//[^\n]*|^\s*#[^\n]*', re.DOTALL | re.MULTILINE)
+"""Or, as its group, a quoted string: what begins in one is no comment (a secret may hold `//`)."""
 _KEY = re.compile(r'key\s+("[^"]*"|[^\s{"]+)\s*\{([^{}]*)\}\s*;?')
 _STATEMENT = re.compile(r'([\w-]+)\s+("[^"]*"|[^\s;"]+)\s*;')
 _REMEDY = (
@@ -59,7 +60,7 @@ def read_tsig_key(path: Path) -> TsigKey:
 
 def parse_tsig_key(text: str) -> TsigKey:
     """Return the one key of the text; raises ValueError, which never quotes the text."""
-    found = _KEY.findall(_COMMENT.sub(" ", text))
+    found = _KEY.findall(_COMMENT.sub(lambda match: match[1] or " ", text))
     if len(found) != 1:
         many = "holds no TSIG key" if not found else f"holds {len(found)} TSIG keys, not one"
         raise ValueError(f"{many}. {_REMEDY}")

@@ -98,3 +98,11 @@ def test_the_secret_never_shows() -> None:
     for shown in (repr(key), str(key), f"{key}"):
         assert "thirty-two" not in shown
         assert SECRET not in shown
+
+
+@pytest.mark.parametrize("secret", ["//////////////////////8=", "AAAA//8AAAAAAAAA", "+/+//+//+/8="])
+def test_slashes_in_a_secret_are_no_comment(secret: str) -> None:
+    text = (
+        f'// a comment\nkey "k" {{ algorithm hmac-sha256; /* "x" */ secret "{secret}"; }}; // y\n'
+    )
+    assert parse_tsig_key(text).secret == base64.b64decode(secret)
