@@ -26,6 +26,7 @@ from typing import Final
 from lab.docker_plugin import OVERRIDE_VARIABLE
 
 _WORKERS: Final = 64
+_LOOK_SECONDS: Final = 1.0
 _MAX_MESSAGE_BYTES: Final = 400 * 1024 * 1024  # as Pulumi's own plugins
 
 
@@ -40,7 +41,7 @@ def installed_plugin(home: Path) -> Path | None:
 
 
 def serve() -> None:
-    """Serve until the engine ends the process."""
+    """Serve until the engine ends the process, or is gone itself."""
     # Imported here: handing over to the real plugin needs none of it.
     import grpc  # noqa: PLC0415
     from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
@@ -63,7 +64,10 @@ def serve() -> None:
         signal.signal(number, lambda *_: server.stop(grace=None))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    server.wait_for_termination()
+    engine = os.getppid()
+    while server.wait_for_termination(_LOOK_SECONDS):  # true when time is up
+        if os.getppid() != engine:
+            server.stop(grace=None)
 
 
 def main() -> None:
