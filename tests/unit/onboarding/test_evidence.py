@@ -72,9 +72,7 @@ def out(**changes: Any) -> dict[str, Any]:
         pytest.param(
             {
                 **both(),
-                "inbound": counted(
-                    Direction.INBOUND, would_hold={"no-tls": 1}, clean=clean(2, 9)
-                ),
+                "inbound": counted(Direction.INBOUND, would_hold={"no-tls": 1}, clean=clean(2, 9)),
             },
             [
                 "inbound: 2 of 20 messages in 0 of 7 days, counted from 2026-11-19 08:00 UTC,"
