@@ -51,8 +51,8 @@ class CertificatesArgs:
 
 
 class Certificates(pulumi.ComponentResource):
-    """Outputs: `issued`, a list of name, names and issuer; `account`, its URI; `records`, the zone
-    lines of CAA records that name it.
+    """Outputs: `issued`, a list of name, names, issuer and spki_sha256; `account`, its URI;
+    `records`, the zone lines of CAA records that name it.
     """
 
     issued: pulumi.Output[Any]
@@ -148,7 +148,7 @@ class Certificates(pulumi.ComponentResource):
             ),
             own.merge(pulumi.ResourceOptions(depends_on=[self.job])),
         )
-        self.issued = self.job.result.apply(lambda result: result["certificates"])
+        self.issued = self.job.result.apply(with_keys)
         self.account = self.job.result.apply(lambda result: result["account"])
         self.register_outputs(
             {"issued": self.issued, "account": self.account, "records": self.records}
@@ -158,6 +158,15 @@ class Certificates(pulumi.ComponentResource):
 def caa_records(settings: Settings, accounts: Sequence[str | None]) -> list[Record]:
     """Return the CAA records, bound to the accounts."""
     return [one for one in published_records(settings, accounts) if one.type == "CAA"]
+
+
+def with_keys(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the issued certificates, each with its key's hash as of the last `up` that issued."""
+    keys = result.get("keys", {})
+    return [
+        {**certificate, "spki_sha256": keys.get(certificate["name"])}
+        for certificate in result["certificates"]
+    ]
 
 
 def agent_config(settings: Settings) -> dict[str, Any]:

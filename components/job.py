@@ -3,7 +3,8 @@
 A `docker.Container` that ended with an error is recorded as created and would never run again
 (D4); a job that failed is not recorded at all. Its last line of standard output is JSON, and
 becomes the output `result`. With `read_command`, `pulumi refresh` runs that and shows a `result`
-that differs from what the job left as drift, which the next `up` undoes by running the job again.
+that differs from what the job left as drift, which the next `up` undoes by running the job again;
+of a JSON object, the keys that the read command does not print are left out of that.
 With `delete_command`, `pulumi destroy` runs that before the volumes go.
 """
 
@@ -120,7 +121,11 @@ class JobProvider(Provider):
         if not _volumes_exist(client, props):
             return ReadResult("", {})
         output = engine.run_to_end(client, run_from(props, props["read_command"]))
-        return ReadResult(id_, {**props, "result": parse_result(props["name"], output)})
+        seen = parse_result(props["name"], output)
+        if isinstance(seen, dict) and isinstance(props.get("result"), dict):
+            # What only the job itself prints is as it was then, and never drift.
+            seen = {**props["result"], **seen}
+        return ReadResult(id_, {**props, "result": seen})
 
     def delete(self, _id: str, _props: Props) -> None:
         """Undo what the job made outside its volumes; without them there is nothing to go by."""

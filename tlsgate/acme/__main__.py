@@ -18,7 +18,7 @@ from tlsgate.acme.metrics import serving
 from tlsgate.acme.operate import Operator
 from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Stop, Stopped, locked
-from tlsgate.acme.show import faults, result
+from tlsgate.acme.show import faults, keys, result
 from tlsgate.acme.status import Status, in_words
 from tlsgate.acme.trust import system_roots
 from tlsgate.acme.webhook import Webhook
@@ -43,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return _say(problems)
         if options.command == "health":
             return _say(faults(config, paths, _now()))
-        if options.command in ("issue", "show"):
+        if options.command == "issue":
+            print(json.dumps({**result(config, paths), "keys": keys(config, paths)}), flush=True)
+        if options.command == "show":
             print(json.dumps(result(config, paths)), flush=True)
         if options.command in ("account", "accounts"):
             accounts = {"accounts": Accounts(config, paths, _now).known()}

@@ -44,6 +44,11 @@ def result(config: Config, paths: Paths) -> dict[str, object]:
     }
 
 
+def keys(config: Config, paths: Paths) -> dict[str, str]:
+    """Certificate → SHA-256 of the public key (SPKI, hex), as of now: a roll-over changes it."""
+    return {wanted.name: found.spki_sha256 for wanted, _, found in _served(config, paths)}
+
+
 def faults(config: Config, paths: Paths, now: datetime) -> list[str]:
     """Why the agent's container is not healthy; empty if it is."""
     found = []

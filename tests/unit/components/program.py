@@ -12,11 +12,12 @@ from pulumi.runtime import mocks, rpc
 
 from tests.unit.components.stack_config import changed, write_project
 
-ISSUED = [{"name": "mx1.corp.example", "names": ["mx1.corp.example"]}]
+ISSUED: list[dict[str, Any]] = [{"name": "mx1.corp.example", "names": ["mx1.corp.example"]}]
+KEYS = {"mx1.corp.example": "ab" * 32}
 ACCOUNT = "https://ca.lab.example:14000/my-account/1"
 RESULTS: dict[str, Any] = {
     "account": {"accounts": [ACCOUNT, None]},
-    "issue": {"account": ACCOUNT, "certificates": ISSUED},
+    "issue": {"account": ACCOUNT, "certificates": ISSUED, "keys": KEYS},
     "policy-served": {"id": "0123456789abcdef", "domains": 2},
 }
 """What the jobs' containers would print."""

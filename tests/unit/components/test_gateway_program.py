@@ -11,7 +11,16 @@ from components.certificates import agent_config
 from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
 from components.inputs import Inputs, parse_inputs, raw_values
 from components.stack import Stack
-from tests.unit.components.program import ACCOUNT, ISSUED, Program, Registered, absolute, run, texts
+from tests.unit.components.program import (
+    ACCOUNT,
+    ISSUED,
+    KEYS,
+    Program,
+    Registered,
+    absolute,
+    run,
+    texts,
+)
 from tests.unit.components.stack_config import EAB_SECRET, SECRETS, as_pulumi_gives
 
 CONTAINERS = ("agent", "gateway", "policy", "policy-host", "resolver")
@@ -266,7 +275,7 @@ def test_the_outputs_tell_what_the_stack_is(program: Program, inputs: Inputs) ->
             "https://mta-sts.brand.example/.well-known/mta-sts.txt",
         ],
         "policyId": "0123456789abcdef",
-        "certificates": ISSUED,
+        "certificates": [{**one, "spki_sha256": KEYS[one["name"]]} for one in ISSUED],
         "acmeAccount": ACCOUNT,
         "generation": delivery.inputs["generation"],
     }

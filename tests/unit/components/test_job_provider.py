@@ -135,3 +135,12 @@ def test_destroy_has_nothing_to_run(
     engine.existing.intersection_update(volumes)
     JobProvider().delete("id", {**DONE, "delete_command": command})
     assert engine.made == []
+
+
+def test_what_only_the_job_prints_is_no_drift(engine: FakeEngine) -> None:
+    left = {**LEFT, "keys": {"mx1": "ab"}}
+    engine.of_the_next = {"output": b'{"certificates": [], "account": null}'}
+    done = {**DONE, "result": left, "settled": left}
+    read = JobProvider().read("id", done)
+    assert read.outs == done
+    assert JobProvider().diff("id", read.outs, PROPS).changes is False
