@@ -109,6 +109,7 @@ def test_job_then_agent(stack: Stack) -> None:
     wait_for(lambda: stack.execute(agent, "health")[0] == 0, "the agent is healthy")
     wait_for(lambda: agent.exec_run(["agent-health"]).exit_code == 0, "so says its check")
     code, shown = stack.execute(agent, "show")
+    assert set(result.pop("keys")) == {MX, "policy-1"}
     assert (code, json.loads(shown)) == (0, result)
 
     # A name more: the agent sees the new agent.json by itself.

@@ -76,8 +76,9 @@ def test_first_and_repeated_issue(world: World, capsys: pytest.CaptureFixture[st
     assert [json.loads(event)["event"] for event in events] == ["renewal-info", "renewal-info"]
     assert again == last
     assert (served(volumes), served(volumes, "policy", "policy-1")) == before
+    assert set(result.pop("keys")) == {MX, "policy-1"}
     assert run(volumes, "show") == 0
-    assert capsys.readouterr().out.splitlines() == [last]
+    assert json.loads(capsys.readouterr().out) == result
 
 
 def test_permissions(world: World) -> None:
