@@ -1,7 +1,8 @@
 """The Docker engine: one docker-py client a thread, since requests' sessions are not thread-safe.
 
 The engine's API (https://docs.docker.com/reference/api/engine/version/v1.41/) must be 1.41 or
-later: older engines lack what the gateway's hardening needs.
+later: older engines lack what the gateway's hardening needs. Calls name that version, or the oldest
+that a newer engine still takes.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import docker.errors
 import requests.exceptions
 
 from lab.docker_plugin.failures import PluginError, explain
+from lab.toolchain.engine_api import call_version
 
 MINIMUM_API: Final = (1, 41)
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
@@ -29,6 +31,7 @@ class Engine:
     def __init__(self, host: str | None) -> None:
         self.host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         self._local = threading.local()
+        self._version = ".".join(map(str, MINIMUM_API))
 
     @property
     def client(self) -> docker.APIClient:
@@ -37,9 +40,7 @@ class Engine:
         if client is None:
             # A fixed version saves a request for it by every thread.
             client = docker.APIClient(
-                base_url=self.host,
-                version=".".join(map(str, MINIMUM_API)),
-                timeout=_TIMEOUT_SECONDS,
+                base_url=self.host, version=self._version, timeout=_TIMEOUT_SECONDS
             )
             self._local.client = client
         return client
@@ -52,7 +53,7 @@ class Engine:
         return answer
 
     def verify(self) -> None:
-        """Raise PluginError unless an engine that is new enough answers."""
+        """Raise PluginError unless an engine that is new enough answers; call it as it asks."""
         for name in _FOREIGN_SETTINGS:
             if os.environ.get(name):
                 raise PluginError(
@@ -74,3 +75,5 @@ class Engine:
                 f"The Docker engine at {self.host} is too old: version {answer.get('Version')} "
                 f"with API {offered}; 1.41 (engine 20.10) or later is needed. Upgrade it."
             )
+        self.client.close()
+        self._version, self._local = call_version(answer), threading.local()
