@@ -232,6 +232,14 @@ class World:
             volumes={str(challenge): {"bind": "/challenge", "mode": "ro"}},
         )
 
+        def ready() -> bool:
+            try:
+                return requests.get(f"http://{self.web_address}/", timeout=5).ok
+            except OSError:
+                return False
+
+        wait_for(ready, "the web server answers")
+
     def restart_ca(self) -> None:
         """After `self.ca.stop()`: everything is forgotten, and the root is another one."""
         self.ca.start()

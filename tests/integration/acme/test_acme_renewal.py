@@ -49,7 +49,17 @@ def first(world: World, name: str, **values: object) -> Volumes:
     volumes = world.volumes(name)
     configure(world, volumes, [mx()], **values)
     assert run(volumes, "issue") == 0
+    order_again_what_pebble_lost(volumes)
     return volumes
+
+
+def order_again_what_pebble_lost(volumes: Volumes) -> None:
+    """Pebble finds no certificate by its CertID (RFC 9773, section 4.1) when the serial number
+    begins with a zero octet in DER: it keeps the number without. That is one of 256.
+    """
+    while int(facts(served(volumes).chain).serial, 16).bit_length() % 8 == 0:
+        (paths(volumes).certificate("mx", MX) / "current").unlink()
+        assert run(volumes, "issue") == 0
 
 
 def orders(capsys: Capture) -> list[dict[str, Any]]:
@@ -85,6 +95,8 @@ def test_five_renewals_in_a_row_each_replaces_the_one_before(world: World, capsy
         assert run(volumes, "issue") == 0
         assert [order["replaces"] for order in orders(capsys)] == [certificate_id(before.chain)]
         assert facts(served(volumes).chain).serial != facts(before.chain).serial
+        order_again_what_pebble_lost(volumes)
+        orders(capsys)
     assert run(volumes, "issue") == 0
     assert orders(capsys) == []
 
