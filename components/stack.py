@@ -161,6 +161,8 @@ def image(
             dockerfile=f"images/{role}/Dockerfile",
             build_args=arguments,
             labels=stack.labels,
+            # A build that fails leaves no container of its last step.
+            force_remove=True,
         ),
         triggers={"files": digest},
         keep_locally=True,

@@ -198,6 +198,7 @@ def _image(name: str, base: str, context: Path, source: Path | None = None) -> d
             context=str(context),
             dockerfile=str((source / "Dockerfile").relative_to(context)),
             build_args={"BASE_IMAGE": base},
+            force_remove=True,
         ),
         triggers={"files": files.tree_digest(source), "base": base},
         keep_locally=True,

@@ -79,11 +79,13 @@ def test_a_build_that_fails_shows_its_log_and_is_repeated(project: Project) -> N
     dockerfile.write_text("FROM debian:trixie-slim\nRUN echo about-to-fail && exit 3\n")
     project.program(
         'docker.RemoteImage("i", name=f"{RUN}:1", build=docker.RemoteImageBuildArgs('
-        'context="context"))'
+        'context="context", force_remove=True))'
     )
+    there = {container["Id"] for container in project.client.containers(all=True)}
     said = project.failing_up()
     assert "about-to-fail" in said
     assert "returned a non-zero code: 3" in said
+    assert {container["Id"] for container in project.client.containers(all=True)} == there
     dockerfile.write_text("FROM debian:trixie-slim\nRUN echo mended\n")
     assert "1 created" in project.up()
 
