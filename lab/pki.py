@@ -93,7 +93,7 @@ def new_authority(name: str) -> Authority:
         .not_valid_before(now - timedelta(days=800))
         .not_valid_after(now + 2 * LIFETIME)
         .add_extension(x509.BasicConstraints(True, 0), True)
-        .add_extension(_signs_certificates(), True)
+        .add_extension(signs_certificates(), True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
         .sign(key, hashes.SHA256())
     )
@@ -168,7 +168,8 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _signs_certificates() -> x509.KeyUsage:
+def signs_certificates() -> x509.KeyUsage:
+    """What a CA's key is for (RFC 5280, section 4.2.1.3)."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

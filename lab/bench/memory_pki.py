@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from lab.pki import signs_certificates
+
 ROOT_LIFETIME = timedelta(days=3650)
 
 
@@ -36,22 +38,11 @@ class Signer:
         )
 
     def _root(self, now: datetime) -> x509.Certificate:
-        usage = x509.KeyUsage(
-            digital_signature=False,
-            content_commitment=False,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            key_cert_sign=True,
-            crl_sign=True,
-            encipher_only=False,
-            decipher_only=False,
-        )
         public = self._key.public_key()
         return (
             self._builder(self._name, public, now, ROOT_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-            .add_extension(usage, True)
+            .add_extension(signs_certificates(), True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
             .sign(self._key, hashes.SHA256())
         )

@@ -134,13 +134,14 @@ def _bench() -> Iterator[Callable[[str], float]]:
         _put(names, {"unbound.conf": _ZONE.format(domain=DOMAIN, sink=_address(sink, prefix))})
         names.exec_run(["unbound", "-d", "-c", f"{ACTIVE}/unbound.conf"], detach=True)
         dns = _address(names, prefix)
-        own = _own_files(authority)
+        own = _own_files(authority.pem())
+        host_pem = authority.issue([HOST], pki.new_key()).pem()
 
         def run(name: str) -> float:
             gateway = _start(client, prefix, image, f"{prefix}-{name}", made, dns=[dns])
             try:
                 if name == "verified":
-                    _configure(gateway, own)
+                    _configure(gateway, own, host_pem)
                     port = INTERNAL_PORT
                 else:
                     _configure_stock(gateway, _STOCK_LEVELS[name])
@@ -161,17 +162,17 @@ def _bench() -> Iterator[Callable[[str], float]]:
         client.close()
 
 
-def _own_files(authority: pki.Authority) -> dict[str, str]:
-    files = dict(render_postfix(_settings(authority.pem()), _partners()))
+def _own_files(root: str) -> dict[str, str]:
+    files = render_postfix(_settings(root), _partners())
     # Not said twice: Postfix would take the last, but warn of it in every process, in postlogd too,
     # which then waits for itself.
-    files["main.cf"] = re.sub("(?m)^maillog_file = .*", f"maillog_file = {LOG}", files["main.cf"])
-    return {**files, f"{HOST}.pem": authority.issue([HOST], pki.new_key()).pem()}
+    main = re.sub("(?m)^maillog_file = .*", f"maillog_file = {LOG}", files["main.cf"])
+    return {**files, "main.cf": main}
 
 
-def _configure(gateway: Container, files: Mapping[str, str]) -> None:
+def _configure(gateway: Container, files: Mapping[str, str], host_pem: str) -> None:
     _put(gateway, files)
-    _run(gateway, "mv", f"{ACTIVE}/{HOST}.pem", TLS)
+    _put(gateway, {f"{HOST}.pem": host_pem}, TLS)
     for table in ("partner_policy", "partner_senders", "routes"):
         _run(gateway, "postmap", "-c", ACTIVE, f"lmdb:{ACTIVE}/{table}")
 

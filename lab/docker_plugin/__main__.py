@@ -42,6 +42,7 @@ def installed_plugin(home: Path) -> Path | None:
 
 def serve() -> None:
     """Serve until the engine ends the process, or is gone itself."""
+    engine = os.getppid()  # before the port is told: an engine that is gone by then reads no port
     # Imported here: handing over to the real plugin needs none of it.
     import grpc  # noqa: PLC0415
     from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
@@ -64,7 +65,6 @@ def serve() -> None:
         signal.signal(number, lambda *_: server.stop(grace=None))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    engine = os.getppid()
     while server.wait_for_termination(_LOOK_SECONDS):  # true when time is up
         if os.getppid() != engine:
             server.stop(grace=None)

@@ -18,8 +18,8 @@ import requests.exceptions
 
 from lab.docker_plugin.failures import PluginError, explain
 from lab.toolchain.engine_api import call_version
+from lab.toolchain.versions import ENGINE_API_MINIMUM
 
-MINIMUM_API: Final = (1, 41)
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 _TIMEOUT_SECONDS: Final = 120
 _FOREIGN_SETTINGS: Final = ("DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
@@ -31,7 +31,7 @@ class Engine:
     def __init__(self, host: str | None) -> None:
         self.host = host or os.environ.get("DOCKER_HOST") or DEFAULT_HOST
         self._local = threading.local()
-        self._version = ".".join(map(str, MINIMUM_API))
+        self._version = ".".join(map(str, ENGINE_API_MINIMUM))
 
     @property
     def client(self) -> docker.APIClient:
@@ -70,7 +70,7 @@ class Engine:
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             raise PluginError(explain(error, self.host)) from error
         offered = str(answer.get("ApiVersion", "0"))
-        if tuple(int(part) for part in offered.split(".")) < MINIMUM_API:
+        if tuple(int(part) for part in offered.split(".")) < ENGINE_API_MINIMUM:
             raise PluginError(
                 f"The Docker engine at {self.host} is too old: version {answer.get('Version')} "
                 f"with API {offered}; 1.41 (engine 20.10) or later is needed. Upgrade it."

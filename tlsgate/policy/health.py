@@ -6,11 +6,12 @@ health; one that was delivered and that the helper does not take up is, for mail
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sys
 from pathlib import Path
+
+from tlsgate.policy.rules import RULES, digest_of
 
 TIMEOUT_SECONDS = 3.0
 OUTBOUND = (8461, b"16:health localhost,", b"9:NOTFOUND ,", b",")
@@ -23,8 +24,6 @@ INBOUND = (
     b"\n\n",
 )
 
-
-RULES = "partner_rules.json"
 Question = tuple[int, bytes, bytes, bytes]
 
 
@@ -52,7 +51,7 @@ def check() -> int:
 
 def _about(rules: bytes) -> Question:
     """Asks the map of these rules; the helper that has them finds no such partner."""
-    text = f"partners-{hashlib.sha256(rules).hexdigest()[:16]} health"
+    text = f"partners-{digest_of(rules)} health"
     return OUTBOUND[0], f"{len(text)}:{text},".encode(), b"9:NOTFOUND ,", b","
 
 

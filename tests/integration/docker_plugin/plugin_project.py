@@ -115,7 +115,7 @@ def open_project(tmp_path: Path, *, is_stand_in: bool) -> Iterator[Project]:
     (directory / "Pulumi.yaml").write_text(
         f"name: plugin\nruntime: python\nbackend: {{url: 'file://{directory}/state'}}\n"
     )
-    client = docker.APIClient(base_url=os.environ.get("DOCKER_HOST"), version="1.41")
+    client = docker.APIClient(base_url=os.environ.get("DOCKER_HOST"), version="auto")
     made = Project(directory, run, _environment(tmp_path, is_stand_in), client, is_stand_in)
     try:
         outcome = made.pulumi("stack", "init", "dev")
