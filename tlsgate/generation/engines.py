@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import COMPILED, Refused
 
 COMMAND_SECONDS = 60
-SETTLE_SECONDS = 0.3
+OBEY_SECONDS = 10.0
+"""As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,35 @@ def _query(directory: Path, kind: str, name: str, source: bytes) -> None:
 
 
 def _reload_postfix(paths: Paths) -> None:
+    before = _queue_managers()
     _run(["postfix", "-c", str(paths.active), "reload"])
-    # The signal is sent, not yet obeyed: whoever waits for this reload counts on it.
-    time.sleep(SETTLE_SECONDS)
+    # The signal is sent, not yet obeyed, and until it is, mail goes out by the policy before.
+    # The master process lets go of every old process first, and then starts a queue manager.
+    deadline = time.monotonic() + OBEY_SECONDS
+    while not (now := _queue_managers()) or now & before:
+        if time.monotonic() > deadline:
+            raise Refused(f"Postfix has not obeyed within {OBEY_SECONDS:.0f} s")
+        time.sleep(0.02)
+    _remove_old_connection_caches(paths)
+
+
+def _queue_managers(proc: Path = Path("/proc")) -> set[str]:
+    """The process ids of Postfix's qmgr(8): one, but for the moment of a reload."""
+    found = set()
+    for file in proc.glob("[0-9]*/comm"):
+        with suppress(OSError):  # a process that has ended since
+            if file.read_text() == "qmgr\n":
+                found.add(file.parent.name)
+    return found
+
+
+def _remove_old_connection_caches(paths: Paths) -> None:
+    """Postfix leaves the sockets of services that it no longer has, one for each generation."""
+    names = ("connection_cache_service_name", "queue_directory")
+    cache, spool = _run(["postconf", "-c", str(paths.active), "-hx", *names]).split()
+    for socket_file in Path(spool, "private").glob("scache-*"):
+        if socket_file.name != cache:
+            socket_file.unlink(missing_ok=True)
 
 
 def _prepare_nginx(directory: Path, sources: Mapping[str, bytes]) -> None:

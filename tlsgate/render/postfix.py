@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
@@ -34,7 +36,6 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     maps = compile_partners(partners)
     files = {
         "main.cf": render_main(settings, maps),
-        "master.cf": render_master(settings),
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
         "partner_networks": _table(maps.networks),
@@ -47,7 +48,20 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     }
     if settings.extra_ca:
         files["extra-ca.pem"] = settings.extra_ca
+    cache = _connection_cache(files)
+    files["main.cf"] += f"connection_cache_service_name = {cache}\n"
+    files["master.cf"] = render_master(settings, cache)
     return files
+
+
+def _connection_cache(files: Mapping[str, str]) -> str:
+    """The name of the service that keeps connections for reuse: another for other files.
+
+    Postfix tells connections apart by next hop and level, not by all of the policy. A delivery that
+    goes on while the policy is tightened would else leave its connection to the mail after it.
+    """
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return f"scache-{digest[:16]}"
 
 
 def _table(entries: Iterable[tuple[str, str]]) -> str:

@@ -47,16 +47,18 @@ error     unix  -       -       n       -       -       error
 retry     unix  -       -       n       -       -       error
 discard   unix  -       -       n       -       -       discard
 anvil     unix  -       -       n       -       1       anvil
-scache    unix  -       -       n       -       1       scache
+# Its name is the generation's, so that no other generation's connections are found in it.
+{connection_cache} unix - -     n       -       1       scache
 # Holds the TLS of connections that are reused; without it every reuse ends in a failed handshake.
 tlsproxy  unix  -       -       n       -       0       tlsproxy
 postlog   unix-dgram n  -       n       -       1       postlogd
 """
 
 
-def render_master(settings: PostfixSettings) -> str:
+def render_master(settings: PostfixSettings, connection_cache: str) -> str:
     """The text of master.cf; without internal networks there is no listener for them."""
     return _MASTER.format(
         internal_listener=_INTERNAL_LISTENER if settings.internal_networks else "",
         internal_tls=settings.internal_tls,
+        connection_cache=connection_cache,
     )

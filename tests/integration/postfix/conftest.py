@@ -48,6 +48,8 @@ def world(client: docker.DockerClient, image: str) -> Iterator[World]:
         shared = ["one.example", "two.example", "free.example", "strict.example", "sub.one.example"]
         shared += ["pinned.example", "sts.example", "public.example", "xn--bcher-kva.example"]
         made.add_peer("shared", MODERN, shared, made.server_pem(["mx.one.example"]))
+        made.add_peer("spare", MODERN, ["spare.example"], made.server_pem(["mx.spare.example"]))
+        made.zone["twin.example"] = {"MX": ["mx.one.example", "mx.spare.example"]}
         strange = ["strange.example", "loose.example", "private.example", "rolled.example"]
         strange += ["watched.example", "ended.example"]
         made.add_peer("strange", MODERN, strange, stranger_pem(made))

@@ -15,6 +15,7 @@ import ssl
 import struct
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ SETTINGS: dict[str, Any] = json.loads(Path("/peer/settings.json").read_text())
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """One SMTP session; `tls`: none, modern or old. Every session tells its number."""
+    """One SMTP session; `tls`: none, modern or old. Every session tells its number.
+
+    Whoever is called `slow…` waits two seconds for the answer to his message.
+    """
 
     sessions = 0
 
@@ -47,6 +51,8 @@ class Mail(socketserver.StreamRequestHandler):
                 stored = {"mail": mail, "tls": tls, "session": session, "body": body}
                 # One write, so that lines of sessions at the same time do not mix.
                 os.write(1, f"{json.dumps(stored)}\n".encode())
+                if "<slow" in mail:
+                    time.sleep(2)
                 self.say("250 stored")
             elif verb == "QUIT":
                 self.say("221 bye")

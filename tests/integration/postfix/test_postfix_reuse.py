@@ -99,3 +99,58 @@ def test_a_tightened_policy_gets_no_connection_of_the_looser_one(world: World) -
         thread.join()
     assert {world.outcome(recipient).status for recipient in tight} == {"deferred"}
     assert "<tight" not in str([mail["mail"] for mail in world.received("shared")])
+
+
+def test_a_policy_is_in_force_once_postfix_has_obeyed(world: World) -> None:
+    """However long that takes: its master process is kept from it here for a while."""
+    world.switch([ONE, *OTHERS])
+    world.send("warm@one.example")
+    _sessions(world, "warm", 1)
+    wake = threading.Timer(4, world.gateway.kill, ["CONT"])
+    world.gateway.kill("STOP")
+    wake.start()
+    world.switch([partner("one", outbound=Outbound(mx=("other.example",))), *OTHERS])
+    obeyed = [f"obeyed{number}@one.example" for number in range(20)]
+    world.send(*obeyed)
+    wake.join()
+    assert {world.outcome(recipient).status for recipient in obeyed} == {"deferred"}
+
+
+def test_what_a_delivery_has_open_at_the_switch_is_not_handed_on(world: World) -> None:
+    """One of two servers is struck off the list while it is slow to answer a delivery.
+
+    That delivery goes on, and its connection stands; mail of after the switch may not have it.
+    """
+    world.switch([partner("twin", outbound=Outbound(mx=("mx.one.example", "mx.spare.example")))])
+    over = threading.Event()
+    sent: list[tuple[float, str]] = []
+
+    def stream() -> None:
+        with world.session(2525) as session:
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                name = f"{'slow' if number % 10 == 9 else 'quick'}{number}@twin.example"
+                sent.append((time.monotonic(), name))
+                session.sendmail("a@corp.example", [name], "\r\n")
+                time.sleep(0.02)
+
+    thread = threading.Thread(target=stream)
+    thread.start()
+    try:
+        until(lambda: str(world.received("shared")).count("<slow") > 5)
+        world.switch([partner("twin", outbound=Outbound(mx=("mx.spare.example",)))])
+        switched = time.monotonic()
+        # Postfix looks for its cache again after a second, and keeps a connection there for two.
+        time.sleep(5)
+    finally:
+        over.set()
+        thread.join()
+    after = [name for when, name in sent if when > switched]
+    until(lambda: all(map(world.deliveries, after)), what="every delivery")
+    here = str(world.received("shared"))
+    assert not [name for name in after if f"<{name}>" in here]
+    # A delivery did try to hand on: else this would show nothing.
+    assert "warning: disabling connection caching" in world.log()
+    _, sockets = world.run("ls", "/var/spool/postfix/private")
+    assert sockets.count("scache") == 1

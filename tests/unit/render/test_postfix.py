@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.partners.ca_certificates import ca_pem
 from tests.unit.render.test_partner_maps import ACME, PINS
 from tlsgate.partners.ca import parse_ca
-from tlsgate.partners.model import Inbound, Mode, Outbound, Require, Verify
+from tlsgate.partners.model import Inbound, Mode, Outbound, Partner, Require, Verify
 from tlsgate.problems import ProblemsError
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
@@ -94,6 +94,19 @@ def test_the_helper_is_asked_from_the_rules_of_this_very_configuration() -> None
     recipients = "check_recipient_access lmdb:/run/tlsgate/active/partner_recipients permit_mynet"
     assert recipients in values["internal_recipient_restrictions"]
     assert "partner_recipients" not in alone["main.cf"]
+
+
+def test_no_generation_finds_the_connections_of_another() -> None:
+    def cache(*partners: Partner, **changes: Any) -> str:
+        files = render_postfix(replace(SETTINGS, **changes), partners)
+        name = parameters(files["main.cf"])["connection_cache_service_name"]
+        services = [line.split() for line in files["master.cf"].splitlines()]
+        assert [words[0] for words in services if words[-1] == "scache"] == [name]
+        return name
+
+    narrower = replace(ACME, outbound=Outbound(mx=("mx.acme.example",)))
+    assert cache(ACME) == cache(ACME)
+    assert len({cache(ACME), cache(narrower), cache(ACME, message_size=1000000)}) == 3
 
 
 def test_what_private_cas_need_is_delivered() -> None:
