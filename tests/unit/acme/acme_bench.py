@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
 
 from lab.bench.memory_ca import Call, Reply
 from lab.bench.memory_world import START, World
@@ -22,16 +20,6 @@ DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NAMES = ("a.example", "b.example")
 Capture = pytest.CaptureFixture[str]
 __all__ = ["START", "World"]
-
-
-def new_world(root: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A world with a small bundle of roots and no waiting for the disk: both only cost time."""
-    monkeypatch.setattr("os.fsync", lambda _descriptor: None)
-    world = World(root)
-    bundle = root / "system.pem"
-    bundle.write_bytes(world.ca.root.public_bytes(serialization.Encoding.PEM))
-    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
-    return world
 
 
 def wanted(config: Config, index: int = 0) -> Wanted:

@@ -16,7 +16,6 @@ from tests.unit.acme.acme_bench import (
     Capture,
     World,
     events,
-    new_world,
     refused,
     served,
     wanted,
@@ -24,11 +23,6 @@ from tests.unit.acme.acme_bench import (
 from tlsgate.acme.account import account_uri
 from tlsgate.acme.connection import Connector
 from tlsgate.acme.faults import AcmeFault
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return new_world(tmp_path, monkeypatch)
 
 
 def folder(world: World) -> Path:

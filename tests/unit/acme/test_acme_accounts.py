@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from lab.bench.memory_ca import MemoryCa
 from lab.bench.memory_world import Router
-from tests.unit.acme.acme_bench import NAMES, Capture, World, events, new_world
+from tests.unit.acme.acme_bench import NAMES, Capture, World, events
 from tlsgate.acme.accounts import Accounts
 from tlsgate.acme.faults import AcmeFault
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return new_world(tmp_path, monkeypatch)
 
 
 def accounts(world: World, *, second: bool = True) -> Accounts:

@@ -19,7 +19,6 @@ from tests.unit.acme.acme_bench import (
     World,
     events,
     issued,
-    new_world,
     served,
     wanted,
 )
@@ -151,18 +150,14 @@ def test_serials_as_der_has_them(number: int, octets: str, monkeypatch: pytest.M
     assert identifier.endswith("." + ari._base64url(bytes.fromhex(octets)))
 
 
-def first_issue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    world = new_world(tmp_path, monkeypatch)
+def first_issue(world: World) -> None:
     world.ca.window = lambda _id: window(START + 50 * DAY, START + 52 * DAY)
     config = world.configure([NAMES])
     assert world.issuer().attempt(wanted(config)) is None
-    return world
 
 
-def test_looked_at_as_often_as_the_ca_says_and_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    world = first_issue(tmp_path, monkeypatch)
+def test_looked_at_as_often_as_the_ca_says_and_kept(world: World, capsys: Capture) -> None:
+    first_issue(world)
     config = world.configure([NAMES])
     start = world.time.now
     for hours in range(25):
@@ -187,10 +182,8 @@ def identifier(world: World) -> str:
     return found
 
 
-def test_a_window_in_the_past_renews_at_once_and_says_what_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = first_issue(tmp_path, monkeypatch)
+def test_a_window_in_the_past_renews_at_once_and_says_what_is_replaced(world: World) -> None:
+    first_issue(world)
     one, first = wanted(world.configure([NAMES])), identifier(world)
     past = window(START - 2 * DAY, START - DAY)
     later = window(START + 60 * DAY, START + 61 * DAY)
@@ -224,9 +217,8 @@ def test_a_window_in_the_past_renews_at_once_and_says_what_is_replaced(
     ],
 )
 def test_whatever_is_wrong_leaves_the_fall_back_rule(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, reply: Reply
+    world: World, capsys: Capture, reply: Reply
 ) -> None:
-    world = new_world(tmp_path, monkeypatch)
     config = world.configure([NAMES])
     world.ca.window = lambda _id: reply
     assert world.issuer().attempt(wanted(config)) is None
@@ -239,8 +231,7 @@ def test_whatever_is_wrong_leaves_the_fall_back_rule(
     assert [event["chosen"] for event in events(capsys, "renewal-info")] == [None]
 
 
-def test_a_ca_without_renewal_information(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = new_world(tmp_path, monkeypatch)
+def test_a_ca_without_renewal_information(world: World) -> None:
     config = world.configure([NAMES])
     for when in (START, START + 61 * DAY):
         world.time.now = when
@@ -249,10 +240,8 @@ def test_a_ca_without_renewal_information(tmp_path: Path, monkeypatch: pytest.Mo
     assert [entry.replaces for entry in world.ca.issued] == [None, None]
 
 
-def test_an_expired_certificate_is_not_asked_about(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    world = first_issue(tmp_path, monkeypatch)
+def test_an_expired_certificate_is_not_asked_about(world: World) -> None:
+    first_issue(world)
     config = world.configure([NAMES])
     world.time.now = START + 100 * DAY
     assert world.issuer().attempt(wanted(config)) is None
@@ -260,10 +249,8 @@ def test_an_expired_certificate_is_not_asked_about(
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x": 1}', '{"x": {}}'])
-def test_a_memory_that_somebody_else_wrote_is_asked_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
-) -> None:
-    world = first_issue(tmp_path, monkeypatch)
+def test_a_memory_that_somebody_else_wrote_is_asked_anew(world: World, content: str) -> None:
+    first_issue(world)
     one = wanted(world.configure([NAMES]))
     world.paths.renewals.write_text(content)
     assert world.issuer().attempt(one) is None
@@ -279,8 +266,8 @@ def test_what_is_no_certificate_is_not_asked_about(tmp_path: Path) -> None:
     assert renewals.advice(chain) is None
 
 
-def test_two_looks_choose_one_instant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = first_issue(tmp_path, monkeypatch)
+def test_two_looks_choose_one_instant(world: World) -> None:
+    first_issue(world)
     one = wanted(world.configure([NAMES]))
     generation = served(world, one)
     assert world.issuer().attempt(one) is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,6 @@ from tests.unit.acme.acme_bench import (
     answering,
     events,
     look,
-    new_world,
     refused,
     served,
     wanted,
@@ -28,11 +26,6 @@ from tlsgate.acme.backoff import Failures
 from tlsgate.acme.certificate import facts
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return new_world(tmp_path, monkeypatch)
 
 
 def with_window(world: World) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from lab.bench.memory_ca import problem
 from tests.unit.acme.acme_bench import (
     DAY,
@@ -16,7 +12,6 @@ from tests.unit.acme.acme_bench import (
     World,
     answering,
     look,
-    new_world,
     refused,
     served,
     wanted,
@@ -24,12 +19,6 @@ from tests.unit.acme.acme_bench import (
 from tlsgate.acme.account import account_uri
 from tlsgate.acme.backoff import Failures
 from tlsgate.acme.certificate import facts
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    return new_world(tmp_path, monkeypatch)
-
 
 FALLBACK = {"directory": "https://other.example/dir", "contact": ["mailto:a@corp.example"]}
 
