@@ -101,21 +101,6 @@ def test_a_tightened_policy_gets_no_connection_of_the_looser_one(world: World) -
     assert "<tight" not in str([mail["mail"] for mail in world.received("shared")])
 
 
-def test_a_policy_is_in_force_once_postfix_has_obeyed(world: World) -> None:
-    """However long that takes: its master process is kept from it here for a while."""
-    world.switch([ONE, *OTHERS])
-    world.send("warm@one.example")
-    _sessions(world, "warm", 1)
-    wake = threading.Timer(4, world.gateway.kill, ["CONT"])
-    world.gateway.kill("STOP")
-    wake.start()
-    world.switch([partner("one", outbound=Outbound(mx=("other.example",))), *OTHERS])
-    obeyed = [f"obeyed{number}@one.example" for number in range(20)]
-    world.send(*obeyed)
-    wake.join()
-    assert {world.outcome(recipient).status for recipient in obeyed} == {"deferred"}
-
-
 def test_what_a_delivery_has_open_at_the_switch_is_not_handed_on(world: World) -> None:
     """One of two servers is struck off the list while it is slow to answer a delivery.
 
