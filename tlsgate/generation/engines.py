@@ -17,8 +17,10 @@ from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import COMPILED, Refused
 
 COMMAND_SECONDS = 60
-OBEY_SECONDS = 10.0
+OBEY_SECONDS = 5.0
 """As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""
+
+PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,15 @@ def _reload_postfix(paths: Paths) -> None:
     deadline = time.monotonic() + OBEY_SECONDS
     while not (now := _queue_managers()) or now & before:
         if time.monotonic() > deadline:
-            raise Refused(f"Postfix has not obeyed within {OBEY_SECONDS:.0f} s")
+            raise Refused(f"Postfix has not taken it up within {OBEY_SECONDS:.0f} s")
         time.sleep(0.02)
     _remove_old_connection_caches(paths)
 
 
-def _queue_managers(proc: Path = Path("/proc")) -> set[str]:
+def _queue_managers() -> set[str]:
     """The process ids of Postfix's qmgr(8): one, but for the moment of a reload."""
     found = set()
-    for file in proc.glob("[0-9]*/comm"):
+    for file in PROC.glob("[0-9]*/comm"):
         with suppress(OSError):  # a process that has ended since
             if file.read_text() == "qmgr\n":
                 found.add(file.parent.name)

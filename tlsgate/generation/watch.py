@@ -20,8 +20,8 @@ from tlsgate.generation.files import Paths, link_target, point, read_entries, wr
 from tlsgate.generation.manifest import MANIFEST, Refused, verify
 
 POLL_SECONDS = 1.0
-STARTING_LOOKS = 15
-"""As often a reload may fail in silence: the server that it is for is still starting."""
+STARTING_SECONDS = 15.0
+"""As long a reload may fail in silence: the server that it is for is still starting."""
 _INCLUDE = "include {};\n"
 
 Stamp = tuple[object, ...]
@@ -42,7 +42,7 @@ class Watcher:
         self._active_stamp: Stamp | None = None
         self._looked: Stamp | None = None
         self._reload_due = False
-        self._failed_reloads = 0
+        self._reload_fails_since: float | None = None
         self._alerted: set[Alert] = set()
 
     def start(self) -> bool:
@@ -203,12 +203,13 @@ class Watcher:
         try:
             self._engine.reload(self._paths)
         except Refused as fault:
-            self._failed_reloads += 1  # due until it succeeds
-            if self._failed_reloads > STARTING_LOOKS:
+            if self._reload_fails_since is None:
+                self._reload_fails_since = time.monotonic()
+            if time.monotonic() - self._reload_fails_since > STARTING_SECONDS:
                 self._report([Alert("reload failed, tried again", str(fault))])
-            return
+            return  # due until it succeeds
         self._reload_due = False
-        self._failed_reloads = 0
+        self._reload_fails_since = None
         self._alerted.clear()
         self._record_success()
 

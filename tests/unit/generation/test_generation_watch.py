@@ -13,7 +13,7 @@ from tlsgate.generation.engines import Engine
 from tlsgate.generation.files import Paths, point
 from tlsgate.generation.install import install
 from tlsgate.generation.manifest import Refused
-from tlsgate.generation.watch import STARTING_LOOKS, Watcher
+from tlsgate.generation.watch import STARTING_SECONDS, Watcher
 
 HOST = "mx.example"
 MAIN = f"myhostname = {HOST}\nsmtpd_tls_chain_files = /run/tlsgate/tls/{HOST}.pem\n"
@@ -250,9 +250,11 @@ def test_a_reload_is_tried_until_it_succeeds(server: Server) -> None:
 
 
 def test_a_reload_may_fail_while_the_server_starts(
-    server: Server, capsys: pytest.CaptureFixture[str]
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No alert then; one if it goes on, and one more if it happens again."""
+    clock = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     server.deliver()
     server.certify(1)
     watcher = server.start()
@@ -260,10 +262,11 @@ def test_a_reload_may_fail_while_the_server_starts(
         server.refuses = "reload"
         server.deliver(routes=routes)
         said = []
-        for _ in range(STARTING_LOOKS + 3):
+        for passed in (0.0, STARTING_SECONDS, 1.0, 1.0):
+            clock[0] += passed
             watcher.step()
             said.append(capsys.readouterr().out.count("reload failed"))
-        assert said == [0] * STARTING_LOOKS + [1, 0, 0]
+        assert said == [0, 0, 1, 0]
         server.refuses = None
         watcher.step()
 

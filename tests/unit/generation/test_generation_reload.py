@@ -1,0 +1,88 @@
+"""When a reload of Postfix is over: its old queue manager has gone, and there is a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tlsgate.generation import engines
+from tlsgate.generation.engines import OBEY_SECONDS, engine
+from tlsgate.generation.files import Paths
+from tlsgate.generation.manifest import Refused
+
+
+class Machine:
+    """A process table that goes from state to state, one each time somebody waits."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.proc, self.spool = root / "proc", root / "spool"
+        (self.spool / "private").mkdir(parents=True)
+        self.now = 0.0
+        self.said: list[str] = []
+        self.states: list[Sequence[int]] = []
+        monkeypatch.setattr(engines, "PROC", self.proc)
+        monkeypatch.setattr(engines, "_run", self._run)
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+        monkeypatch.setattr("time.sleep", self._sleep)
+
+    def run(self, *states: Sequence[int]) -> None:
+        """The ids of the queue managers, before the reload and after it."""
+        self._show(states[0])
+        self.states = list(states[1:])
+        engine("postfix").reload(Paths())
+
+    def _run(self, command: Sequence[str]) -> str:
+        self.said.append(command[0])
+        if command[0] == "postconf":
+            return f"scache-new\n{self.spool}\n"
+        return ""
+
+    def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.states:
+            self._show(self.states.pop(0))
+
+    def _show(self, managers: Sequence[int]) -> None:
+        names = {"1": "master", "15": "python3", **{str(number): "qmgr" for number in managers}}
+        for old in self.proc.glob("*/comm"):
+            old.unlink()
+        for number, name in names.items():
+            (self.proc / number).mkdir(parents=True, exist_ok=True)
+            (self.proc / number / "comm").write_text(f"{name}\n")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        ([7], [7], [], [9]),
+        ([7], [7], [7, 9], [9]),
+        ([], [], [9]),
+    ],
+)
+def test_it_is_over_with_a_new_queue_manager(machine: Machine, states: list[list[int]]) -> None:
+    machine.run(*states)
+    assert machine.states == []
+    assert machine.said == ["postfix", "postconf"]
+
+
+@pytest.mark.parametrize("states", [([7], [7]), ([7], []), ([],), ([7], [7, 9])])
+def test_it_fails_without_one(machine: Machine, states: list[list[int]]) -> None:
+    with pytest.raises(Refused, match="not taken it up within 5 s"):
+        machine.run(*states)
+    assert machine.now > OBEY_SECONDS
+    assert machine.said == ["postfix"]
+
+
+def test_sockets_of_generations_before_are_removed(machine: Machine) -> None:
+    private = machine.spool / "private"
+    for name in ("scache-old", "scache-new", "smtp", "scache"):
+        (private / name).touch()
+    machine.run([7], [9])
+    assert {path.name for path in private.iterdir()} == {"scache-new", "smtp", "scache"}
