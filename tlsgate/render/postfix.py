@@ -34,8 +34,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     if problems:
         raise ProblemsError(problems)
     maps = compile_partners(partners)
-    files = {
-        "main.cf": render_main(settings, maps),
+    tables = {
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
         "partner_networks": _table(maps.networks),
@@ -47,11 +46,16 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",
     }
     if settings.extra_ca:
-        files["extra-ca.pem"] = settings.extra_ca
-    cache = _connection_cache(files)
-    files["main.cf"] += f"connection_cache_service_name = {cache}\n"
-    files["master.cf"] = render_master(settings, cache)
-    return files
+        tables["extra-ca.pem"] = settings.extra_ca
+
+    def files(connection_cache: str) -> dict[str, str]:
+        return {
+            "main.cf": render_main(settings, maps, connection_cache),
+            "master.cf": render_master(settings, connection_cache),
+            **tables,
+        }
+
+    return files(_connection_cache(files("scache")))
 
 
 def _connection_cache(files: Mapping[str, str]) -> str:

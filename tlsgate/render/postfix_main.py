@@ -35,13 +35,13 @@ Parameters = Mapping[str, str | Sequence[str]]
 Section = tuple[str, Parameters]
 
 
-def render_main(settings: PostfixSettings, maps: PartnerMaps) -> str:
+def render_main(settings: PostfixSettings, maps: PartnerMaps, connection_cache: str) -> str:
     """The text of main.cf. A list is written one item a line."""
     sections = (
         _identity(settings),
         _destinations(settings),
         _queue(settings),
-        _outbound_tls(settings, maps),
+        _outbound_tls(settings, maps, connection_cache),
         _inbound_tls(settings, maps),
         _public_listener(settings, maps),
         _internal_listener(settings, maps),
@@ -121,7 +121,7 @@ def _queue(settings: PostfixSettings) -> Section:
     }
 
 
-def _outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def _outbound_tls(settings: PostfixSettings, maps: PartnerMaps, connection_cache: str) -> Section:
     helper = f"socketmap:inet:{_bracketed(settings.policy_host)}:{POLICY_PORT}"
     rules = (f"{helper}:partners-{maps.rules.digest}",) if maps.rules.answers_outbound else ()
     return "TLS, gateway to peer", {
@@ -144,6 +144,7 @@ def _outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         "tls_medium_cipherlist": "aNULL:-aNULL:HIGH:MEDIUM:@STRENGTH:@SECLEVEL=0",
         # No session cache: each connection proves itself anew. Speed comes from its reuse.
         "smtp_tls_connection_reuse": "yes",
+        "connection_cache_service_name": connection_cache,
         "smtp_tls_loglevel": "1",
         "smtp_tls_note_starttls_offer": "yes",
         # The public certificate is a server's (D8).

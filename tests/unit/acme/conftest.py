@@ -1,4 +1,4 @@
-"""The world that most of these tests look at: a CA, its clock and a stack's volumes, in memory."""
+"""The world that most of these tests look at: a CA in memory, a clock, a stack's volumes."""
 
 from __future__ import annotations
 
