@@ -292,3 +292,12 @@ class World:
             return operation(*args, **kwargs)
 
         return step
+
+
+def raising(fault: Exception) -> Any:
+    """A stand-in for any act that fails so."""
+
+    def act(*_: object) -> None:
+        raise fault
+
+    return act

@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from components.certificates import agent_config
-from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.stack import Stack
+from components.gateway import CAPABILITIES
+from components.inputs import Inputs
+from tests.unit.components.gateway_parts import MANUAL, declared, inputs_of
 from tests.unit.components.program import (
     ACCOUNT,
     ISSUED,
     KEYS,
     Program,
     Registered,
-    absolute,
-    run,
     texts,
 )
-from tests.unit.components.stack_config import EAB_SECRET, SECRETS, as_pulumi_gives
+from tests.unit.components.stack_config import EAB_SECRET, SECRETS
 
 CONTAINERS = ("agent", "gateway", "policy", "policy-host", "resolver")
-MANUAL = (
-    ("  tlsgate:dns:\n", "  tlsgate:dns:\n    sink: manual\n"),
-    (
-        "    caFile: acme-ca.pem\n    eab: {keyId: kid-1, hmacKeyFile: eab.key}\n",
-        "    challenge: http-01\n    profile: shortlived\n",
-    ),
-    (
-        "    server: 127.0.0.1:2053\n    agentServer: 172.31.26.10:53\n    zones: [corp.example, "
-        "brand.example]\n    tsigKeyFile: pulumi.key\n    agentTsigKeyFile: agent.key\n",
-        "",
-    ),
-    ("  tlsgate:extraCaFile: extra-ca.pem\n", ""),
-)
-"""A stack whose DNS is changed by ticket, with Let's Encrypt as it is."""
-
-
-def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
-    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
-    return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
-
-
-def declared(inputs: Inputs) -> Program:
-    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
-    return run(lambda: MailGateway("gateway", args).outputs)
 
 
 @pytest.fixture(scope="module")
@@ -284,116 +256,6 @@ def test_the_outputs_tell_what_the_stack_is(program: Program, inputs: Inputs) ->
     assert records == sorted(records)
     assert "corp.example. 60 IN MX 10 mx1.corp.example." in records
     assert "mta-sts.brand.example. 60 IN A 192.0.2.4" in records
-
-
-DNS_SERVER = {
-    "server": "172.31.26.10",
-    "port": 53,
-    "zones": ["corp.example", "brand.example"],
-    "tsig_key_file": "/config/agent.tsig",
-    "ttl": 60,
-}
-CERTIFICATES = [
-    {
-        "name": "mx1.corp.example",
-        "volume": "mx",
-        "names": ["mx1.corp.example"],
-        "tlsa": ["_25._tcp.mx1.corp.example"],
-        "probe": {"host": "172.31.26.3", "port": 25, "starttls": True},
-    },
-    {
-        "name": "policy-1",
-        "volume": "policy",
-        "names": ["mta-sts.corp.example", "mta-sts.brand.example"],
-        "tlsa": [],
-        "probe": {"host": "172.31.26.4", "port": 443, "starttls": False},
-    },
-]
-WATCHED: dict[str, object] = {
-    "fallback": None,
-    "limits": {},
-    "rotate_days": 90,
-    "metrics_port": 9464,
-    "webhook_file": None,
-}
-
-
-def test_the_agent_is_told_what_the_config_says(program: Program) -> None:
-    files = program.of_type("VolumeFiles")["agent-files"].inputs
-    assert json.loads(files["files"]["agent.json"]) == {
-        "directory": "https://ca.lab.example:14000/dir",
-        "contact": ["mailto:postmaster@corp.example"],
-        "profile": None,
-        "ca_file": "/config/acme-ca.pem",
-        "roots_file": "/config/extra-ca.pem",
-        "eab": {"key_id": "kid-1", "hmac_key_file": "/config/eab.key"},
-        "challenge": {"type": "dns-01", **DNS_SERVER},
-        "tlsa": DNS_SERVER,
-        "certificates": CERTIFICATES,
-        **WATCHED,
-    }
-    assert sorted(files["files"]) == ["acme-ca.pem", "agent.json", "extra-ca.pem"]
-    assert {name: Path(path).name for name, path in files["secrets"].items()} == {
-        "agent.tsig": "agent.key",
-        "eab.key": "eab.key",
-    }
-
-
-def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
-    assert agent_config(inputs_of(tmp_path, *MANUAL).settings) == {
-        "directory": "https://ca.lab.example:14000/dir",
-        "contact": ["mailto:postmaster@corp.example"],
-        "profile": "shortlived",
-        "ca_file": None,
-        "roots_file": None,
-        "eab": None,
-        "challenge": {"type": "http-01", "directory": "/challenge"},
-        "tlsa": None,
-        "certificates": CERTIFICATES,
-        **WATCHED,
-    }
-
-
-def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> None:
-    (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
-    limits = (
-        "    caFile: acme-ca.pem\n",
-        "    caFile: acme-ca.pem\n    limits: {failedAuthorizations: {count: 9}}\n"
-        "    fallback: {directory: https://second.example/dir, profile: short, after: 2, "
-        f"caFile: {tmp_path}/acme-ca.pem, "
-        f"eab: {{keyId: kid-2, hmacKeyFile: {tmp_path}/eab.key}}}}\n",
-    )
-    more = (
-        "  tlsgate:dns:\n",
-        "  tlsgate:agent: {rotateDays: 30, tlsaTtl: 10, metricsPort: 0, "
-        f"webhookFile: {tmp_path}/hook}}\n  tlsgate:dns:\n",
-    )
-    both = (
-        "caaIssuers: [pebble.letsencrypt.org]",
-        "caaIssuers: [pebble.letsencrypt.org, b.example]",
-    )
-    inputs = inputs_of(tmp_path, more, limits, both)
-    told = agent_config(inputs.settings)
-    assert told["tlsa"]["ttl"] == 10
-    assert {key: told[key] for key in WATCHED} == {
-        "rotate_days": 30,
-        "metrics_port": None,
-        "webhook_file": "/config/webhook",
-        "limits": {"failed_authorizations": {"count": 9, "seconds": 3600}},
-        "fallback": {
-            "directory": "https://second.example/dir",
-            "contact": [],
-            "profile": "short",
-            "ca_file": "/config/fallback-ca.pem",
-            "eab": {"key_id": "kid-2", "hmac_key_file": "/config/fallback-eab.key"},
-            "after": 2,
-        },
-    }
-    made = declared(inputs)
-    secrets = made.of_type("VolumeFiles")["agent-files"].inputs["secrets"]
-    assert secrets["webhook"] == f"{tmp_path}/hook"
-    assert secrets["fallback-eab.key"] == f"{tmp_path}/eab.key"
-    assert "secret-of-the-hook" not in str([one.inputs for one in made.registered])
 
 
 def test_the_whole_program_runs_without_dynamic_dns(tmp_path: Path) -> None:
