@@ -23,20 +23,20 @@ def client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def image(client: docker.DockerClient) -> str:
-    """The gateway's image, built from this tree."""
-    client.images.build(
+    """The gateway's image, built from this tree; by its id, so that two trees can be tested."""
+    built, _ = client.images.build(
         path=str(ROOT), dockerfile="images/postfix/Dockerfile", tag=IMAGE, labels=LABELS, rm=True
     )
-    return IMAGE
+    return str(built.id)
 
 
 @pytest.fixture(scope="session")
 def helper_image(client: docker.DockerClient) -> str:
     """The policy helper's image, built from this tree."""
-    client.images.build(
+    built, _ = client.images.build(
         path=str(ROOT), dockerfile="images/policy/Dockerfile", tag=HELPER, labels=LABELS, rm=True
     )
-    return HELPER
+    return str(built.id)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,67 @@
+"""What counts as strong TLS, in one place: the gateway's files, its helper and the checks read it.
+
+The rule for partners, in both directions (D21): at least 112 bits of security, forward secrecy,
+no anonymous suite. TLS 1.3, or TLS 1.2 with authenticated encryption (AEAD); these are the suites
+of Mozilla's intermediate profile, version 5.7. A record with `tls: compatible` also allows suites
+of TLS 1.2 with CBC and SHA-2, for partners that have nothing better.
+
+Sources: RFC 9325, section 4.2; BSI TR-02102-2, section 3.3; OpenSSL's ciphers(1) and
+SSL_CTX_set_security_level(3).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+SECURITY_LEVEL = 2
+"""OpenSSL's: 112 bits, so no RSA, DSA or DH below 2048 bits, no elliptic curve below 224 bits."""
+MINIMUM_RSA_BITS = 2048
+MINIMUM_EC_BITS = 224
+
+STRONG_SUITES = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+    "DHE-RSA-AES128-GCM-SHA256",
+    "DHE-RSA-AES256-GCM-SHA384",
+    "DHE-RSA-CHACHA20-POLY1305",
+)
+"""Of TLS 1.2, by OpenSSL's names, the preferred first. All suites of TLS 1.3 are strong."""
+COMPATIBLE_SUITES = (
+    *STRONG_SUITES,
+    "ECDHE-ECDSA-AES128-SHA256",
+    "ECDHE-RSA-AES128-SHA256",
+    "ECDHE-ECDSA-AES256-SHA384",
+    "ECDHE-RSA-AES256-SHA384",
+    "DHE-RSA-AES128-SHA256",
+    "DHE-RSA-AES256-SHA256",
+)
+"""As STRONG_SUITES, then those with CBC and SHA-2."""
+
+GROUPS = ("X25519MLKEM768", "X25519", "prime256v1", "secp384r1")
+"""Key exchange, the preferred first. The first one also withstands a quantum computer."""
+
+
+class Strength(StrEnum):
+    """What a partner record's `tls` demands."""
+
+    STRONG = "strong"
+    COMPATIBLE = "compatible"
+
+
+def suites(strength: Strength) -> tuple[str, ...]:
+    """The TLS 1.2 suites that the strength allows."""
+    return STRONG_SUITES if strength is Strength.STRONG else COMPATIBLE_SUITES
+
+
+def cipher_list(strength: Strength) -> str:
+    """The suites as OpenSSL wants them, with the security level (ciphers(1))."""
+    return ":".join((*suites(strength), f"@SECLEVEL={SECURITY_LEVEL}"))
+
+
+def allows(strength: Strength, version: str, suite: str) -> bool:
+    """Whether a session of this protocol version (`TLSv1.2`, …) and suite is strong enough."""
+    return version == "TLSv1.3" or (version == "TLSv1.2" and suite in suites(strength))
