@@ -29,7 +29,8 @@ class Engine:
     `prepare(directory, sources)` compiles and checks a generation in the making, seen by the
     program at its place in force. `stage(paths, directory)` makes what one needs beside its files,
     before it is switched to. `check(paths)` asks the program about the files in force;
-    `reload(paths)` makes it read them. All raise Refused. `port` is where it answers.
+    `reload(paths)` makes it read them; `tidy(paths)`, called every second, ends what a reload left
+    for later. All raise Refused. `port` is where it answers.
     """
 
     kind: str
@@ -37,14 +38,23 @@ class Engine:
     stage: Callable[[Paths, Path], None]
     check: Callable[[Paths], None]
     reload: Callable[[Paths], None]
+    tidy: Callable[[Paths], None]
     port: int
 
 
 def engine(kind: str) -> Engine:
     """The engine of this kind, one of `needs.KINDS`."""
     if kind == needs.POSTFIX:
-        return Engine(kind, _prepare_postfix, _stage_postfix, _nothing, _reload_postfix, 25)
-    return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, 80)
+        return Engine(
+            kind,
+            _prepare_postfix,
+            _stage_postfix,
+            _nothing,
+            _reload_postfix,
+            sessions.end_grace,
+            25,
+        )
+    return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)
 
 
 def _nothing(*_paths: object) -> None:

@@ -101,6 +101,10 @@ class Watcher:
             self._apply(decision)
         if self._reload_due:
             self._reload()
+        try:
+            self._engine.tidy(self._paths)
+        except Refused as fault:
+            self._report([Alert("sessions of an older generation go on", str(fault))])
 
     def _start_candidates(self) -> Iterator[str]:
         current = link_target(self._paths.current)

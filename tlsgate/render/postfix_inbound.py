@@ -45,8 +45,11 @@ _SYNTAX_OF_RECIPIENT = (
     "reject_non_fqdn_recipient",
     f"check_recipient_access regexp:{ACTIVE}/recipient_syntax",
 )
-# Ends a session that began under another generation, never inside a message (421).
-_SESSION = f"check_client_access pipemap:{{static:now,lmdb:{SESSIONS}/$tlsgate_generation}}"
+# Ends a session that began under another generation, never inside a message's data (421).
+_SESSION_AT_RECIPIENT, _SESSION_AT_DATA = (
+    f"check_client_access pipemap:{{static:{key},lmdb:{SESSIONS}/$tlsgate_generation}}"
+    for key in ("recipient", "data")
+)
 _NEVER_REFUSES = ("default_action=DUNNO", "timeout=5s", "try_limit=1")
 
 ROLES = ("abuse", "postmaster")
@@ -91,7 +94,7 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
         CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
         CLASS_NULL_SENDER: f"check_client_access cidr:{ACTIVE}/partner_networks",
-        "smtpd_client_restrictions": _SESSION,
+        "smtpd_client_restrictions": _SESSION_AT_RECIPIENT,
         "smtpd_helo_restrictions": "",
         "smtpd_sender_restrictions": (
             f"check_sender_access lmdb:{ACTIVE}/partner_senders",
@@ -103,7 +106,7 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
             "reject_unauth_destination",
             *(("reject_unverified_recipient",) if settings.recipients == "verify" else ()),
         ),
-        "smtpd_data_restrictions": (_SESSION, "reject_unauth_pipelining"),
+        "smtpd_data_restrictions": (_SESSION_AT_DATA, "reject_unauth_pipelining"),
         "smtpd_etrn_restrictions": "reject",
         "plaintext_reject_code": "450",
         # A policy helper that is down: the mail of its partners waits with its sender (D16).
@@ -126,7 +129,7 @@ def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     return "Port 2525: the internal networks, and nobody else, to anywhere (see master.cf)", {
         "internal_networks": tuple(map(_network, settings.internal_networks)),
         "internal_tls_level": "encrypt" if settings.internal_tls_required else "may",
-        "internal_client_restrictions": (_SESSION, "permit_mynetworks", "reject"),
+        "internal_client_restrictions": (_SESSION_AT_RECIPIENT, "permit_mynetworks", "reject"),
         "internal_sender_restrictions": (
             *_SYNTAX_OF_SENDER,
             f"check_sender_access lmdb:{ACTIVE}/internal_senders",

@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = json.loads(Path("/peer/settings.json").read_text())
 class Mail(socketserver.StreamRequestHandler):
     """One SMTP session; `tls`: none, modern or old. Every session tells its number.
 
-    Whoever is called `slow…` waits two seconds for the answer to his message.
+    Whoever is called `slow…` waits two seconds for the answer to his message; `nosuch…` is nobody.
     """
 
     sessions = 0
@@ -34,7 +34,7 @@ class Mail(socketserver.StreamRequestHandler):
         Mail.sessions += 1
         session, tls, mail = Mail.sessions, "", ""
         self.stream: Any = self.rfile
-        self.say("220 peer ESMTP")
+        self.say(SETTINGS.get("greeting", "220 peer ESMTP"))
         while line := self.stream.readline().decode("latin-1").strip():
             verb = line.upper().split(" ")[0]
             if verb == "EHLO":
@@ -59,7 +59,7 @@ class Mail(socketserver.StreamRequestHandler):
                 return
             else:
                 mail = line if verb == "RCPT" else mail
-                self.say("250 ok")
+                self.say("550 5.1.1 unknown" if "<nosuch" in line else "250 ok")
 
     def say(self, text: str) -> None:
         self.connection.sendall(f"{text}\r\n".encode())
@@ -95,7 +95,7 @@ class Names(socketserver.BaseRequestHandler):
                 data = socket.inet_aton(value)
             else:
                 data = b"\0\x0a" + b"".join(
-                    bytes([len(label)]) + label.encode() for label in value.split(".")
+                    bytes([len(label)]) + label.encode() for label in value.split(".") if label
                 )
                 data += b"\0"
             answers += b"\xc0\x0c" + struct.pack("!HHIH", wanted, 1, 60, len(data)) + data

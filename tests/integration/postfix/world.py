@@ -105,10 +105,12 @@ class World:
 
     # Peers
 
-    def add_peer(self, name: str, tls: str, domains: Sequence[str], pem: str = "") -> Container:
+    def add_peer(
+        self, name: str, tls: str, domains: Sequence[str], pem: str = "", **settings: str
+    ) -> Container:
         """A mail server that is MX of `domains` under its own name `mx.<first domain>`."""
         container = self._create(name, ["python3", "/peer/peer.py", "mail"])
-        self._put_peer(container, {"tls": tls}, pem)
+        self._put_peer(container, {"tls": tls, **settings}, pem)
         container.start()
         for domain in domains:
             self.zone[domain] = {"MX": [f"mx.{domains[0]}"]}
@@ -162,6 +164,14 @@ class World:
         assert code == 0, output
         assert isinstance(output, bytes)
         return dict(json.loads(output))
+
+    def publish(self, zone: Mapping[str, dict[str, list[str]]]) -> None:
+        """The name server answers so from now on."""
+        self.zone |= zone
+        self._names["zone"] = self.zone
+        container = self.containers["policy"]
+        self._put_peer(container, self._names, "")
+        container.restart(timeout=0)
 
     def know_client(self, pin: str) -> None:
         """The policy helper comes up, and this client key is the partner's."""

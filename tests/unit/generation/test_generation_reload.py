@@ -104,5 +104,28 @@ def test_sessions_of_generations_before_are_ended(machine: Machine) -> None:
     machine.run([7], [9])
     ((table, entry),) = machine.ended
     assert table == "old"
-    assert entry.startswith("now\t421 4.3.2 ")
+    assert entry.startswith("recipient\t421 4.3.2 ")
+    machine.run([9], [11])
+    assert len(machine.ended) == 1  # once
+    began = (folder / "old.ended").stat().st_mtime
+    sessions.end_grace(machine.paths, began + sessions.GRACE_SECONDS - 1)
+    assert len(machine.ended) == 1
+    sessions.end_grace(machine.paths, began + sessions.GRACE_SECONDS)
+    assert machine.ended[1][0] == "old"
+    assert machine.ended[1][1].startswith("data\t421 4.3.2 ")
     assert {path.name for path in folder.iterdir()} == {"new.lmdb"}
+
+
+def test_a_generation_that_is_in_force_again_has_a_new_table(machine: Machine) -> None:
+    folder = machine.paths.run / "sessions"
+    for name in ("old.lmdb", "new.lmdb"):
+        (folder / name).touch()
+    machine.run([7], [9])
+    sessions.prepare(machine.paths, Path("generation"), "old")
+    # The sessions of the first time get their last answer; then the table is made anew.
+    assert [(name, text.partition("\t")[0]) for name, text in machine.ended] == [
+        ("old", "recipient"),
+        ("old", "data"),
+        ("old", ""),
+    ]
+    assert {path.name for path in folder.iterdir()} == {"new.lmdb"}  # postmap(1) is a stand-in

@@ -27,13 +27,17 @@ class Server:
         self.reloads = 0
         self.refuses: str | None = None
         self.staged_for: list[tuple[str, str | None]] = []
-        self.engine = Engine(kind, prepare, self._stage, self._check, self._reload, 25)
+        self.engine = Engine(kind, prepare, self._stage, self._check, self._reload, self._tidy, 25)
 
     def _stage(self, _paths: Paths, directory: Path) -> None:
         if self.refuses == "stage":
             raise Refused("it cannot be made")
         in_force = link_target(self.paths.active)
         self.staged_for.append((directory.name, in_force))
+
+    def _tidy(self, _paths: Paths) -> None:
+        if self.refuses == "tidy":
+            raise Refused("a session goes on")
 
     def _check(self, _paths: Paths) -> None:
         if self.refuses == "check":
@@ -354,3 +358,15 @@ def test_a_generation_that_is_bad_in_itself_lacks_no_certificate(server: Server)
     watcher.step()
     assert verdict(server.paths, bad)[1] != ""
     assert not lacks_certificate(server.paths, bad)
+
+
+def test_sessions_that_cannot_be_ended_are_told(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    server.refuses = "tidy"
+    watcher.step()
+    watcher.step()
+    assert alerts(capsys) == ["sessions of an older generation go on: a session goes on"]
