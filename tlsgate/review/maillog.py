@@ -25,7 +25,8 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d")
 _TRADITIONAL = re.compile(r"\b([A-Z][a-z]{2}) +(\d{1,2}) \d\d:\d\d:\d\d\b")
 _TLS = re.compile(
     r"(?P<word>Anonymous|Untrusted|Trusted|Verified) TLS connection (?:established|reused)"
-    r" (?P<way>to|from) (?P<peer>\S+\[[\w.:]+\](?::\d+)?): (?P<version>\S+)"
+    r" (?P<way>to|from) (?P<peer>\S+\[[\w.:]+\](?::\d+)?): (?P<version>\S+) with cipher"
+    r" (?P<suite>\S+)"
 )
 _DELIVERY = re.compile(
     r"(?P<id>\w+): to=<(?P<to>[^>]*)>,.*? relay=(?P<relay>\S+\[[\w.:]+\]:\d+),"
@@ -43,6 +44,13 @@ class Tls:
     """Anonymous, Untrusted, Trusted (the chain) or Verified (the policy too)."""
     version: str
     """`TLSv1.3`."""
+    suite: str
+    """OpenSSL's name of it: `ECDHE-RSA-AES128-SHA256`."""
+
+    @classmethod
+    def of(cls, found: re.Match[str]) -> Tls:
+        """Return what a line of the log says."""
+        return cls(found["word"], found["version"], found["suite"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +108,7 @@ def read_log(lines: Iterable[str], today: date) -> Iterator[Sent | Received]:
 def _sent(session: _Session, said: str) -> tuple[str, Tls | None] | None:
     """Follow what an smtp process says; a delivery's domain and TLS once it is through."""
     if tls := _TLS.match(said):
-        session.peer, session.tls = tls["peer"], Tls(tls["word"], tls["version"])
+        session.peer, session.tls = tls["peer"], Tls.of(tls)
         session.message = ""
         return None
     delivery = _DELIVERY.match(said)
@@ -118,7 +126,7 @@ def _follow_client(
     if said.startswith(("connect from ", "disconnect from ")):
         session.tls = None
     elif tls := _TLS.match(said):
-        session.tls = Tls(tls["word"], tls["version"])
+        session.tls = Tls.of(tls)
     elif client := _CLIENT.match(said):
         if len(clients) >= KNOWN_LIMIT:  # the oldest was refused before it was queued
             del clients[next(iter(clients))]
