@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from tlsgate.policy.delegation import Address, Request
-from tlsgate.tls import Strength, allows
+from tlsgate.tls import Strength, allows, demand
 
 DUNNO = "DUNNO"
 """Never OK: the restrictions that follow must still be asked."""
@@ -25,10 +25,6 @@ NO_TLS = "no-tls"
 WEAK_TLS = "weak-tls"
 NO_KEY = "unregistered-key"
 NO_NETWORK = "foreign-network"
-_DEMANDS = {
-    Strength.STRONG: "TLS 1.2 with AEAD or TLS 1.3",
-    Strength.COMPATIBLE: "TLS 1.3 or TLS 1.2 with forward secrecy and SHA-2",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ def session_fault(identity: Identity, request: Request) -> Verdict | None:
     if allows(identity.strength, request.protocol, request.cipher):
         return None
     shown = f"session is {request.protocol} with {request.cipher}"
-    return _refused(identity.partner, _DEMANDS[identity.strength], WEAK_TLS, shown)
+    return _refused(identity.partner, demand(identity.strength), WEAK_TLS, shown)
 
 
 def _no_tls(partner: str) -> Verdict:
