@@ -19,8 +19,9 @@ transports for partners Postfix's two grades are the two strengths of tlsgate.tl
 to be had there.
 
 Time changes a policy in two ways, and only towards what is stricter (D17). An exception is `may`
-or `encrypt` until its end. A private CA is trusted until its certificate ends, for Postfix itself
-does not look at the dates of a trust anchor; after the last one's end the mail is held.
+or `encrypt` until its end, whatever the record's `tls`. A private CA is trusted until its
+certificate ends, for Postfix itself does not look at the dates of a trust anchor; after the last
+one's end the mail is held.
 """
 
 from __future__ import annotations
