@@ -22,6 +22,8 @@ from tlsgate.partners.model import (
     Verify,
     partner_from_dict,
 )
+from tlsgate.render.outbound_policy import COMPATIBLE
+from tlsgate.tls import Strength
 
 LIST = "partners.json"
 POLICY = "partner_policy"
@@ -30,6 +32,7 @@ RULES_FILE = "partner_rules.json"
 _LEVELS = {"secure", "dane-only", "fingerprint"}
 """Levels of smtp_tls_policy_maps that authenticate, and fall back to nothing."""
 _NEEDS_TLS = "reject_plaintext_session"
+_ASKS = "check_policy_service "
 
 
 @lru_cache(maxsize=4)
@@ -66,6 +69,7 @@ def enforced(seen: Seen) -> Iterator[str]:
         return
     yield from _tables_in_use(seen)
     tables = _Tables(seen)
+    older = any(partner.tls is Strength.COMPATIBLE for partner in listed(seen))
     found: dict[str, list[str]] = {}
     for partner in listed(seen):
         if partner.mode is not Mode.ENFORCE:
@@ -73,8 +77,10 @@ def enforced(seen: Seen) -> Iterator[str]:
         for fault in _empty_lists(partner):
             found.setdefault(fault, []).append(partner.name)
         excepted = {rule.direction for rule in partner.exceptions}
+        strong = partner.tls is Strength.STRONG
         for key in keys(partner):
-            for fault in (*tables.outbound(key, excepted), *tables.inbound(key, excepted)):
+            outbound = tables.outbound(key, excepted, strong)
+            for fault in (*outbound, *tables.inbound(key, excepted, strong and older)):
                 found.setdefault(fault, []).append(key)
     for fault, whose in found.items():
         yield f"{fault}: {some(whose)}"
@@ -89,26 +95,34 @@ class _Tables:
         self._rules = _helper_rules(files.get(RULES_FILE, ""))
         self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
 
-    def outbound(self, key: str, excepted: Collection[Direction]) -> Iterator[str]:
-        """Levels that do not authenticate; what an exception opens must be closed after it."""
+    def outbound(self, key: str, excepted: Collection[Direction], strong: bool) -> Iterator[str]:
+        """Levels that do not authenticate; what an exception opens must be closed after it.
+
+        `strong`: older encryption is not enough.
+        """
         entries = [self._policy[key]] if key in self._policy else []
         if key in self._rules:
             then, until = self._rules[key]
             entries += [then] if Direction.OUTBOUND in excepted else [then, *until]
         if not entries:
             yield f"{POLICY}: no entry, so the partner gets opportunistic TLS"
-        yield from (f"{POLICY}: {fault}" for one in entries if (fault := _weak_level(one)))
+        yield from (f"{POLICY}: {fault}" for one in entries if (fault := _weak(one, strong)))
 
-    def inbound(self, key: str, excepted: Collection[Direction]) -> Iterator[str]:
-        """Entries that let plaintext in; with an exception it is the helper that knows its end."""
+    def inbound(self, key: str, excepted: Collection[Direction], judged: bool) -> Iterator[str]:
+        """Entries that let plaintext in; with an exception it is the helper that knows its end.
+
+        `judged`: port 25 offers encryption that is not enough here, and only the helper refuses it.
+        """
         entry = self._senders.get(key)
         if entry is None:
             yield f"{SENDERS}: no entry, so plaintext is accepted"
             return
         does = self._main.get(entry, entry)
-        asks = Direction.INBOUND in excepted and does.startswith("check_policy_service ")
-        if not asks and not does.startswith(_NEEDS_TLS):
+        dated = Direction.INBOUND in excepted and does.startswith(_ASKS)
+        if not dated and not does.startswith(_NEEDS_TLS):
             yield f"{SENDERS}: {entry} accepts plaintext"
+        elif judged and _ASKS not in does:
+            yield f"{SENDERS}: {entry} accepts older encryption, which the record does not"
 
 
 def _tables_in_use(seen: Seen) -> Iterator[str]:
@@ -142,13 +156,16 @@ def _empty_lists(partner: Partner) -> Iterator[str]:
         yield "inbound.require is network, and no network is named"
 
 
-def _weak_level(entry: str) -> str | None:
+def _weak(entry: str, strong: bool) -> str | None:
     level, *attributes = entry.split() or ["(none)"]
     if level not in _LEVELS:
         return f"level {level} does not authenticate the partner"
     names = [one.partition("=")[2] for one in attributes if one.startswith("match=")]
     if (level == "fingerprint" and not names) or not all(name.strip(":|") for name in names):
         return f"level {level} with an empty match="
+    ciphers = [one for one in attributes if one.startswith("ciphers=")]
+    if any(strong or one != COMPATIBLE.strip() for one in ciphers):
+        return f"level {level} with {' '.join(ciphers)}, which the record does not allow"
     return None
 
 

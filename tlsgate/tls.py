@@ -65,3 +65,9 @@ def cipher_list(strength: Strength) -> str:
 def allows(strength: Strength, version: str, suite: str) -> bool:
     """Whether a session of this protocol version (`TLSv1.2`, …) and suite is strong enough."""
     return version == "TLSv1.3" or (version == "TLSv1.2" and suite in suites(strength))
+
+
+def demand(strength: Strength) -> str:
+    """What the strength demands, in a postmaster's words."""
+    kind = "AEAD" if strength is Strength.STRONG else "SHA-2"
+    return f"TLS 1.2 with forward secrecy and {kind}, or TLS 1.3"

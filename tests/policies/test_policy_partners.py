@@ -27,6 +27,7 @@ from tlsgate.partners.model import (
     Verify,
 )
 from tlsgate.render.partner_maps import compile_partners
+from tlsgate.tls import Strength
 
 MAIN = """\
 smtp_tls_policy_maps = lmdb:/run/tlsgate/active/partner_policy socketmap:inet:192.0.2.1:8461:QUERY
@@ -130,6 +131,55 @@ def test_a_table_that_enforces_less_than_the_record(
     assert old in content[file]
     content[file] = content[file].replace(old, new)
     assert told("partner-enforced", content) == [fault]
+
+
+OLDER = replace(BETA, tls=Strength.COMPATIBLE)
+SECURE, MEDIUM = "beta.example\tsecure match=beta.example:.beta.example", " ciphers=medium"
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [ACME, OLDER],
+        [OLDER],
+        [ACME, replace(OLDER, mode=Mode.OBSERVE)],
+        [ACME, replace(OLDER, outbound=Outbound(Verify.DANE))],
+        [ACME, replace(OLDER, outbound=Outbound(Verify.PIN, public_keys=("ab" * 32,)))],
+        [ACME, replace(OLDER, inbound=Inbound(Require.NETWORK, networks=("192.0.2.0/24",)))],
+    ],
+)
+def test_a_record_with_older_encryption_passes(listed: list[Partner]) -> None:
+    assert told("partner-enforced", files(*listed)) == []
+
+
+ENCRYPTION: list[tuple[Partner, str, str, str, str | None]] = [
+    (OLDER, "partner_policy", MEDIUM, "", None),
+    (OLDER, "partner_policy", MEDIUM, " ciphers=low", "secure with ciphers=low, which the record"),
+    (OLDER, "partner_policy", MEDIUM, f"{MEDIUM} ciphers=export", "ciphers=export, which the"),
+    (OLDER, "partner_policy", "match=beta.example:.beta.example", "match=", "an empty match="),
+    (OLDER, "partner_policy", "secure match", "encrypt match", "encrypt does not authenticate"),
+    (BETA, "partner_policy", SECURE, SECURE + MEDIUM, "secure with ciphers=medium, which the"),
+    (
+        OLDER,
+        "partner_senders",
+        "acme.example\tpartner_identity",
+        "acme.example\tpartner_tls",
+        "partner_tls accepts older encryption, which the record does not: acme.example, .acme.",
+    ),
+    (OLDER, "partner_senders", "beta.example\tpartner_tls", "beta.example\tpartner_identity", None),
+]
+
+
+@pytest.mark.parametrize(("beta", "file", "old", "new", "fault"), ENCRYPTION)
+def test_encryption_is_never_weaker_than_the_record_says(
+    beta: Partner, file: str, old: str, new: str, fault: str | None
+) -> None:
+    content = files(ACME, beta)
+    assert old in content[file]
+    content[file] = content[file].replace(old, new)
+    found = told("partner-enforced", content)
+    assert len(found) == bool(fault)
+    assert all(str(fault) in line for line in found)
 
 
 def test_subdomains_need_entries_of_their_own() -> None:

@@ -14,6 +14,7 @@ from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Direction, Mode, Partner, Verify
 from tlsgate.problems import Problem, ProblemsError, visible
 from tlsgate.render.partner_maps import compile_partners
+from tlsgate.tls import Strength
 
 SUMMARY = "print the list as a Postfix TLS policy table"
 _EPILOG = """\
@@ -67,6 +68,9 @@ def _fault(partner: Partner) -> Problem | None:
     elif partner.outbound.verify is Verify.PRIVATE_CA:
         message = "has a private CA, which a table names as a file"
         remedy = "Write the entry by hand: secure match=… tafile=…"
+    elif partner.tls is Strength.COMPATIBLE:
+        message = "allows older encryption, which a table cannot say alone"
+        remedy = "Write the entry by hand, with ciphers= and the list of ciphers in main.cf"
     else:
         return None
     said = f"{visible(partner.name)} {message}"

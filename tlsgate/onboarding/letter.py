@@ -15,6 +15,7 @@ from tlsgate.problems import visible
 from tlsgate.smtp.names import described
 from tlsgate.smtp.published import Sts
 from tlsgate.smtp.result import ProbeResult
+from tlsgate.tls import demand
 
 WIDTH = 76
 _STS = {Sts.ENFORCE: "enforced", Sts.TESTING: "in testing"}
@@ -95,8 +96,8 @@ def _outbound(partner: Partner) -> list[str]:
         Verify.PRIVATE_CA: f"a valid certificate of your own CA, as agreed, for {names}",
     }[rule.verify]
     return _wrapped(
-        f"For {_domains(partner)}: every server that your MX records name must offer STARTTLS with"
-        f" TLS 1.2 or later, and prove itself by {proof}."
+        f"For {_domains(partner)}: every server that your MX records name must offer STARTTLS and"
+        f" {demand(partner.tls)}, and prove itself by {proof}."
     )
 
 
@@ -111,7 +112,7 @@ def _unconfirmed(partner: Partner, found: Sequence[ProbeResult]) -> Iterator[str
 
 def _inbound(partner: Partner) -> list[str]:
     rule = partner.inbound
-    text = f"What is sent in the name of {_domains(partner)} must come over TLS 1.2 or later"
+    text = f"What is sent in the name of {_domains(partner)} must come over {demand(partner.tls)}"
     if rule.require is Require.CERTIFICATE:
         text += (
             ", from a client that shows a certificate with one of these keys (SHA-256 of the"

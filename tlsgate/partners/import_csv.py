@@ -21,6 +21,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "agreed": ("agreed",),
     "review": ("review",),
     "mode": ("mode",),
+    "tls": ("tls",),
     "domains": ("domains",),
     "subdomains": ("subdomains",),
     "verify": ("outbound", "verify"),

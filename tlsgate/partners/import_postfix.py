@@ -23,7 +23,7 @@ from tlsgate.problems import shown
 
 _OWN = frozenset({"nexthop", "dot-nexthop"})
 _SEPARATORS = re.compile(r"[\s,]+")
-_NEEDLESS = frozenset({"ciphers", "exclude", "connection_reuse", "servername", "enable_rpk"})
+_NEEDLESS = frozenset({"exclude", "connection_reuse", "servername", "enable_rpk"})
 _TOO_WEAK = {
     "none": "sends without TLS",
     "may": "sends in plaintext where TLS is not offered",
@@ -148,6 +148,11 @@ def _attribute(source: Source, line: int, key: str, name: str, content: str) -> 
     if name in _NEEDLESS:
         message = f"{shown(f'{name}={content}')} is not taken over"
         remedy = "Check that mail is sent without it: the gateway has its own setting for all"
+        source.note(line, key, "not-taken", message, remedy)
+        return True
+    if name == "ciphers":
+        message = f"{shown(f'{name}={content}')} is not taken over"
+        remedy = "Check that mail is sent without it; if not, write `tls: compatible`, the weaker"
         source.note(line, key, "not-taken", message, remedy)
         return True
     message = f"{shown(f'{name}={content}')} cannot be said in a record"

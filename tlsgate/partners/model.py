@@ -13,6 +13,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Any
 
+from tlsgate.tls import Strength
+
 
 class Mode(StrEnum):
     """Whether the rule holds mail back, or only tells what it would have held back."""
@@ -114,7 +116,7 @@ class ExceptionRule:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
     """One organisation, and how mail to and from it is protected."""
 
@@ -123,6 +125,8 @@ class Partner:
     agreed: date
     review: date
     mode: Mode
+    tls: Strength = Strength.STRONG
+    """What encryption is enough, in both directions."""
     domains: tuple[str, ...]
     subdomains: bool
     outbound: Outbound
@@ -139,6 +143,7 @@ class Partner:
             "agreed": self.agreed.isoformat(),
             "review": self.review.isoformat(),
             "mode": self.mode.value,
+            "tls": self.tls.value,
             "domains": list(self.domains),
             "subdomains": self.subdomains,
             "outbound": self.outbound.to_dict(),
@@ -148,7 +153,10 @@ class Partner:
 
 
 def partner_from_dict(values: Mapping[str, Any]) -> Partner:
-    """Return the partner that `to_dict` described. Trusts its input: nothing is checked."""
+    """Return the partner that `to_dict` described. Trusts its input: nothing is checked.
+
+    `tls` may be absent: a list that an older version delivered has no such key.
+    """
     outbound, inbound = values["outbound"], values["inbound"]
     return Partner(
         name=values["name"],
@@ -156,6 +164,7 @@ def partner_from_dict(values: Mapping[str, Any]) -> Partner:
         agreed=date.fromisoformat(values["agreed"]),
         review=date.fromisoformat(values["review"]),
         mode=Mode(values["mode"]),
+        tls=Strength(values.get("tls", Strength.STRONG)),
         domains=tuple(values["domains"]),
         subdomains=values["subdomains"],
         outbound=Outbound(

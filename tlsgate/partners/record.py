@@ -32,6 +32,7 @@ from tlsgate.partners.values import (
     parse_text,
 )
 from tlsgate.problems import Problem
+from tlsgate.tls import Strength
 
 RECORD_KEYS = (
     "name",
@@ -39,6 +40,7 @@ RECORD_KEYS = (
     "agreed",
     "review",
     "mode",
+    "tls",
     "domains",
     "subdomains",
     "outbound",
@@ -52,6 +54,7 @@ EXCEPTION_KEYS = ("until", "direction", "allow", "reason", "approved_by")
 _parse_name = parse_text(NAME_LENGTH)
 _parse_reason = parse_text(REASON_LENGTH)
 _parse_mode = parse_choice(Mode)
+_parse_tls = parse_choice(Strength)
 _parse_verify = parse_choice(Verify)
 _parse_require = parse_choice(Require)
 _parse_direction = parse_choice(Direction)
@@ -82,6 +85,7 @@ def read_record(node: Node, file: str, today: date | None, problems: list[Proble
     contact = top.value("contact", parse_address, "postmaster@acme.example")
     agreed, review = _dates(top, today)
     mode = top.value("mode", _parse_mode) or Mode.ENFORCE
+    tls = top.value("tls", _parse_tls) or Strength.STRONG
     domains = _domains(top)
     subdomains = top.flag("subdomains", True)
     outbound = _outbound(top.section("outbound", OUTBOUND_KEYS))
@@ -95,6 +99,7 @@ def read_record(node: Node, file: str, today: date | None, problems: list[Proble
             agreed=agreed,
             review=review,
             mode=mode,
+            tls=tls,
             domains=_sorted(domains),
             subdomains=subdomains,
             outbound=outbound,

@@ -41,6 +41,10 @@ _WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
         "description": "enforce: mail without the agreed proof is held or refused."
         " observe: it is only counted."
     },
+    (Partner, "tls"): {
+        "description": "strong: only encryption that is strong today."
+        " compatible: older encryption too, for a partner that has nothing better."
+    },
     (Partner, "domains"): {
         "description": "The partner's mail domains, in lower case, international ones as xn--….",
         "items": {"pattern": f"^{_NAME}$"},

@@ -11,6 +11,7 @@ as strict counts as weaker:
   cover;
 - a partner's networks also say from where bounces (the null sender) need TLS, so without
   `require: network` fewer of them are weaker, not more;
+- more kinds of encryption are weaker;
 - an exception is compared by the last day of what it allows. The clock is not asked: one that has
   ended counts as one that has not;
 - a part of the record that this module does not know is weaker whenever it differs.
@@ -36,9 +37,11 @@ from tlsgate.partners.model import (
     Require,
     Verify,
 )
+from tlsgate.tls import Strength
 
 LISTED = "listed"
 MODE = "mode"
+TLS = "tls"
 VERIFY = "outbound.verify"
 NAMES = "outbound.mx"
 SERVER_KEYS = "outbound.public_keys"
@@ -68,7 +71,7 @@ _OTHER_PARTNER = _unjudged(
     Partner,
     *("name", "contact", "agreed", "review", "file"),  # say nothing about mail
     *("domains", "subdomains"),  # say which keys there are
-    *("mode", "outbound", "inbound", "exceptions"),
+    *("mode", "tls", "outbound", "inbound", "exceptions"),
 )
 _OTHER_OUTBOUND = _unjudged(Outbound, "verify", "mx", "public_keys", "ca")
 _OTHER_INBOUND = _unjudged(Inbound, "require", "public_keys", "networks")
@@ -86,6 +89,7 @@ def same_rules(old: Partner, new: Partner) -> bool:
     """Tell whether two records say the same of a domain that both list."""
     return (
         old.mode is new.mode
+        and old.tls is new.tls
         and old.outbound == new.outbound
         and old.inbound == new.inbound
         and old.exceptions == new.exceptions
@@ -96,6 +100,8 @@ def same_rules(old: Partner, new: Partner) -> bool:
 def _compare(key: str, old: Partner, new: Partner) -> Iterator[Difference]:
     if old.mode is not new.mode:
         yield Difference(MODE, new.mode is not Mode.ENFORCE)
+    if old.tls is not new.tls:
+        yield Difference(TLS, new.tls is not Strength.STRONG)
     yield from _outbound(key, old.outbound, new.outbound)
     yield from _inbound(old.inbound, new.inbound)
     yield from _exceptions(old.exceptions, new.exceptions)

@@ -23,21 +23,29 @@ class MalformedRequest(ValueError):
 class Request:
     """What the gateway's Postfix says about a client and its sender.
 
+    `protocol`: the version of TLS (`TLSv1.3`), "" for a session in plaintext; `cipher`: OpenSSL's
+    name of its suite.
     `sender_domain`, `recipient_domain`: lower-case A-labels, "" for the null sender or without
     a recipient, None for an address without a usable domain. `client`: None if unknown;
-    IPv4-mapped IPv6 is IPv4. `encrypted`: the session is under TLS. `public_key`: SHA-256 of the
-    client's SubjectPublicKeyInfo in lower-case hex, "" if it showed no certificate. `context`:
-    what the question is about (tlsgate.render.postfix_main). `message`: the same for all of a
-    message's recipients, and for no other message.
+    IPv4-mapped IPv6 is IPv4. `public_key`: SHA-256 of the client's SubjectPublicKeyInfo in
+    lower-case hex, "" if it showed no certificate. `context`: what the question is about
+    (tlsgate.render.postfix_main). `message`: the same for all of a message's recipients, and for
+    no other message.
     """
 
     sender_domain: str | None
     client: Address | None
-    encrypted: bool
+    protocol: str
     public_key: str
     recipient_domain: str | None = ""
     context: str = ""
     message: str = ""
+    cipher: str = ""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the session is under TLS."""
+        return bool(self.protocol)
 
 
 def parse_request(block: bytes) -> Request:
@@ -59,7 +67,8 @@ def parse_request(block: bytes) -> Request:
     return Request(
         sender_domain=_domain(attributes["sender"]),
         client=_address(attributes["client_address"]),
-        encrypted=bool(attributes.get("encryption_protocol")),
+        protocol=attributes.get("encryption_protocol", ""),
+        cipher=attributes.get("encryption_cipher", ""),
         public_key=attributes.get("ccert_pubkey_fingerprint", "").replace(":", "").lower(),
         recipient_domain=_domain(attributes.get("recipient", "")),
         context=attributes.get("policy_context", ""),

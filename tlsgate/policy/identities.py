@@ -1,8 +1,8 @@
 """Who a partner's mail must come from: the index over the inbound rules and its verdicts.
 
 Pure. A look-up costs a few dictionary look-ups (one a label of the sender's domain) and, for
-networks, one binary search, however long the list is. Only the null sender of partners whose
-rule has an end, or that are observed, is looked for among all of those.
+networks, one binary search, however long the list is. Only the null sender in plaintext or under
+old encryption, and that of observed partners, is looked for among all of the partners.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from datetime import datetime
 from typing import Any
 
 from tlsgate.policy.delegation import Address, Request
+from tlsgate.tls import Strength, allows, demand
 
 DUNNO = "DUNNO"
 """Never OK: the restrictions that follow must still be asked."""
 NOT_LISTED = "450 4.3.0 The list of partners is being changed, please try again later"
 NO_TLS = "no-tls"
+WEAK_TLS = "weak-tls"
 NO_KEY = "unregistered-key"
 NO_NETWORK = "foreign-network"
 
@@ -48,6 +50,7 @@ class Identity:
     domain: str
     subdomains: bool
     observe: bool
+    strength: Strength
     require: str
     networks: Networks
     public_keys: frozenset[str]
@@ -71,9 +74,7 @@ class IdentityIndex:
     def __init__(self, identities: Iterable[Identity]) -> None:
         self._by_domain = {identity.domain: identity for identity in identities}
         by_partner = {identity.partner: identity for identity in self._by_domain.values()}
-        self._by_network = [
-            one for one in by_partner.values() if one.observe or one.plaintext_until is not None
-        ]
+        self._by_partner = list(by_partner.values())
 
     def __len__(self) -> int:
         return len(self._by_domain)
@@ -95,9 +96,9 @@ class IdentityIndex:
         return None, known
 
     def at(self, client: Address | None, *, observe: bool) -> Iterator[Identity]:
-        """Of each partner that is observed, or else has a dated rule, whose client this is."""
+        """Of each partner that is observed, or else enforced, in whose networks the client is."""
         if client is not None:
-            for one in self._by_network:
+            for one in self._by_partner:
                 if one.observe is observe and client in one.networks:
                     yield one
 
@@ -118,22 +119,28 @@ def decide(index: IdentityIndex, request: Request, now: datetime) -> Verdict:
 def _null_sender(index: IdentityIndex, request: Request, now: datetime) -> Verdict:
     """It claims no domain, but from a partner's networks TLS is asked for.
 
-    Every partner whose network it is must allow plaintext, and there must be one.
+    It must be strong enough for every partner whose network it is. Without TLS, each of them must
+    allow plaintext, and there must be one.
     """
-    if request.encrypted:
+    if allows(Strength.STRONG, request.protocol, request.cipher):
         return Verdict(DUNNO)
     owners = list(index.at(request.client, observe=False))
-    if owners and all(_before(now, owner.plaintext_until) for owner in owners):
+    for owner in owners:
+        fault = None if _before(now, owner.plaintext_until) else session_fault(owner, request)
+        if fault is not None:
+            return fault
+    if owners or request.encrypted:
         return Verdict(DUNNO)
-    return _refused(owners[0].partner if owners else "", "TLS", NO_TLS, "session is plaintext")
+    return _no_tls("")
 
 
 def verify(identity: Identity, request: Request, now: datetime) -> Verdict:
     """Is this client the partner that `identity` describes, as far as it must be now?"""
     if _before(now, identity.plaintext_until):
         return Verdict(DUNNO)
-    if not request.encrypted:
-        return _refused(identity.partner, "TLS", NO_TLS, "session is plaintext")
+    fault = session_fault(identity, request)
+    if fault is not None:
+        return fault
     proved = {
         "tls": True,
         "certificate": request.public_key in identity.public_keys,
@@ -147,6 +154,20 @@ def verify(identity: Identity, request: Request, now: datetime) -> Verdict:
         return _refused(identity.partner, wanted, NO_KEY, shown)
     wanted = "a client in its registered networks"
     return _refused(identity.partner, wanted, NO_NETWORK, f"client is {request.client}")
+
+
+def session_fault(identity: Identity, request: Request) -> Verdict | None:
+    """Whether the session itself is too weak, whoever the client is; None if it is not."""
+    if not request.encrypted:
+        return _no_tls(identity.partner)
+    if allows(identity.strength, request.protocol, request.cipher):
+        return None
+    shown = f"session is {request.protocol} with {request.cipher}"
+    return _refused(identity.partner, demand(identity.strength), WEAK_TLS, shown)
+
+
+def _no_tls(partner: str) -> Verdict:
+    return _refused(partner, "TLS", NO_TLS, "session is plaintext")
 
 
 def _before(now: datetime, until: datetime | None) -> bool:
@@ -185,6 +206,8 @@ def _identity(entry: dict[str, Any], networks: Networks) -> Identity:
         domain=entry["domain"].lower(),
         subdomains=entry["subdomains"],
         observe=entry["observe"],
+        # A generation of an older version does not say it.
+        strength=Strength(entry.get("strength", Strength.STRONG)),
         require=require,
         networks=networks,
         public_keys=keys,

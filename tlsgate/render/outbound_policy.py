@@ -12,6 +12,12 @@ Mail to parts.acme.example is not satisfied by a certificate for acme.example or
 a host that somebody runs for one subdomain could read the mail of all others. A partner whose
 subdomains share the servers of the parent writes `mx: [.acme.example]`.
 
+A record with `tls: compatible` has ` ciphers=medium` behind each of these. In the gateway's
+transports for partners Postfix's two grades are the two strengths of tlsgate.tls:
+`tls_high_cipherlist`, which is used without the word, is the strong list, and
+`tls_medium_cipherlist` the compatible one. Postfix's own `medium`, which is much weaker, is not
+to be had there.
+
 Time changes a policy in two ways, and only towards what is stricter (D17). An exception is `may`
 or `encrypt` until its end. A private CA is trusted until its certificate ends, for Postfix itself
 does not look at the dates of a trust anchor; after the last one's end the mail is held.
@@ -27,11 +33,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from tlsgate.partners.ca import anchors, file_name
 from tlsgate.partners.model import Allow, Direction, ExceptionRule, Outbound, Partner, Verify
 from tlsgate.partners.strength import last_day
+from tlsgate.tls import Strength
 
 ACTIVE = "/run/tlsgate/active"
 """Where the generation in force is seen inside the gateway's container."""
 PLAINTEXT = "may"
 ENCRYPTED = "encrypt"
+COMPATIBLE = " ciphers=medium"
+"""Added to a policy that verifies: older encryption is enough."""
 HELD = f"fingerprint match={':'.join(['00'] * 32)}"
 """A pin that no key has."""
 
@@ -62,7 +71,7 @@ class Timeline:
 def outbound_timeline(partner: Partner, key: str) -> Timeline:
     """The policy of a key of the table, from now on. Raises ValueError for what none enforces."""
     strict = _strict(partner, key)
-    opened = tuple(_opened(partner.exceptions))
+    opened = tuple(_opened(partner.exceptions, _ciphers(partner)))
     after = opened[-1].until if opened else datetime.min.replace(tzinfo=UTC)
     return Timeline(strict.then, (*opened, *(one for one in strict.periods if one.until > after)))
 
@@ -102,35 +111,39 @@ def canonical_pin(digest: str) -> str:
     return digest
 
 
-def _opened(rules: tuple[ExceptionRule, ...]) -> Iterator[Period]:
+def _opened(rules: tuple[ExceptionRule, ...], ciphers: str) -> Iterator[Period]:
     plaintext = exception_end(rules, Direction.OUTBOUND, Allow.PLAINTEXT)
     encrypted = exception_end(rules, Direction.OUTBOUND, Allow.ENCRYPTED)
     if plaintext:
         yield Period(plaintext, PLAINTEXT)
     if encrypted and (plaintext is None or encrypted > plaintext):
-        yield Period(encrypted, ENCRYPTED)
+        yield Period(encrypted, ENCRYPTED + ciphers)
 
 
 def _strict(partner: Partner, key: str) -> Timeline:
     outbound = partner.outbound
+    ciphers = _ciphers(partner)
     match outbound.verify:
         case Verify.PKIX:
-            return Timeline(_secure(outbound, key))
+            return Timeline(_secure(outbound, key) + ciphers)
         case Verify.PRIVATE_CA if outbound.ca:
             secure = _secure(outbound, key)
             periods = (
-                Period(until, f"{secure} tafile={ACTIVE}/{file_name(pem)}")
+                Period(until, f"{secure} tafile={ACTIVE}/{file_name(pem)}{ciphers}")
                 for until, pem in _trusted(outbound)
             )
             return Timeline(HELD, tuple(periods))
         case Verify.DANE:
-            return Timeline("dane-only")
+            return Timeline(f"dane-only{ciphers}")
         case Verify.PIN if outbound.public_keys:
-            return Timeline(
-                f"fingerprint match={'|'.join(map(_fingerprint, outbound.public_keys))}"
-            )
+            pins = "|".join(map(_fingerprint, outbound.public_keys))
+            return Timeline(f"fingerprint match={pins}{ciphers}")
         case _:
             raise ValueError(f"{partner.name}: verify {outbound.verify} cannot be enforced")
+
+
+def _ciphers(partner: Partner) -> str:
+    return COMPATIBLE if partner.tls is Strength.COMPATIBLE else ""
 
 
 def _secure(outbound: Outbound, key: str) -> str:

@@ -15,6 +15,10 @@ empty, `acme.example` means that domain alone and `.acme.example` all below it (
 | require: certificate, network            | partner_identity: TLS, then the helper          |
 | + an exception that allows plaintext     | partner_dated: the helper, which knows its end  |
 | mode: observe                            | partner_observed: the helper counts             |
+
+A session is negotiated before its sender is known. So as soon as one record has `tls: compatible`,
+port 25 offers older encryption to everybody, and what each other record demands is asked of the
+helper: none of them is in partner_tls then.
 """
 
 from __future__ import annotations
@@ -39,11 +43,12 @@ from tlsgate.render.partner_rules import (
     PartnerRules,
     observed,
 )
+from tlsgate.tls import Strength
 
 CLASS_TLS = "partner_tls"
-"""Restriction class: the session is encrypted."""
+"""Restriction class: the session is encrypted, and all that port 25 offers is strong enough."""
 CLASS_IDENTITY = "partner_identity"
-"""Restriction class: encrypted, and the policy helper knows the client (D16)."""
+"""Restriction class: encrypted, and the policy helper knows the client and the session (D16)."""
 CLASS_DATED = "partner_dated"
 """Restriction class: the policy helper knows whether TLS is needed now (D17)."""
 CLASS_OBSERVED = "partner_observed"
@@ -59,7 +64,7 @@ PARTNER = "partner"
 DATED = "partner-dated"
 """Transport of mail to partners whose rule ends with a date, which the helper knows (D17)."""
 NEEDS_TLS = "reject_plaintext_session"
-_BY_STRICTNESS = (NEEDS_TLS, CLASS_DATED, CLASS_OBSERVED)
+_BY_STRICTNESS = (CLASS_IDENTITY, NEEDS_TLS, CLASS_DATED, CLASS_OBSERVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class PartnerMaps:
     restriction for the null sender; the first block that holds the client counts. `recipients`:
     recipient access table of mail to observed partners. `rules`: for the policy helper. `anchors`:
     file name → PEM, of private CAs. `transports`: transport table of enforced partners.
+    `strength`: the weakest that any record allows, observed ones too; port 25 offers it.
     """
 
     outbound: tuple[tuple[str, str], ...] = ()
@@ -79,6 +85,7 @@ class PartnerMaps:
     rules: PartnerRules = field(default_factory=PartnerRules)
     anchors: tuple[tuple[str, str], ...] = ()
     transports: tuple[tuple[str, str], ...] = ()
+    strength: Strength = Strength.STRONG
 
     @property
     def asks_certificates(self) -> bool:
@@ -97,7 +104,7 @@ def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
     Raises ValueError for a record that says what these tables cannot enforce: nothing is ever
     accepted and ignored.
     """
-    made = _Tables()
+    made = _Tables(weakest(partners))
     for partner in partners:
         made.add(partner)
     if made.networks:
@@ -116,13 +123,21 @@ def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
         ),
         anchors=tuple(sorted(made.anchors.items())),
         transports=tuple(sorted(made.transports.items())),
+        strength=made.strength,
     )
+
+
+def weakest(partners: Sequence[Partner]) -> Strength:
+    """The weakest strength that any of the records allows."""
+    compatible = any(partner.tls is Strength.COMPATIBLE for partner in partners)
+    return Strength.COMPATIBLE if compatible else Strength.STRONG
 
 
 class _Tables:
     """The tables in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, strength: Strength) -> None:
+        self.strength = strength
         self.outbound: dict[str, str] = {}
         self.inbound: dict[str, str] = {}
         self.networks: dict[str, str] = {}
@@ -136,7 +151,7 @@ class _Tables:
     def add(self, partner: Partner) -> None:
         """One record. Raises ValueError."""
         observe = partner.mode is Mode.OBSERVE
-        restriction = _restriction(partner)
+        restriction = _restriction(partner, self.strength)
         for domain in map(_domain, partner.domains):
             keys = (domain, f".{domain}") if partner.subdomains else (domain,)
             for key in keys:
@@ -148,7 +163,7 @@ class _Tables:
                     self.recipients[key] = CLASS_RECIPIENT
             if restriction != CLASS_TLS:
                 self.inbound_rules.append(_inbound_rule(partner, domain))
-        for cidr, value in _networks(partner, restriction):
+        for cidr, value in _networks(partner, restriction, self.strength):
             same = self.networks.get(cidr, value)
             self.networks[cidr] = min(same, value, key=_BY_STRICTNESS.index)
         if observe:
@@ -166,17 +181,21 @@ class _Tables:
             self.outbound_rules.append(OutboundRule(key, partner.name, observe, timeline))
 
 
-def _restriction(partner: Partner) -> str:
+def _restriction(partner: Partner, offered: Strength) -> str:
     if partner.mode is Mode.OBSERVE:
         return CLASS_OBSERVED
     if exception_end(partner.exceptions, Direction.INBOUND, Allow.PLAINTEXT):
         return CLASS_DATED
-    return CLASS_TLS if partner.inbound.require is Require.TLS else CLASS_IDENTITY
+    needs_no_question = partner.inbound.require is Require.TLS and partner.tls is offered
+    return CLASS_TLS if needs_no_question else CLASS_IDENTITY
 
 
-def _networks(partner: Partner, restriction: str) -> Iterator[tuple[str, str]]:
+def _networks(partner: Partner, restriction: str, offered: Strength) -> Iterator[tuple[str, str]]:
     """From where the null sender is the partner's, and what it needs."""
-    value = restriction if restriction in {CLASS_DATED, CLASS_OBSERVED} else NEEDS_TLS
+    # A network may be several partners': only the helper knows what the strictest demands.
+    value = NEEDS_TLS if offered is Strength.STRONG else CLASS_IDENTITY
+    if restriction in {CLASS_DATED, CLASS_OBSERVED}:
+        value = restriction
     return ((_cidr(cidr), value) for cidr in partner.inbound.networks)
 
 
@@ -187,6 +206,7 @@ def _inbound_rule(partner: Partner, domain: str) -> InboundRule:
         domain=domain,
         subdomains=partner.subdomains,
         observe=partner.mode is Mode.OBSERVE,
+        strength=partner.tls,
         require=inbound.require.value,
         networks=tuple(map(_cidr, inbound.networks)),
         public_keys=tuple(map(canonical_pin, inbound.public_keys)),

@@ -22,6 +22,7 @@ from typing import Any
 
 from tlsgate.partners.model import Direction, Partner
 from tlsgate.render.outbound_policy import Timeline
+from tlsgate.tls import Strength
 
 RULES = "partner_rules.json"
 DIGEST_LENGTH = 16
@@ -59,6 +60,7 @@ class InboundRule:
     domain: str
     subdomains: bool
     observe: bool
+    strength: Strength
     require: str
     networks: tuple[str, ...]
     public_keys: tuple[str, ...]
@@ -72,6 +74,7 @@ class InboundRule:
             "domain": self.domain,
             "subdomains": self.subdomains,
             "observe": self.observe,
+            "strength": self.strength.value,
             "require": self.require,
             "networks": list(self.networks),
             "public_keys": list(self.public_keys),
@@ -144,6 +147,7 @@ def evidence_digest(partner: Partner, direction: Direction) -> str:
     demand = [
         values["domains"],
         values["subdomains"],
+        values["tls"],
         values[direction.value],
         [rule for rule in values["exceptions"] if rule["direction"] == direction.value],
     ]

@@ -26,6 +26,7 @@ from tlsgate.render.postfix_settings import (
     Section,
     bracketed,
 )
+from tlsgate.tls import Strength
 
 TLS_DIRECTORY = "/run/tlsgate/tls"
 SESSIONS = "/run/tlsgate/sessions"
@@ -57,14 +58,18 @@ ROLES = ("abuse", "postmaster")
 
 
 def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
-    """One offer for everybody: who sends is known only after the handshake."""
+    """One offer for everybody: who sends is known only after the handshake.
+
+    What only some partners may use is refused to the others by the helper, session by session.
+    """
+    grade = "high" if maps.strength is Strength.STRONG else "medium"
     return "TLS, peer to gateway", {
         "smtpd_tls_chain_files": f"{TLS_DIRECTORY}/{settings.host_name}.pem",
         "smtpd_tls_security_level": "may",
         "smtpd_tls_protocols": ">=TLSv1.2",
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
-        "smtpd_tls_ciphers": "high",
-        "smtpd_tls_mandatory_ciphers": "high",
+        "smtpd_tls_ciphers": grade,
+        "smtpd_tls_mandatory_ciphers": grade,
         # An anonymous session would be TLS to whoever stands in between.
         "smtpd_tls_exclude_ciphers": "aNULL",
         "smtpd_tls_ask_ccert": "yes" if maps.asks_certificates else "no",

@@ -17,6 +17,9 @@ LINE_LIMIT = 4096
 KNOWN_LIMIT = 100_000
 """Messages whose sender is still waited for."""
 
+OUTBOUND = frozenset({"smtp", "partner/smtp", "partner-dated/smtp", "null-sender/smtp"})
+"""The services that send to peers (tlsgate.render.postfix_transports)."""
+
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _ENTRY = re.compile(
     r"(?P<head>.{0,120}?)\bpostfix[\w-]*/(?P<service>[\w/-]+)\[(?P<pid>\d+)\]: (?P<said>.*)"
@@ -25,7 +28,8 @@ _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ]\d\d:\d\d")
 _TRADITIONAL = re.compile(r"\b([A-Z][a-z]{2}) +(\d{1,2}) \d\d:\d\d:\d\d\b")
 _TLS = re.compile(
     r"(?P<word>Anonymous|Untrusted|Trusted|Verified) TLS connection (?:established|reused)"
-    r" (?P<way>to|from) (?P<peer>\S+\[[\w.:]+\](?::\d+)?): (?P<version>\S+)"
+    r" (?P<way>to|from) (?P<peer>\S+\[[\w.:]+\](?::\d+)?): (?P<version>\S+) with cipher"
+    r" (?P<suite>\S+)"
 )
 _DELIVERY = re.compile(
     r"(?P<id>\w+): to=<(?P<to>[^>]*)>,.*? relay=(?P<relay>\S+\[[\w.:]+\]:\d+),"
@@ -43,6 +47,13 @@ class Tls:
     """Anonymous, Untrusted, Trusted (the chain) or Verified (the policy too)."""
     version: str
     """`TLSv1.3`."""
+    suite: str
+    """OpenSSL's name of it: `ECDHE-RSA-AES128-SHA256`."""
+
+    @classmethod
+    def of(cls, found: re.Match[str]) -> Tls:
+        """Return what a line of the log says."""
+        return cls(found["word"], found["version"], found["suite"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ def read_log(lines: Iterable[str], today: date) -> Iterator[Sent | Received]:
             continue
         service, said = entry["service"], entry["said"]
         session = sessions.setdefault((service, entry["pid"]), _Session())
-        if service == "smtp":
+        if service in OUTBOUND:
             sent = _sent(session, said)
             if sent is not None:
                 yield Sent(_day(entry["head"], today), *sent)
@@ -100,7 +111,7 @@ def read_log(lines: Iterable[str], today: date) -> Iterator[Sent | Received]:
 def _sent(session: _Session, said: str) -> tuple[str, Tls | None] | None:
     """Follow what an smtp process says; a delivery's domain and TLS once it is through."""
     if tls := _TLS.match(said):
-        session.peer, session.tls = tls["peer"], Tls(tls["word"], tls["version"])
+        session.peer, session.tls = tls["peer"], Tls.of(tls)
         session.message = ""
         return None
     delivery = _DELIVERY.match(said)
@@ -118,7 +129,7 @@ def _follow_client(
     if said.startswith(("connect from ", "disconnect from ")):
         session.tls = None
     elif tls := _TLS.match(said):
-        session.tls = Tls(tls["word"], tls["version"])
+        session.tls = Tls.of(tls)
     elif client := _CLIENT.match(said):
         if len(clients) >= KNOWN_LIMIT:  # the oldest was refused before it was queued
             del clients[next(iter(clients))]

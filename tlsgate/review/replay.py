@@ -20,11 +20,13 @@ from tlsgate.partners.strength import compare, last_day, networks_cover
 from tlsgate.review.maillog import Received, Sent, Tls
 from tlsgate.review.report import Section
 from tlsgate.review.text import Text, value
+from tlsgate.tls import allows
 
 OLD_VERSIONS = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.0", "TLSv1.1"})
 
 NO_TLS = "no TLS"
 OLD_TLS = "TLS below 1.2"
+OLD_SUITE = "only older encryption"
 NO_CA = "no certificate of a public CA"
 NO_DANE = "no DANE"
 NO_CLIENT = "no client certificate"
@@ -123,8 +125,9 @@ def judge_sent(message: Sent, old: Partner | None, new: Partner) -> Verdict:
     tls = message.tls
     if _excepted(message.day, new, Direction.OUTBOUND, tls):
         return _THROUGH
-    if tls is None or tls.version in OLD_VERSIONS:
-        return Verdict(held=OLD_TLS if tls else NO_TLS)
+    fault = _too_weak(tls, new)
+    if tls is None or fault:
+        return Verdict(held=fault)
     if tls.word == "Verified" and old is not None and _accepts_all(message.domain, old, new):
         return _THROUGH
     too_little, held, unknown = _WORDS[new.outbound.verify]
@@ -153,8 +156,9 @@ def judge_received(message: Received, old: Partner | None, new: Partner) -> Verd
     """Say what the new rule would have done with a message that was accepted."""
     if _excepted(message.day, new, Direction.INBOUND, message.tls):
         return _THROUGH
-    if message.tls is None:
-        return Verdict(held=NO_TLS)
+    fault = _too_weak(message.tls, new)
+    if message.tls is None or fault:
+        return Verdict(held=fault)
     if not message.domain or new.inbound.require is Require.TLS:
         return _THROUGH
     if new.inbound.require is Require.NETWORK:
@@ -170,6 +174,15 @@ def _by_certificate(tls: Tls, old: Partner | None, new: Partner) -> Verdict:
     pinned = old is not None and old.mode is Mode.ENFORCE and old.inbound.public_keys
     known = bool(pinned) and set(pinned or ()) <= set(new.inbound.public_keys)
     return _THROUGH if known else Verdict(unknown=KEYS_UNKNOWN)
+
+
+def _too_weak(tls: Tls | None, new: Partner) -> str:
+    """Return what is wrong with a session, whoever the peer was."""
+    if tls is None:
+        return NO_TLS
+    if tls.version in OLD_VERSIONS:
+        return OLD_TLS
+    return "" if allows(new.tls, tls.version, tls.suite) else OLD_SUITE
 
 
 def _excepted(day: date | None, new: Partner, direction: Direction, tls: Tls | None) -> bool:

@@ -26,6 +26,7 @@ from tlsgate.partners.strength import (
     REQUIRE,
     SERVER_CA,
     SERVER_KEYS,
+    TLS,
     VERIFY,
     accepted_names,
     certificates,
@@ -34,6 +35,7 @@ from tlsgate.partners.strength import (
     networks_cover,
 )
 from tlsgate.review.text import Text, listed, value
+from tlsgate.tls import Strength
 
 ARROW = " → "
 _PIN_SHOWN = 16
@@ -41,8 +43,10 @@ _PIN_SHOWN = 16
 
 def rule_words(partner: Partner) -> Text:
     """Return both directions of a record: `out: …; in: …`."""
+    older = "; older encryption is enough" if partner.tls is Strength.COMPATIBLE else ""
     observed = "; observed only" if partner.mode is Mode.OBSERVE else ""
-    return ("out: ", *outbound(partner.outbound), "; in: ", *inbound(partner.inbound), observed)
+    ways = ("out: ", *outbound(partner.outbound), "; in: ", *inbound(partner.inbound))
+    return (*ways, older, observed)
 
 
 def outbound(rule: Outbound) -> Text:
@@ -106,6 +110,7 @@ def _in(partner: Partner) -> Text:
 
 _PARTS: Mapping[str, tuple[str, Callable[[Partner], Text]]] = {
     MODE: ("mode: ", lambda one: (one.mode.value,)),
+    TLS: ("tls: ", lambda one: (one.tls.value,)),
     VERIFY: ("out: ", _out),
     NAMES: ("out: ", _out),
     SERVER_KEYS: ("out: ", _out),
@@ -134,6 +139,8 @@ def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Pa
 _EFFECTS = {
     (MODE, True): "nothing is held or refused any more: it is only counted",
     (MODE, False): "mail without the agreed proof is held or refused from now on",
+    (TLS, True): "mail is also sent and accepted over older encryption, which is easier to break",
+    (TLS, False): "mail is held or refused where only older encryption is offered",
     (SERVER_CA, True): "mail is also sent to servers that another CA vouches for",
     (SERVER_CA, False): "mail is held from servers that only the CA left out vouches for",
     (VERIFY, True): "servers are accepted that were not before: not provably as strict",

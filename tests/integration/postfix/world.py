@@ -22,6 +22,7 @@ from docker.models.containers import Container
 from tests.integration.postfix.pki import Authority, Key, key_pem, new_key
 from tlsgate.partners.model import ExceptionRule, Inbound, Mode, Outbound, Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
+from tlsgate.tls import Strength
 
 ROOT = Path(__file__).parents[3]
 HOST = "mx1.corp.example"
@@ -38,6 +39,7 @@ def partner(
     inbound: Inbound = Inbound(),  # noqa: B008
     subdomains: bool = True,
     mode: Mode = Mode.ENFORCE,
+    tls: Strength = Strength.STRONG,
     exceptions: tuple[ExceptionRule, ...] = (),
 ) -> Partner:
     """A record for the domain `<name>.example`."""
@@ -48,6 +50,7 @@ def partner(
         agreed=day,
         review=date(2027, 10, 1),
         mode=mode,
+        tls=tls,
         domains=(f"{name}.example",),
         subdomains=subdomains,
         outbound=outbound,
@@ -344,11 +347,11 @@ class World:
     # Clients
 
     def session(
-        self, port: int = 25, *, tls: bool = True, client: Path | None = None
+        self, port: int = 25, *, tls: bool = True, client: Path | None = None, suite: str = ""
     ) -> smtplib.SMTP:
         """An SMTP session from this machine, after EHLO and, with `tls`, STARTTLS.
 
-        `client`: key and certificate that it shows.
+        `client`: key and certificate that it shows. `suite`: the one of TLS 1.2 that it has.
         """
         session = smtplib.SMTP(self.address(self.gateway), port, timeout=30)
         session.ehlo("client.example")
@@ -357,6 +360,9 @@ class World:
             context.check_hostname = False
             if client:
                 context.load_cert_chain(client)
+            if suite:
+                context.maximum_version = ssl.TLSVersion.TLSv1_2
+                context.set_ciphers(suite)
             session.starttls(context=context)
             session.ehlo("client.example")
         return session

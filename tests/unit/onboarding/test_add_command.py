@@ -31,6 +31,7 @@ contact: postmaster@beta.example
 agreed: 2026-11-24
 review: 2027-11-24
 mode: observe
+tls: strong
 domains: [beta.example]
 subdomains: true
 outbound:

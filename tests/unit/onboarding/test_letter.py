@@ -16,6 +16,7 @@ from tlsgate.problems import ProblemsError
 from tlsgate.smtp.published import Sts
 from tlsgate.smtp.resolver import Resolver
 from tlsgate.smtp.result import ProbeResult
+from tlsgate.tls import Strength
 
 MX1, MX2 = OurHost("mx1.corp.example", ("3 1 1 abcd",)), OurHost("mx2.corp.example")
 OURS = (
@@ -61,7 +62,15 @@ def test_the_whole() -> None:
     [
         (ACME, "For acme.example and all domains below: every server"),
         (ACME, "a valid certificate of a public CA for the mail domain itself or a name below it."),
-        (ACME, "must come over TLS 1.2 or later. Anything else"),
+        (ACME, "must come over TLS 1.2 with forward secrecy and AEAD, or TLS 1.3. Any"),
+        (
+            replace(ACME, tls=Strength.COMPATIBLE),
+            "STARTTLS and TLS 1.2 with forward secrecy and SHA-2, or TLS 1.3, and prove itself",
+        ),
+        (
+            replace(ACME, tls=Strength.COMPATIBLE),
+            "must come over TLS 1.2 with forward secrecy and SHA-2, or TLS 1.3. Anything else",
+        ),
         (replace(ACME, subdomains=False), "For acme.example: every server"),
         (
             replace(ACME, outbound=Outbound(mx=(".mx.acme.example", "mx.p.example"))),
@@ -83,7 +92,7 @@ def test_the_whole() -> None:
         ),
         (
             replace(ACME, inbound=Inbound(Require.NETWORK, networks=("192.0.2.0/28",))),
-            "TLS 1.2 or later, from 192.0.2.0/28.",
+            "secrecy and AEAD, or TLS 1.3, from 192.0.2.0/28.",
         ),
     ],
 )

@@ -60,6 +60,7 @@ def test_import_writes_files_that_load_and_export_gives_the_table_back(
             },
             "has an exception, which a table cannot end",
         ),
+        ({"tls": "compatible"}, "allows older encryption, which a table cannot say alone"),
     ],
 )
 def test_what_a_table_cannot_say_is_not_exported_in_silence(

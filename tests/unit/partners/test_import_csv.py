@@ -53,6 +53,7 @@ def test_a_list_as_csv_reads_back_the_same(
         ("domains\na.example,b.example\n", "list:2: has 2 cells for 1 columns."),
         ('domains\n"a.example\n', "is not CSV (unexpected end of data)"),
         ("domains,mode\n\na.example,off\n", "list:3: mode: `off` is not one of enforce, observe."),
+        ("domains,tls\na.example,weak\n", "list:2: tls: `weak` is not one of strong, compatible."),
         ("domains,subdomains\na.example,maybe\n", "list:2: subdomains: `maybe` is not true or"),
         ("domains,agreed\nA.example,soon\n", "list:2: agreed: `soon` is not a date."),
         ("domains,mx\na.example,*.a.example\n", "list:2: outbound.mx[0]: `*.a.example` has a"),

@@ -104,6 +104,7 @@ def test_what_no_record_says_is_a_problem(text: str, code: str, said: str) -> No
         ("protocols=!SSLv2:!SSLv3:!TLSv1:!TLSv1.1", "not-taken"),
         ("protocols=TLSv1.2:TLSv1.3", "not-taken"),
         ("ciphers=high", "not-taken"),
+        ("ciphers=medium", "not-taken"),
         ("servername=mx.a.example", "not-taken"),
     ],
 )

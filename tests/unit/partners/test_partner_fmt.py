@@ -23,6 +23,7 @@ contact: postmaster@acme.example
 agreed: 2026-10-01
 review: 2027-10-01
 mode: enforce
+tls: strong
 domains: [acme.example]
 subdomains: true
 outbound:

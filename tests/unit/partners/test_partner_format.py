@@ -25,6 +25,7 @@ from tlsgate.partners.model import (
 )
 from tlsgate.partners.record import RECORD_KEYS
 from tlsgate.problems import Problem
+from tlsgate.tls import Strength
 
 labels = st.from_regex(r"[a-z][a-z0-9]{0,8}", fullmatch=True)
 domains = st.builds("{}.{}.example".format, labels, labels)
@@ -80,6 +81,7 @@ every_partner = st.builds(
     replace,
     partners,
     mode=st.sampled_from(Mode),
+    tls=st.sampled_from(Strength),
     outbound=outbounds | private_cas,
     exceptions=st.lists(
         st.builds(
@@ -104,6 +106,13 @@ def test_a_record_written_out_reads_back_the_same(partner: Partner) -> None:
 @given(every_partner)
 def test_the_json_form_reads_back_the_same(partner: Partner) -> None:
     assert partner_from_dict(json.loads(json.dumps(partner.to_dict()))) == partner
+
+
+@given(every_partner)
+def test_a_list_that_an_older_version_delivered_demands_strong_encryption(partner: Partner) -> None:
+    values = partner.to_dict()
+    del values["tls"]
+    assert partner_from_dict(values) == replace(partner, tls=Strength.STRONG)
 
 
 @given(st.permutations(RECORD.splitlines()))
@@ -139,6 +148,7 @@ def test_yaml_has_the_order_of_the_record_and_quotes_what_needs_it() -> None:
         agreed=date(2026, 10, 1),
         review=date(2027, 10, 1),
         mode=Mode.ENFORCE,
+        tls=Strength.COMPATIBLE,
         domains=("acme.example", "b.example"),
         subdomains=False,
         outbound=Outbound(Verify.PKIX, (".acme.example",)),
@@ -160,6 +170,7 @@ def test_yaml_has_the_order_of_the_record_and_quotes_what_needs_it() -> None:
         "agreed: 2026-10-01\n"
         "review: 2027-10-01\n"
         "mode: enforce\n"
+        "tls: compatible\n"
         "domains: [acme.example, b.example]\n"
         "subdomains: false\n"
         "outbound:\n"

@@ -14,6 +14,7 @@ from tlsgate.partners.model import (
     Require,
     Verify,
 )
+from tlsgate.tls import Strength
 
 PIN = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 PIN_BASE64 = "j0NDRmSPa5bfid2pAcUXaxCm2Dlh3TwayItZstwyeqQ="
@@ -62,7 +63,8 @@ def test_the_whole_record_is_read() -> None:
 
 def test_what_is_left_out_has_the_strict_default() -> None:
     (partner,) = load(acme=RECORD)
-    assert (partner.mode, partner.subdomains) == (Mode.ENFORCE, True)
+    assert (partner.mode, partner.tls) == (Mode.ENFORCE, Strength.STRONG)
+    assert partner.subdomains
     assert partner.outbound == Outbound(Verify.PKIX, (), ())
     assert partner.inbound == Inbound(Require.TLS, (), ())
 
@@ -112,12 +114,12 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         (
             {"colour": "red"},
             "6: colour: is not a key of the record. Known here: name, contact, agreed, review,"
-            " mode, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
+            " mode, tls, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
         ),
         (
             {"<<": "{mode: enforce}"},
             "6: <<: is not a key of the record. Known here: name, contact, agreed, review,"
-            " mode, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
+            " mode, tls, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
         ),
         (
             {"outbound": "{verfy: dane}"},
@@ -183,10 +185,26 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
             "4: review: 2026-10-01 is not after 2026-10-01, the day of the agreement. Write the"
             " day by which the agreement is to be confirmed again. [bad-date]",
         ),
-        # Mode and domains
+        # Mode, encryption and domains
         (
             {"mode": "enfroce"},
             "6: mode: `enfroce` is not one of enforce, observe. Did you mean enforce? [bad-choice]",
+        ),
+        (
+            {"tls": "compatable"},
+            "6: tls: `compatable` is not one of strong, compatible. Did you mean compatible?"
+            " [bad-choice]",
+        ),
+        (
+            {"tls": "TLSv1.2"},
+            "6: tls: `TLSv1.2` is not one of strong, compatible. Write strong or compatible."
+            " [bad-choice]",
+        ),
+        ({"tls": "[strong]"}, "6: tls: is a list. Write one value. [not-a-value]"),
+        ({"tls": "~"}, "6: tls: has no value. Write a value, or delete the key. [no-value]"),
+        (
+            {"tsl": "strong"},
+            "6: tsl: is not a key of the record. Did you mean tls? [unknown-key]",
         ),
         (
             {"domains": "[acme.example, co.uk]"},
@@ -343,6 +361,11 @@ def test_an_exception_that_allows_nothing_is_told() -> None:
 
 def test_observe_is_a_mode() -> None:
     assert load(acme=record(mode="observe"))[0].mode is Mode.OBSERVE
+
+
+@pytest.mark.parametrize("strength", Strength)
+def test_what_encryption_is_enough(strength: Strength) -> None:
+    assert load(acme=record(tls=strength.value))[0].tls is strength
 
 
 def test_a_wrong_exception_is_told_key_by_key() -> None:

@@ -26,6 +26,7 @@ from tlsgate.partners.model import (
     Require,
     Verify,
 )
+from tlsgate.tls import Strength, allows
 
 LISTED = ("acme.example", "parts.acme.example", "beta.example")
 NAMES = (*LISTED, "x.acme.example", "x.parts.acme.example", "x.beta.example")
@@ -40,6 +41,7 @@ CLIENTS = [
     for shown in (K1, K2, "TLS", "plaintext")
     for address in ("192.0.2.1", "192.0.2.9", "198.51.100.1")
 ]
+SESSIONS = (("TLSv1.3", "any"), ("TLSv1.2", "ECDHE-RSA-AES128-SHA256"), ("TLSv1.2", "AES128-SHA"))
 DAYS = tuple(date(2026, 12, day) for day in range(1, 5))
 
 
@@ -104,6 +106,9 @@ def let_through(partners: Sequence[Partner]) -> Iterator[tuple[object, ...]]:
                     or excepted(partner, Direction.OUTBOUND, day, plain)
                 ):
                     yield name, day, server
+            for session in SESSIONS:
+                if partner is None or free or allows(partner.tls, *session):
+                    yield name, day, session
             for client in CLIENTS:
                 plain = client[0] == "plaintext"
                 if (
@@ -145,6 +150,7 @@ records = st.builds(
     replace,
     st.just(ACME),
     mode=st.sampled_from(Mode),
+    tls=st.sampled_from(Strength),
     domains=some(LISTED, 1),
     subdomains=st.booleans(),
     outbound=outbounds,
@@ -178,7 +184,7 @@ def changes(draw: st.DrawFn) -> tuple[list[Partner], list[Partner]]:
     """A list and another one that shares much with it: else hardly any is as strict."""
     old = draw(st.lists(records, min_size=1, max_size=2).map(valid))
     parts = st.sampled_from(
-        ["mode", "domains", "subdomains", "outbound", "inbound", "exceptions", "name"]
+        ["mode", "tls", "domains", "subdomains", "outbound", "inbound", "exceptions", "name"]
     )
     new = []
     for partner in old:

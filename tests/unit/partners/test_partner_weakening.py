@@ -27,6 +27,7 @@ from tlsgate.partners.model import (
     Verify,
 )
 from tlsgate.partners.strength import compare
+from tlsgate.tls import Strength
 
 K1, K2 = "1" * 64, "2" * 64
 CA_1, CA_2 = (
@@ -183,6 +184,7 @@ WEAKER = {
         "inbound.networks",
     ),
     "back to observe": ({}, {"mode": Mode.OBSERVE}, "mode"),
+    "older encryption is enough": ({}, {"tls": Strength.COMPATIBLE}, "tls"),
     "exception opened": (
         {},
         {"exceptions": (until(1),)},
@@ -257,6 +259,7 @@ STRICTER = {
     ),
     "bounces of more networks need TLS": ({}, {"inbound": inb("tls", "192.0.2.0/28")}),
     "enforced at last": ({"mode": Mode.OBSERVE}, {}),
+    "only strong encryption": ({"tls": Strength.COMPATIBLE}, {}),
     "exception ended": ({"exceptions": (until(1),)}, {}),
     "exception shortened": ({"exceptions": (until(2),)}, {"exceptions": (until(1),)}),
     "exception tightened": (
@@ -410,6 +413,7 @@ def test_the_digest_is_of_exactly_this_weakening() -> None:
     others = [
         weakenings([ACME], [replace(new, outbound=out("pin", keys=[K2]))]),
         weakenings([ACME], [replace(new, mode=Mode.OBSERVE)]),
+        weakenings([ACME], [replace(new, tls=Strength.COMPATIBLE)]),
         weakenings([ACME, BETA], [new]),
         weakenings([replace(ACME, subdomains=False)], [replace(new, subdomains=False)]),
     ]

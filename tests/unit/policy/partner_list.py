@@ -15,6 +15,7 @@ from tlsgate.partners.model import (
 )
 from tlsgate.policy.rules import Rules, load_rules
 from tlsgate.render.partner_maps import compile_partners
+from tlsgate.tls import Strength
 
 LAST_DAY = date(2026, 12, 24)
 END = datetime(2026, 12, 25, tzinfo=UTC)
@@ -29,6 +30,7 @@ def partner(
     outbound: Outbound = Outbound(),  # noqa: B008
     subdomains: bool = False,
     observe: bool = False,
+    tls: Strength = Strength.STRONG,
 ) -> Partner:
     """A record for one domain."""
     return Partner(
@@ -37,6 +39,7 @@ def partner(
         agreed=date(2026, 10, 1),
         review=date(2027, 10, 1),
         mode=Mode.OBSERVE if observe else Mode.ENFORCE,
+        tls=tls,
         domains=(domain,),
         subdomains=subdomains,
         outbound=outbound,

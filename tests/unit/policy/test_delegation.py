@@ -22,9 +22,27 @@ def request(**attributes: str) -> bytes:
 def test_a_whole_request() -> None:
     colons = ":".join(KEY[i : i + 2] for i in range(0, 64, 2)).upper()
     parsed = parse_request(
-        request(encryption_protocol="TLSv1.3", ccert_pubkey_fingerprint=colons, ccert_subject="x=y")
+        request(
+            encryption_protocol="TLSv1.2",
+            encryption_cipher="ECDHE-RSA-AES128-SHA256",
+            ccert_pubkey_fingerprint=colons,
+            ccert_subject="x=y",
+        )
     )
-    assert parsed == Request("acme.example", ipaddress.ip_address("192.0.2.1"), True, KEY)
+    assert parsed == Request(
+        "acme.example",
+        ipaddress.ip_address("192.0.2.1"),
+        "TLSv1.2",
+        KEY,
+        cipher="ECDHE-RSA-AES128-SHA256",
+    )
+    assert parsed.encrypted
+
+
+@pytest.mark.parametrize("attributes", [{}, {"encryption_protocol": "", "encryption_cipher": ""}])
+def test_a_session_without_tls(attributes: dict[str, str]) -> None:
+    parsed = parse_request(request(**attributes))
+    assert (parsed.protocol, parsed.cipher, parsed.encrypted) == ("", "", False)
 
 
 @pytest.mark.parametrize(

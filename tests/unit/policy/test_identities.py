@@ -49,7 +49,8 @@ def ask(
     key: str = "",
     now: datetime = BEFORE,
 ) -> str:
-    return decide(INDEX, Request(domain, ipaddress.ip_address(client), tls, key), now).action
+    protocol = "TLSv1.3" if tls else ""
+    return decide(INDEX, Request(domain, ipaddress.ip_address(client), protocol, key), now).action
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,8 @@ def ask(
         ("net.example", "2001:db8:0:ffff::1", True, "", DUNNO),
         ("net.example", "2001:db8:1::1", True, "", "450 4.7.1 "),
         ("", "192.0.2.9", True, "", DUNNO),
-        ("", "192.0.2.9", False, "", "450 4.7.1 This gateway requires TLS"),
+        ("", "192.0.2.9", False, "", "450 4.7.1 B?cher??AG requires TLS"),
+        ("", "198.51.100.1", False, "", "450 4.7.1 This gateway requires TLS"),
         (None, "192.0.2.9", True, PIN, NOT_LISTED),
         ("example", "192.0.2.9", True, PIN, NOT_LISTED),
         # Never observed where Postfix enforces: the rules are not those that it has.
@@ -94,7 +96,8 @@ def test_verdicts(domain: str | None, client: str, tls: bool, key: str, action: 
         ("plain.example", "198.51.100.1", False, DUNNO, "450 4.7.1 Plain requires TLS"),
         ("plain.example", "198.51.100.1", True, DUNNO, "450 4.7.1 Plain requires a client cert"),
         # The null sender: each partner whose network it is must allow it.
-        ("", "203.0.113.1", False, DUNNO, "450 4.7.1 Plain requires TLS"),
+        ("", "203.0.113.1", False, "450 4.7.1 Late requires TLS", "450 4.7.1 Late requires TLS"),
+        ("", "203.0.113.65", False, DUNNO, "450 4.7.1 Plain requires TLS"),
         ("", "203.0.113.200", False, "450 4.7.1 Plain", "450 4.7.1 Plain"),
         ("", "203.0.113.200", True, DUNNO, DUNNO),
     ],
@@ -107,9 +110,9 @@ def test_an_exception_ends_by_the_clock(
 
 
 def test_an_unknown_client_is_not_in_a_network() -> None:
-    request = Request("net.example", None, True, "")
+    request = Request("net.example", None, "TLSv1.3", "")
     assert decide(INDEX, request, BEFORE).action.startswith("450 ")
-    null = Request("", None, False, "")
+    null = Request("", None, "", "")
     assert decide(INDEX, null, BEFORE).action.startswith("450 ")
 
 

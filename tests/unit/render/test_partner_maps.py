@@ -26,6 +26,7 @@ from tlsgate.render import outbound_policy
 from tlsgate.render.outbound_policy import HELD, end_of_day
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
 from tlsgate.render.partner_rules import evidence_digest
+from tlsgate.tls import Strength
 
 DAY = date(2026, 10, 1)
 ACME = Partner(
@@ -114,6 +115,7 @@ def test_inbound() -> None:
             "plaintext_until": None,
             "public_keys": list(PINS),
             "require": "certificate",
+            "strength": "strong",
             "subdomains": False,
         },
         {
@@ -125,6 +127,7 @@ def test_inbound() -> None:
             "plaintext_until": None,
             "public_keys": [],
             "require": "network",
+            "strength": "strong",
             "subdomains": True,
         },
     ]
@@ -345,7 +348,12 @@ def test_no_partner_changes_what_holds_for_another(
     assert together.outbound_at(now) == {
         key: policy for maps in alone for key, policy in maps.outbound_at(now).items()
     }
-    assert set(together.rules.inbound) == {one for maps in alone for one in maps.rules.inbound}
+    rules = {one for maps in alone for one in maps.rules.inbound}
+    assert rules <= set(together.rules.inbound)
+    # Those that need no question of their own are asked about where another has older encryption.
+    for one in set(together.rules.inbound) - rules:
+        assert (one.require, one.strength) == ("tls", Strength.STRONG)
+        assert together.strength is Strength.COMPATIBLE
     # From a network that several share, the null sender must show what the strictest asks for.
     first = dict(reversed(together.networks))
     for maps in alone:
@@ -353,7 +361,7 @@ def test_no_partner_changes_what_holds_for_another(
             assert STRICTNESS.index(first[cidr]) <= STRICTNESS.index(value)
 
 
-STRICTNESS = ["reject_plaintext_session", "partner_dated", "partner_observed"]
+STRICTNESS = ["partner_identity", "reject_plaintext_session", "partner_dated", "partner_observed"]
 
 
 def test_the_end_of_the_last_day_there_is() -> None:

@@ -146,6 +146,14 @@ def test_no_generation_finds_the_connections_of_another() -> None:
     assert len({caches(ACME), *others}) == 4
 
 
+def test_older_encryption_is_offered_only_where_a_record_has_it() -> None:
+    older = replace(ACME, tls=Strength.COMPATIBLE)
+    for partners, grade in (([ACME], "high"), ([older], "medium")):
+        values = parameters(render_postfix(SETTINGS, partners)["main.cf"])
+        assert values["smtpd_tls_ciphers"] == values["smtpd_tls_mandatory_ciphers"] == grade
+        assert values["tls_medium_cipherlist"] == cipher_list(Strength.COMPATIBLE)
+
+
 DATED = replace(
     ACME,
     name="Dated",

@@ -20,6 +20,7 @@ from tlsgate.partners.model import Mode, Partner
 from tlsgate.review.maillog import Received, Sent, Tls, read_log
 from tlsgate.review.replay import judge_received, judge_sent, replay, replay_section
 from tlsgate.review.text import markdown
+from tlsgate.tls import Strength
 
 TODAY = date(2026, 11, 25)
 HEAD = "Nov 25 08:34:30 mx1 postfix/"
@@ -56,7 +57,8 @@ def queued(sender: str, queue: str = "55086D80B6") -> str:
 
 INTERNAL = [line.replace("smtpd", "internal/smtpd") for line in client()]
 VERIFIED, TRUSTED, UNTRUSTED, ANONYMOUS = (
-    Tls(word, "TLSv1.3") for word in ("Verified", "Trusted", "Untrusted", "Anonymous")
+    Tls(word, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    for word in ("Verified", "Trusted", "Untrusted", "Anonymous")
 )
 
 
@@ -166,6 +168,9 @@ PIN, CA = replace(ACME, outbound=out("pin", keys=[K1])), replace(ACME, outbound=
 DANE = replace(ACME, outbound=out("dane"))
 OBSERVED = replace(ACME, mode=Mode.OBSERVE)
 NARROW = replace(ACME, outbound=out("pkix", "mx.acme.example"))
+COMPATIBLE = replace(ACME, tls=Strength.COMPATIBLE)
+CBC = Tls("Verified", "TLSv1.2", "ECDHE-RSA-AES128-SHA256")
+STATIC_RSA = Tls("Verified", "TLSv1.2", "AES256-GCM-SHA384")
 
 
 @pytest.mark.parametrize(
@@ -176,7 +181,11 @@ NARROW = replace(ACME, outbound=out("pkix", "mx.acme.example"))
         (UNTRUSTED, None, ACME, "no certificate of a public CA", ""),
         (TRUSTED, None, ACME, "", "the log has no names of certificates"),
         (VERIFIED, None, ACME, "", "the log has no names of certificates"),
-        (Tls("Verified", "TLSv1.1"), ACME, ACME, "TLS below 1.2", ""),
+        (Tls("Verified", "TLSv1.1", "AES128-SHA"), ACME, ACME, "TLS below 1.2", ""),
+        (CBC, ACME, ACME, "only older encryption", ""),
+        (CBC, COMPATIBLE, COMPATIBLE, "", ""),
+        (CBC, COMPATIBLE, ACME, "only older encryption", ""),
+        (STATIC_RSA, COMPATIBLE, COMPATIBLE, "only older encryption", ""),
         (VERIFIED, NARROW, replace(NARROW, inbound=inb("tls", "192.0.2.0/28")), "", ""),
         (VERIFIED, ACME, NARROW, "", "the log has no names of certificates"),
         (
@@ -213,6 +222,9 @@ PINNED = replace(ACME, inbound=inb("certificate", keys=[K1]))
     [
         (None, None, ACME, "no TLS", ""),
         (ANONYMOUS, None, ACME, "", ""),
+        (CBC, None, ACME, "only older encryption", ""),
+        (CBC, None, COMPATIBLE, "", ""),
+        (STATIC_RSA, None, COMPATIBLE, "only older encryption", ""),
         (ANONYMOUS, None, PINNED, "no client certificate", ""),
         (UNTRUSTED, None, PINNED, "", "the log has no keys"),
         (UNTRUSTED, PINNED, replace(PINNED, inbound=inb("certificate", keys=[K1, K2])), "", ""),

@@ -17,6 +17,7 @@ from tlsgate.partners.model import Partner
 from tlsgate.problems import Problem
 from tlsgate.review.report import make_report, refusal_markdown, to_markdown
 from tlsgate.review.text import VALUE_LENGTH, Value, listed, markdown, plain, value
+from tlsgate.tls import Strength
 
 ATTACKS = [
     "`code`",
@@ -127,6 +128,43 @@ def test_values_are_short_and_printable() -> None:
     assert len(value("x" * 1000)) == VALUE_LENGTH
     assert plain(listed(list("abcdefg"))) == "a, b, c, d, e and 2 more"
     assert markdown(("so: ", Value("a`b"))) == "so: `` a`b ``"
+
+
+OLDER = replace(ACME, tls=Strength.COMPATIBLE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "title", "line"),
+    [
+        (
+            [ACME],
+            [OLDER],
+            "### WEAKENED",
+            "- **WEAKENED** `Acme` (`acme.example` and below): tls: strong → compatible; mail is"
+            " also sent and accepted over older encryption, which is easier to break",
+        ),
+        (
+            [OLDER],
+            [ACME],
+            "### Tightened",
+            "- `Acme` (`acme.example` and below): tls: compatible → strong; mail is held or refused"
+            " where only older encryption is offered",
+        ),
+        (
+            [],
+            [OLDER],
+            "### Added",
+            "- `Acme` (`acme.example` and below): out: a public CA's certificate for the domain"
+            " itself; in: TLS; older encryption is enough; mail without this is held or refused",
+        ),
+    ],
+)
+def test_the_words_of_the_strength(
+    old: list[Partner], new: list[Partner], title: str, line: str
+) -> None:
+    lines = report(old, new).splitlines()
+    assert title in lines
+    assert line in lines
 
 
 def test_the_lines_of_a_change_in_words() -> None:
