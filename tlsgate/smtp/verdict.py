@@ -110,10 +110,8 @@ def _dane(route: Route, server: Server, now: datetime) -> Reason | None:
             Dane.FAILED: f"the TLSA records of {host.name} cannot be looked up",
         }
         return Reason("tlsa-records", words[host.dane], _DNSSEC)
-    # No DANE session: the server did not get as far as TLS.
-    session = server.dane or server.seen.strict
     accepted_names = (host.tlsa_base, host.name, route.domain)
-    return dane_fault(server.seen.place, session, host.tlsa, accepted_names, now)
+    return dane_fault(server.dane or server.seen, host.tlsa, accepted_names, now)
 
 
 def _unique(reasons: Iterable[Reason | None]) -> tuple[Reason, ...]:
