@@ -1,29 +1,19 @@
 """Mail servers that are weak in one respect each, and what must become of a partner's mail there.
 
 The unit tests start them on this machine, the integration tests in a container, from the same
-settings: a JSON object that `server_context` of tests/integration/weak/weak_peer.py understands.
+settings: a JSON object that `server_context` of tests/integration/postfix/weak_peer.py understands.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
+from tests.integration.postfix.pki import Authority, Key, key_pem, spki_sha256
 from tlsgate.partners.model import Verify
-
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 # Of 1024 bits: Oakley group 2 (RFC 2409, section 6.2).
 _SMALL_GROUP = """\
@@ -144,52 +134,12 @@ def _key(kind: str) -> Key:
     return ec.generate_private_key(curves[name]())
 
 
-class Authority:
-    """A root whose certificates are good: only the server's own key is weak."""
-
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = _name("Root of the weak")
-        certificate = (
-            _builder(self._name, self._name, self._key)
-            .add_extension(x509.BasicConstraints(True, None), critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.pem = certificate.public_bytes(Encoding.PEM).decode()
-
-    def server_pem(self, peer: WeakPeer) -> str:
-        """Key and certificate for the server's name."""
-        key = key_of(peer)
-        certificate = (
-            _builder(_name(peer.host), self._name, key)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(peer.host)]), critical=False)
-            .sign(self._key, hashes.SHA256())
-        )
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return private.decode() + certificate.public_bytes(Encoding.PEM).decode()
+def server_pem(peer: WeakPeer, authority: Authority) -> str:
+    """Key and certificate: only the key can be weak."""
+    key = key_of(peer)
+    return key_pem(key) + authority.issue([peer.host], key=key)
 
 
 def pin_of(peer: WeakPeer) -> str:
     """SHA-256 of the server's public key, in lower-case hex."""
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(
-        key_of(peer).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    )
-    return digest.finalize().hex()
-
-
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=30))
-    )
+    return spki_sha256(key_of(peer))

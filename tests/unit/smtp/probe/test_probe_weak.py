@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.integration.weak.weak_peer import Mail
+from tests.integration.postfix.pki import Authority
+from tests.integration.postfix.weak_peer import Mail
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe.probe_servers import serving
 from tests.unit.smtp.probe.probe_world import ADDRESS, Zone
-from tests.weak_peers import PEERS, Authority, WeakPeer, pin_of
+from tests.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tlsgate.policy.meeting import would_hold
 from tlsgate.smtp import probe
 from tlsgate.smtp.check import predict
@@ -51,7 +52,7 @@ def probed(peer: WeakPeer, port: int) -> Awaitable[Any]:
 
 def met(peer: WeakPeer, ask: Callable[[int], Awaitable[Any]]) -> Any:
     """What `ask`, given the port, finds out about the peer."""
-    peers = {peer.host: peer.settings(AUTHORITY.server_pem(peer))}
+    peers = {peer.host: peer.settings(server_pem(peer, AUTHORITY))}
     handler: Any = type("One", (Mail,), {"peers": peers})
 
     def serve(client: socket.socket) -> None:
