@@ -56,10 +56,12 @@ class WeakPeer:
     @property
     def policy(self) -> str:
         """What the record compiles to, in the words of Postfix's table."""
+        pin = pin_of(self).upper()
+        pairs = ":".join(pin[at : at + 2] for at in range(0, len(pin), 2))
         proof = {
             Verify.PKIX: f"secure match={self.domain}:.{self.domain}",
             Verify.DANE: "dane-only",
-            Verify.PIN: f"fingerprint match={pin_of(self)}",
+            Verify.PIN: f"fingerprint match={pairs}",
         }[self.verify]
         return f"{proof} ciphers=medium" if self.compatible else proof
 

@@ -88,7 +88,7 @@ class Mail(socketserver.StreamRequestHandler):
         hello = self.connection.recv(16 * 1024, socket.MSG_PEEK)
         # The longest name first: none must be found as a part of another.
         names = sorted(self.peers, key=len, reverse=True)
-        return self.peers[next(name for name in names if name.encode() in hello)]
+        return self.peers[next((name for name in names if name.encode() in hello), names[0])]
 
     def _say(self, text: str) -> None:
         self.connection.sendall(f"{text}\r\n".encode())

@@ -272,18 +272,6 @@ def test_the_hosts_name_is_sent_to_partners_and_where_mta_sts_asks(
     assert names == [None, HOST, HOST, HOST, HOST]
 
 
-BY_NAME_ONLY = issue(("elsewhere.example",), CA).context()
-BY_NAME_ONLY.sni_callback = lambda socket, name, _: (
-    setattr(socket, "context", MX.context()) if name == HOST else None
-)
-
-
-def test_a_partner_whose_certificate_shows_only_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    servers = {world.ADDRESS: Script(BY_NAME_ONLY)}
-    answer = predict(Case("", ONE, servers, M, SENT, "", world.PKIX), monkeypatch)
-    assert answer.outcome is SENT
-
-
 @pytest.mark.parametrize(
     ("domain", "protection", "says"),
     [

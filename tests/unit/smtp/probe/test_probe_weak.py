@@ -16,6 +16,7 @@ from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe.probe_servers import serving
 from tests.unit.smtp.probe.probe_world import ADDRESS, Zone
 from tests.weak_peers import PEERS, WeakPeer, pin_of, server_pem
+from tlsgate.partners.model import Verify
 from tlsgate.policy.meeting import would_hold
 from tlsgate.smtp import probe
 from tlsgate.smtp.check import predict
@@ -95,6 +96,33 @@ def test_the_helpers_trial(peer: WeakPeer) -> None:
         return would_hold(zone(peer), loaded, peer.domain, peer.policy, port)
 
     assert met(peer, ask) == peer.code
+
+
+ALONE = [one for one in PEERS if one.verify is Verify.PKIX and not one.compatible]
+TOO_WEAK_FOR_DANE = {"ec-192", "anonymous", "no-common-suite", "tls-eleven"}
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [one for one in PEERS if one.verify is Verify.PKIX and not one.compatible],
+    ids=lambda peer: peer.name,
+)
+@pytest.mark.parametrize("dane", [True, False])
+def test_everyone_elses_tls_stays_as_wide_as_it_was(peer: WeakPeer, dane: bool) -> None:
+    lookups = zone(peer)
+    if not dane:
+        del lookups.table[f"_25._tcp.{peer.host}", "TLSA"]
+
+    def ask(port: int) -> Awaitable[Any]:
+        contacts = Contacts(Contexts(AUTHORITY.pem), limits(port), 4)
+        return predict(peer.domain, {}, lookups, Policies(lookups), contacts)
+
+    answer = met(peer, ask)
+    taken = not dane or peer.name not in TOO_WEAK_FOR_DANE
+    assert answer.outcome is (Outcome.SENT if taken else Outcome.HELD), answer.sentence
+    # In the clear only where there is neither DANE nor anything in common.
+    clear = taken and not answer.version
+    assert clear is (not dane and peer.code == "handshake")
 
 
 @pytest.mark.parametrize(
