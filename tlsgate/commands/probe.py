@@ -18,6 +18,9 @@ JSON (`--json`), one object on stdout; times are ISO 8601 in UTC, hashes lower-c
        "tls_rpt": [address]}]}
     session: {"fault": word or null, "detail", "version", "cipher"}
 
+`strict` is the gateway's own offer to a partner; `lenient` shows what the server has where that
+fails: unverified if the chain was not trusted, else with ever weaker TLS.
+
 `listed` is what the partner list demands; `satisfied`, whether that is met (for a domain that is
 not listed: whether it is ready for pkix or dane). A list with problems: {"problems": […]}.
 """
@@ -42,8 +45,10 @@ examples:
   tlsgate probe --resolver 127.0.0.1 --json acme.example parts.acme.example
 
 Ready for pkix: every server that answers has a certificate of a public CA for the domain (or for
-the names that the partner list gives); for dane: signed TLSA records that match; for pin: TLS 1.2
-or later with any key. No message is sent, and a server gets one connection at a time.
+the names that the partner list gives); for dane: signed TLSA records that match; for pin: any key.
+In each case TLS as strong as the gateway demands of a partner: TLS 1.3, or TLS 1.2 with forward
+secrecy and authenticated encryption, and a key of at least 2048 bits RSA, or P-256. No message is
+sent, and a server gets one connection at a time.
 
 exit status: 0 every domain meets what the list demands, or is ready for pkix or dane if it is not
 listed; 1 one does not, or the list has problems; 2 wrong usage

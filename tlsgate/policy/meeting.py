@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 
 from tlsgate.policy.dane import Asks
@@ -17,8 +16,6 @@ from tlsgate.smtp.route import find_route
 NO_SERVER = "no-server"
 AT_ONCE = 4
 
-_ANCHORS = re.compile(r" tafile=\S*/(\S+)$")
-
 
 async def would_hold(
     lookups: Asks, loaded: Loaded, domain: str, policy: str, port: int = 25
@@ -27,9 +24,9 @@ async def would_hold(
 
     `policy`: a value of Postfix's table. Raises ValueError for one that is not understood.
     """
-    named = _ANCHORS.search(policy)
-    anchors = {named[1]: loaded.anchors(named[1])} if named else {}
     requirement = parse_policy(policy, domain)
+    named = requirement.anchors
+    anchors = {named: loaded.anchors(named)} if named else {}
     contacts = Contacts(Contexts(loaded.extra_ca, anchors), Limits(port, loaded.host_name), AT_ONCE)
     route = await find_route(lookups, domain)
     made = await Trial(route, requirement, contacts, datetime.now(UTC)).attempts()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from tlsgate.policy.dane import Asks
 from tlsgate.smtp.contacts import Contacts
-from tlsgate.smtp.delivery import Attempt, Trial, bounces
+from tlsgate.smtp.delivery import Attempt, Trial, final_word
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.helper import Policies
 from tlsgate.smtp.offers import Contexts
@@ -85,7 +85,9 @@ async def predict(
         if temporary:
             return Prediction(domain, Protection.UNKNOWN, Outcome.HELD, reason=temporary)
         protection = Protection.OPPORTUNISTIC if text is None else Protection.MTA_STS
-    requirement = parse_policy(text, domain) if text is not None else OPPORTUNISTIC
+    requirement = OPPORTUNISTIC
+    if text is not None:
+        requirement = parse_policy(text, domain, partner=protection is Protection.MANDATORY)
     if requirement.level in EXCEPTED:
         protection = Protection.EXCEPTION
     route = await find_route(lookups, domain)
@@ -93,7 +95,13 @@ async def predict(
     if not listed and _by_dane(route, requirement):
         protection = Protection.DANE
     made = await Trial(route, requirement, contacts, datetime.now(UTC)).attempts()
-    return _prediction(domain, protection, requirement, route, made)
+    if made and made[-1].reason is None:
+        last = made[-1]
+        return Prediction(
+            domain, protection, Outcome.SENT, requirement, "", last.place, last.version
+        )
+    outcome, reason = _not_sent(listed, route, made)
+    return Prediction(domain, protection, outcome, requirement, reason)
 
 
 def _by_dane(route: Route, requirement: Requirement) -> bool:
@@ -109,19 +117,10 @@ def _by_dane(route: Route, requirement: Requirement) -> bool:
     )
 
 
-def _prediction(
-    domain: str,
-    protection: Protection,
-    requirement: Requirement,
-    route: Route,
-    made: Sequence[Attempt],
-) -> Prediction:
-    if made and made[-1].reason is None:
-        last = made[-1]
-        return Prediction(
-            domain, protection, Outcome.SENT, requirement, "", last.place, last.version
-        )
-    outcome = Outcome.RETURNED if bounces(route) else Outcome.HELD
+def _not_sent(listed: bool, route: Route, made: Sequence[Attempt]) -> tuple[Outcome, str]:
     reasons = dict.fromkeys(one.reason.text for one in made if one.reason)
     reason = "; ".join(reasons) or (route.missing.value if route.missing else "no server")
-    return Prediction(domain, protection, outcome, requirement, reason)
+    word = final_word(route, made)
+    if word and listed:
+        return Outcome.HELD, f"{reason}; {word} never returns mail to a partner"
+    return Outcome.RETURNED if word else Outcome.HELD, reason

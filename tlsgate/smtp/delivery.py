@@ -8,6 +8,7 @@ TLS if it has it and plaintext if it has not (TLS_README).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,12 +23,14 @@ from tlsgate.smtp.reasons import (
     pkix_fault,
     transport_fault,
 )
-from tlsgate.smtp.requirement import Level, Requirement, allows_host
+from tlsgate.smtp.requirement import Level, Requirement, Terms, allows_host
 from tlsgate.smtp.route import Dane, MxHost, NoRoute, Route
 from tlsgate.smtp.seen import see
 
 ADDRESSES_TRIED = 5
 """Postfix's smtp_mx_address_limit."""
+NO_ADDRESS = "address"
+"""The code of a host that has none, so that nobody tries it."""
 _SERVES_CLEAR = frozenset({Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.HANDSHAKE})
 
 
@@ -43,9 +46,18 @@ class Attempt:
     version: str = ""
 
 
-def bounces(route: Route) -> bool:
-    """Whether the mail is returned at once, for there is no server and will be none."""
-    return route.missing in {NoRoute.ABSENT, NoRoute.NULL_MX}
+def final_word(route: Route, made: Sequence[Attempt]) -> str:
+    """On whose word mail to a domain that is not on the list comes back at once; "" if it waits.
+
+    DNS says that there is no server, or the last server tried turns us away for good before it
+    proved itself. Mail to a partner waits in either case (D19).
+    """
+    if route.missing is not None:
+        return "" if route.missing is NoRoute.LOOKUP else "DNS alone"
+    if all(not host.addresses and host.dane is not Dane.FAILED for host in route.hosts):
+        return "DNS alone"
+    met = [one.reason.code for one in made if one.reason and one.reason.code != NO_ADDRESS]
+    return "a server that has not proved itself" if met[-1:] == [Fault.REJECTED] else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +88,7 @@ class Trial:
     def _passed_over(self, host: MxHost) -> Reason | None:
         """Why Postfix does not even connect to the host."""
         if host.fault:
-            return Reason("address", host.fault, "")
+            return Reason(NO_ADDRESS, host.fault, "")
         if not allows_host(self.requirement.mx_patterns, host.name):
             text = f"the MTA-STS policy does not allow the mail server {host.name}"
             return Reason("mta-sts-mx", text, "")
@@ -97,19 +109,20 @@ class Trial:
         if level in {Level.SECURE, Level.FINGERPRINT, Level.ENCRYPT}:
             return await self._demanded(host, address)
         if host.dane is Dane.USABLE and level is not Level.MAY:
-            session = await self.contacts.session(address, Offer(False, host.tlsa_base))
+            offer = Offer(self.requirement.terms, host.tlsa_base, verified=True)
+            seen = await see(self.contacts, host.name, address, offer)
             names = (host.tlsa_base, host.name, self.route.domain)
-            reason = dane_fault(place, session, host.tlsa, names, self.now)
-            return Attempt(place, reason, session.version)
-        session = await self.contacts.session(address, Offer(False))
+            reason = dane_fault(seen, host.tlsa, names, self.now)
+            return Attempt(place, reason, seen.shown.version)
+        session = await self.contacts.session(address, Offer(Terms.ANY, self._sni(host)))
         if session.fault in _SERVES_CLEAR and (host.dane is Dane.NONE or level is Level.MAY):
             return Attempt(place)
         return Attempt(place, no_tls_fault(place, session), session.version)
 
     async def _demanded(self, host: MxHost, address: str) -> Attempt:
         requirement = self.requirement
-        sni = host.name if requirement.sends_host_name else ""
-        seen = await see(self.contacts, host.name, address, sni, requirement.anchors)
+        offer = Offer(requirement.terms, self._sni(host), True, requirement.anchors)
+        seen = await see(self.contacts, host.name, address, offer)
         if requirement.level is Level.SECURE:
             reason = pkix_fault(seen, requirement.match, self.now)
         elif requirement.level is Level.ENCRYPT:
@@ -117,3 +130,6 @@ class Trial:
         else:
             reason = pin_fault(seen, requirement.match)
         return Attempt(seen.place, reason, seen.shown.version)
+
+    def _sni(self, host: MxHost) -> str:
+        return host.name if self.requirement.sends_host_name else ""

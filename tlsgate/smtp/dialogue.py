@@ -28,6 +28,8 @@ class Fault(StrEnum):
     CLOSED = "closed"
     PROTOCOL = "protocol"
     REFUSED = "refused"
+    REJECTED = "rejected"
+    """For good (5xx), to EHLO and to HELO."""
     NO_STARTTLS = "no-starttls"
     STARTTLS_REFUSED = "starttls-refused"
     INJECTED = "injected"
@@ -122,7 +124,7 @@ class _Dialogue:
         if code != 220:
             raise _Failed(Fault.REFUSED, f"{code} {lines[0]}")
         self.stage = "EHLO"
-        keywords = await self._ehlo(Fault.REFUSED)
+        keywords = await self._hello()
         if "STARTTLS" not in keywords:
             raise _Failed(Fault.NO_STARTTLS, "STARTTLS is not among the extensions offered")
         self.stage = "STARTTLS"
@@ -132,6 +134,17 @@ class _Dialogue:
             raise _Failed(Fault.STARTTLS_REFUSED, f"{code} {lines[0]}")
         if self._wire.buffered:
             raise _Failed(Fault.INJECTED, "text in the clear follows the answer to STARTTLS")
+
+    async def _hello(self) -> frozenset[str]:
+        """The extensions; none of a server that knows only HELO, which Postfix tries then."""
+        try:
+            return await self._ehlo(Fault.REFUSED)
+        except _Failed:
+            self.stage = "HELO"
+        code, lines = await self._command(f"HELO {self._name()}")
+        if code != 250:
+            raise _Failed(Fault.REJECTED if code >= 500 else Fault.REFUSED, f"{code} {lines[0]}")
+        return frozenset()
 
     async def secure(self, context: ssl.SSLContext, sni: str) -> Session:
         """From the handshake to QUIT."""
@@ -168,11 +181,17 @@ class _Dialogue:
         return ""
 
     async def _ehlo(self, refused: Fault) -> frozenset[str]:
-        await self._wire.send(f"EHLO {self._helo or self._wire.literal()}\r\n".encode("ascii"))
-        code, lines = await self._wire.reply()
+        code, lines = await self._command(f"EHLO {self._name()}")
         if code != 250:
             raise _Failed(refused, f"{code} {lines[0]}")
         return frozenset(line.partition(" ")[0].upper() for line in lines[1:])
+
+    async def _command(self, text: str) -> tuple[int, list[str]]:
+        await self._wire.send(f"{text}\r\n".encode("ascii"))
+        return await self._wire.reply()
+
+    def _name(self) -> str:
+        return self._helo or self._wire.literal()
 
 
 def _reason(fault: ssl.SSLError) -> str:

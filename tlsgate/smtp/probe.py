@@ -16,10 +16,10 @@ from tlsgate.policy.dane import Asks
 from tlsgate.policy.generation import trust_store
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp.contacts import Contacts
-from tlsgate.smtp.dialogue import Fault, Limits
+from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.offers import Contexts, Offer
 from tlsgate.smtp.published import find_published
-from tlsgate.smtp.requirement import Requirement, listed_policy, parse_policy
+from tlsgate.smtp.requirement import Requirement, Terms, listed_policy, parse_policy
 from tlsgate.smtp.resolver import Resolver, lookups_of
 from tlsgate.smtp.result import ProbeResult, Server
 from tlsgate.smtp.route import Dane, MxHost, find_route
@@ -28,12 +28,6 @@ from tlsgate.smtp.verdict import judge
 
 AT_ONCE = 128
 """Each needs some file descriptors: well below the usual limit of 1,024 for all."""
-_NO_TLS = frozenset(
-    {
-        Fault.UNREACHABLE, Fault.SLOW, Fault.CLOSED, Fault.PROTOCOL, Fault.REFUSED,
-        Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.INJECTED,
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +80,23 @@ class _Prober:
                 find_published(self._lookups, domain, lambda: self._trust, self._https_port)
             )
             route = await find_route(self._lookups, domain)
-            found = await asyncio.gather(*(self._servers(host) for host in route.hosts))
+            requirement = self._requirement(domain)
+            terms = requirement.terms if requirement else Terms.STRONG
+            found = await asyncio.gather(*(self._servers(host, terms) for host in route.hosts))
             servers = [server for group in found for server in group]
-            return judge(
-                route, servers, await published, self._requirement(domain), datetime.now(UTC)
-            )
+            return judge(route, servers, await published, requirement, datetime.now(UTC))
 
-    async def _servers(self, host: MxHost) -> list[Server]:
+    async def _servers(self, host: MxHost, terms: Terms) -> list[Server]:
         # One address after the other: they may well be one machine.
-        return [await self._server(host, address) for address in host.addresses]
+        return [await self._server(host, address, terms) for address in host.addresses]
 
-    async def _server(self, host: MxHost, address: str) -> Server:
-        seen = await see(self._contacts, host.name, address)
-        if host.dane is not Dane.USABLE or seen.strict.fault in _NO_TLS:
+    async def _server(self, host: MxHost, address: str, terms: Terms) -> Server:
+        offer = Offer(terms, host.name, verified=True)
+        seen = await see(self._contacts, host.name, address, offer)
+        if host.dane is not Dane.USABLE or host.tlsa_base == host.name or not seen.offers_tls:
             return Server(host, seen)
-        session = await self._contacts.session(address, Offer(False, host.tlsa_base))
-        return Server(host, seen, session)
+        by_base = replace(offer, sni=host.tlsa_base)
+        return Server(host, seen, await see(self._contacts, host.name, address, by_base))
 
     def _requirement(self, domain: str) -> Requirement | None:
         text = listed_policy(self._table, domain)

@@ -15,6 +15,7 @@ from dns.rdtypes.ANY.TLSA import TLSA
 from tlsgate.smtp.certificate import fingerprints
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.names import accepted, described
+from tlsgate.smtp.requirement import Terms
 from tlsgate.smtp.seen import Seen
 from tlsgate.smtp.tlsa import matching_record
 
@@ -25,6 +26,12 @@ _NAMES_SHOWN = 3
 _NOT_YET_VALID, _EXPIRED = 9, 10
 _SELF_SIGNED = 18
 _UNKNOWN_ISSUER = frozenset({2, 19, 20, 21})
+_WEAK_CHAIN = frozenset({67, 68})
+"""A CA's key, a CA's signature."""
+
+_WEAK_KEY_REMEDY = "install a certificate with a key of at least 2048 bits RSA, or P-256"
+_WEAK_SUITES_REMEDY = "offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20"
+_FIX_TLS = "fix its TLS set-up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Reason:
 
 def pkix_fault(seen: Seen, patterns: Sequence[str], now: datetime) -> Reason | None:
     """At level `secure`: the chain must be trusted and the names match."""
-    reason = transport_fault(seen)
+    reason = _strength_fault(seen)
     if reason is not None:
         return reason
     if seen.strict.fault is Fault.UNTRUSTED:
@@ -55,7 +62,7 @@ def pkix_fault(seen: Seen, patterns: Sequence[str], now: datetime) -> Reason | N
 
 def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
     """At level `fingerprint`; without `pins` any key is one that could be pinned."""
-    reason = transport_fault(seen)
+    reason = _strength_fault(seen)
     if reason is not None:
         return reason
     chain = seen.shown.chain
@@ -71,26 +78,35 @@ def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
 
 
 def dane_fault(
-    place: str, session: Session, records: Sequence[TLSA], names: Sequence[str], now: datetime
+    seen: Seen, records: Sequence[TLSA], names: Sequence[str], now: datetime
 ) -> Reason | None:
-    """Where `records` are usable. `session`: lenient, with the TLSA base as server name."""
-    reason = no_tls_fault(place, session) or _old(place, session)
+    """Where `records` are usable. `seen`: with the TLSA base as server name."""
+    reason = _strength_fault(seen)
     if reason is not None:
         return reason
-    if matching_record(session.chain, records, names, now) is None:
+    if matching_record(seen.shown.chain, records, names, now) is None:
         return Reason(
             "tlsa",
-            f"{place} shows a key that its TLSA records do not name",
+            f"{seen.place} shows a key that its TLSA records do not name",
             "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used",
         )
     return None
 
 
 def transport_fault(seen: Seen) -> Reason | None:
-    """Why there is no TLS 1.2 or later, whoever the server is; None if there is."""
+    """Why there is no TLS as demanded, whoever the server is; None if there is."""
     if seen.strict.fault is Fault.HANDSHAKE:
         return _handshake(seen)
     return no_tls_fault(seen.place, seen.strict)
+
+
+def _strength_fault(seen: Seen) -> Reason | None:
+    """As `transport_fault`, and the server's key must be strong as well."""
+    reason = transport_fault(seen)
+    if reason is None and seen.weak_key:
+        text = f"{seen.place} shows a certificate whose key is too weak"
+        return Reason("weak", text, _WEAK_KEY_REMEDY)
+    return reason
 
 
 def no_tls_fault(place: str, session: Session) -> Reason | None:
@@ -103,18 +119,18 @@ def no_tls_fault(place: str, session: Session) -> Reason | None:
             text, remedy = f"cannot be reached ({detail})", "let us connect to port 25"
         case Fault.SLOW | Fault.CLOSED | Fault.PROTOCOL:
             text, remedy = f"breaks off the session ({detail})", "look at its log for our address"
-        case Fault.REFUSED:
+        case Fault.REFUSED | Fault.REJECTED:
             text, remedy = f"turns us away ({detail})", "let our gateway connect"
         case Fault.NO_STARTTLS:
             text = "does not offer STARTTLS, or something on the way takes the offer out"
             remedy = "offer STARTTLS with TLS 1.2 or later, and check firewalls that inspect SMTP"
         case Fault.STARTTLS_REFUSED:
-            text, remedy = f"offers STARTTLS but refuses it ({detail})", "mend its TLS set-up"
+            text, remedy = f"offers STARTTLS but refuses it ({detail})", _FIX_TLS
         case Fault.INJECTED:
             text = "has text in the clear behind its answer to STARTTLS, as an attacker would add"
             remedy = "update the mail server, and check what stands before it"
         case Fault.HANDSHAKE:
-            text, remedy = f"does not complete TLS ({detail})", "mend its TLS set-up"
+            text, remedy = f"does not complete TLS ({detail})", _FIX_TLS
         case Fault.AFTER_TLS:
             text, remedy = f"ends the session under TLS ({detail})", "look at its log for our name"
     return Reason(session.fault.value, f"{place} {text}", remedy)
@@ -122,18 +138,30 @@ def no_tls_fault(place: str, session: Session) -> Reason | None:
 
 def _handshake(seen: Seen) -> Reason:
     if seen.lenient is not None and seen.lenient.version:
-        old = _old(seen.place, seen.lenient)
-        if old is not None:
-            return old
-        return Reason(
-            "weak",
-            f"{seen.place} offers only ciphers or keys that are too weak ({seen.strict.detail})",
-            "offer ciphers with forward secrecy and a key of 2048 bits RSA or P-256",
-        )
+        return _old(seen.place, seen.lenient) or _weak(seen, seen.lenient)
     return Reason(
         Fault.HANDSHAKE.value,
         f"{seen.place} does not complete TLS ({seen.strict.detail})",
-        "mend its TLS set-up",
+        _FIX_TLS,
+    )
+
+
+def _weak(seen: Seen, lenient: Session) -> Reason:
+    if seen.lenient_terms is Terms.COMPATIBLE:
+        return Reason(
+            "weak",
+            f"{seen.place} offers TLS 1.2 only with CBC, without authenticated encryption",
+            f"{_WEAK_SUITES_REMEDY}; until it does, `tls: compatible` in the partner's record"
+            " would accept CBC with SHA-2, which is weaker",
+        )
+    if not lenient.chain:
+        text = f"{seen.place} offers only anonymous TLS, without a certificate"
+        return Reason("weak", text, f"install a certificate, and {_WEAK_SUITES_REMEDY}")
+    return Reason(
+        "weak",
+        f"{seen.place} offers only key exchange or ciphers that are too weak"
+        f" ({lenient.cipher}; {seen.strict.detail})",
+        _WEAK_SUITES_REMEDY,
     )
 
 
@@ -163,6 +191,13 @@ def _untrusted(seen: Seen, now: datetime) -> Reason:
             "issuer",
             f"{seen.place} shows a certificate of {issuer!r}, which leads to no public CA",
             f"send the intermediate certificates with it, or {renew}",
+        )
+    if code in _WEAK_CHAIN:
+        return Reason(
+            "weak",
+            f"{seen.place} shows a certificate that a CA with too weak a key or signature issued"
+            f" ({seen.strict.detail})",
+            "install a certificate of a CA with keys of at least 2048 bits RSA and no SHA-1",
         )
     return Reason(
         "untrusted",

@@ -26,6 +26,19 @@ class Level(StrEnum):
     FINGERPRINT = "fingerprint"
 
 
+class Terms(StrEnum):
+    """Protocols, suites and security level of an offer.
+
+    `STRONG` and `COMPATIBLE` are those to partners (tlsgate.tls), `MANDATORY` those to others whose
+    MTA-STS or DANE demands TLS, `ANY` those where old TLS is better than none (RFC 7435).
+    """
+
+    STRONG = "strong"
+    COMPATIBLE = "compatible"
+    MANDATORY = "mandatory"
+    ANY = "any"
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """A policy for one next hop.
@@ -33,7 +46,8 @@ class Requirement:
     `match`: names, `.name` for those below, or at `fingerprint` SHA-256 in lower-case hex.
     `sends_host_name`: the server name sent is the MX host's. `mx_patterns`: the hosts that MTA-STS
     allows, `*.name` for one label; empty for any. `anchors`: the name of the file with the private
-    CA that is trusted instead of the public ones.
+    CA that is trusted instead of the public ones. `terms`: how strong TLS must be where there must
+    be any: for a partner what its record's `tls` says.
     """
 
     level: Level
@@ -41,6 +55,7 @@ class Requirement:
     sends_host_name: bool = False
     mx_patterns: tuple[str, ...] = ()
     anchors: str = ""
+    terms: Terms = Terms.MANDATORY
 
 
 OPPORTUNISTIC = Requirement(Level.DANE)
@@ -61,14 +76,18 @@ def _keys(domain: str) -> Iterator[str]:
         yield f".{domain}"
 
 
-def parse_policy(text: str, domain: str) -> Requirement:
-    """The policy `text` for mail to `domain`.
+def parse_policy(text: str, domain: str, *, partner: bool = True) -> Requirement:
+    """The policy `text` for mail to `domain`; `partner`: it stands in the list.
+
+    A partner's mail has a transport of its own, which offers strong TLS, sends the MX host's name,
+    and knows `ciphers=medium` as what `tls: compatible` allows.
 
     Raises ValueError for a level or an attribute that is not known here: it is never passed over.
     """
     level, _, rest = text.partition(" ")
     match: tuple[str, ...] = ()
-    sends_host_name = False
+    sends_host_name = partner
+    terms = Terms.STRONG if partner else Terms.MANDATORY
     patterns: list[str] = []
     anchors = ""
     for word in _GROUP.sub("", rest).split():
@@ -78,6 +97,8 @@ def parse_policy(text: str, domain: str) -> Requirement:
                 match = _match(Level(level), value, domain)
             case "servername" if value == "hostname":
                 sends_host_name = True
+            case "ciphers" if partner and value == "medium":
+                terms = Terms.COMPATIBLE
             case "tafile":
                 anchors = value.rpartition("/")[2]
             case "mx_host_pattern":
@@ -86,7 +107,7 @@ def parse_policy(text: str, domain: str) -> Requirement:
                 continue
             case _:
                 raise ValueError(f"the policy {text!r} has an attribute {name!r} unknown here")
-    return Requirement(Level(level), match, sends_host_name, tuple(patterns), anchors)
+    return Requirement(Level(level), match, sends_host_name, tuple(patterns), anchors, terms)
 
 
 def _match(level: Level, value: str, domain: str) -> tuple[str, ...]:

@@ -19,11 +19,14 @@ KINDS = (Verify.PKIX, Verify.DANE, Verify.PIN)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An address of an MX host. `dane`: the session with the TLSA base as server name, if any."""
+    """An address of an MX host.
+
+    `dane`: as seen with the TLSA base as server name, where that is not the host's own.
+    """
 
     host: MxHost
     seen: Seen
-    dane: Session | None = None
+    dane: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlsgate.smtp.certificate import Certificate, read_certificate
 from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.offers import Offer
+from tlsgate.smtp.requirement import Terms
+
+_WEAK_KEY = 66
+"""X509_V_ERR_EE_KEY_TOO_SMALL of OpenSSL's x509_vfy.h, looked for before anything else."""
+
+_IN_TLS = frozenset({None, Fault.HANDSHAKE, Fault.UNTRUSTED, Fault.AFTER_TLS})
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`lenient`: made only if TLS itself failed in `strict`, with the same server name."""
+    """`strict`: the offer as the gateway makes it, verified by OpenSSL.
+
+    `lenient`: made only if `strict` failed in TLS, with the same server name: with the same terms
+    where the chain is not trusted, else with weaker ones, which are `lenient_terms`.
+    """
 
     host: str
     address: str
     strict: Session
     lenient: Session | None = None
     certificate: Certificate | None = None
+    lenient_terms: Terms | None = None
 
     @property
     def place(self) -> str:
@@ -31,21 +42,41 @@ class Seen:
         return self.strict.fault is not Fault.UNREACHABLE
 
     @property
+    def offers_tls(self) -> bool:
+        """Whether the server came as far as a handshake, however that ended."""
+        return self.strict.fault in _IN_TLS
+
+    @property
     def shown(self) -> Session:
         """The session that got as far as TLS."""
-        return self.strict if self.strict.chain or self.lenient is None else self.lenient
+        return self.strict if self.strict.version or self.lenient is None else self.lenient
+
+    @property
+    def weak_key(self) -> bool:
+        """Whether the key of the server's certificate is too weak for the offer's terms."""
+        return self.strict.fault is Fault.UNTRUSTED and self.strict.code == _WEAK_KEY
 
 
-async def see(
-    contacts: Contacts, host: str, address: str, sni: str = "", anchors: str = ""
-) -> Seen:
-    """Contacts the server once, and a second time if the strict offer fails in TLS.
-
-    `anchors`: the file of a private CA, as in `Offer`.
-    """
-    strict = await contacts.session(address, Offer(True, sni, anchors))
-    lenient = None
-    if strict.fault in {Fault.UNTRUSTED, Fault.HANDSHAKE}:
-        lenient = await contacts.session(address, Offer(False, sni))
+async def see(contacts: Contacts, host: str, address: str, offer: Offer) -> Seen:
+    """Makes the (verified) `offer`, and others after it if it fails in TLS."""
+    strict = await contacts.session(address, offer)
+    lenient: Session | None = None
+    lenient_terms: Terms | None = None
+    for terms in _next(strict.fault, offer.terms):
+        lenient_terms = terms
+        lenient = await contacts.session(
+            address, replace(offer, terms=terms, verified=False, anchors="")
+        )
+        if lenient.version:
+            break
     chain = strict.chain or (lenient.chain if lenient else ())
-    return Seen(host, address, strict, lenient, read_certificate(chain[0]) if chain else None)
+    certificate = read_certificate(chain[0]) if chain else None
+    return Seen(host, address, strict, lenient, certificate, lenient_terms)
+
+
+def _next(fault: Fault | None, terms: Terms) -> tuple[Terms, ...]:
+    if fault is Fault.UNTRUSTED:
+        return (terms,)
+    if fault is not Fault.HANDSHAKE:
+        return ()
+    return (Terms.COMPATIBLE, Terms.ANY) if terms is Terms.STRONG else (Terms.ANY,)

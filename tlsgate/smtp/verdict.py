@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from tlsgate.partners.model import Verify
+from tlsgate.smtp.delivery import final_word
 from tlsgate.smtp.names import accepted
 from tlsgate.smtp.published import Published, Sts
 from tlsgate.smtp.reasons import Reason, dane_fault, pin_fault, pkix_fault
@@ -20,6 +21,7 @@ from tlsgate.smtp.route import Dane, NoRoute, Route
 
 _SOON_DAYS = 14
 _SHOWN = 2
+_WAITS = "mail to it waits: DNS alone never returns mail to a partner"
 _MX = "publish MX records that lead to a mail server"
 _DNS = "check the domain's name servers and its DNSSEC signatures"
 _DNSSEC = "sign the domain and its mail servers' names with DNSSEC and publish TLSA records (3 1 1)"
@@ -41,6 +43,7 @@ def judge(
             frozenset(),
             f"{domain} is not ready: {reason.text}. Please {reason.remedy}.",
             dict.fromkeys(KINDS, (reason,)),
+            notes=(_WAITS,) if requirement and final_word(route, ()) else (),
             listed=_listed(requirement),
             route=route,
             published=published,
@@ -110,10 +113,8 @@ def _dane(route: Route, server: Server, now: datetime) -> Reason | None:
             Dane.FAILED: f"the TLSA records of {host.name} cannot be looked up",
         }
         return Reason("tlsa-records", words[host.dane], _DNSSEC)
-    # No DANE session: the server did not get as far as TLS.
-    session = server.dane or server.seen.strict
     accepted_names = (host.tlsa_base, host.name, route.domain)
-    return dane_fault(server.seen.place, session, host.tlsa, accepted_names, now)
+    return dane_fault(server.dane or server.seen, host.tlsa, accepted_names, now)
 
 
 def _unique(reasons: Iterable[Reason | None]) -> tuple[Reason, ...]:

@@ -25,6 +25,7 @@ class Script:
     tls: ssl.SSLContext | None = None
     greeting: bytes = b"220 test ESMTP\r\n"
     ehlo: bytes = b"250-test\r\n250-SIZE 1000\r\n"
+    helo: bytes = b"250 test\r\n"
     starttls: bytes = b"220 go ahead\r\n"
     behind_starttls: bytes = b""
     ehlo_under_tls: bytes = b"250 test\r\n"
@@ -51,6 +52,10 @@ class Script:
                 if self.starttls.startswith(b"220") and self.tls is not None:
                     with self.tls.wrap_socket(client, server_side=True) as secured:
                         return self._secured(secured, commands)
+            elif command.startswith("HELO"):
+                client.sendall(self.helo)
+            elif command.startswith("EHLO") and self.ehlo.startswith(b"5"):
+                client.sendall(self.ehlo)
             elif command.startswith("EHLO"):
                 client.sendall(self.ehlo + (b"250 STARTTLS\r\n" if self.tls else b"250 HELP\r\n"))
         return None

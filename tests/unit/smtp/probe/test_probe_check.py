@@ -74,6 +74,8 @@ PLAIN = "Opportunistic: NOT encrypted today: the server offers no TLS."
 BY_DANE = "DANE: only over TLS to a key that the domain's signed DNS names."
 BY_STS = "MTA-STS: only over TLS to a certificate of mx.d.example, as the domain asks."
 HELD_BY = "Would be held: "
+NEVER = "DNS alone never returns mail to a partner."
+REJECTS = Script(ehlo=b"550 no\r\n", helo=b"550 no\r\n")
 
 
 def excepted(allow: Allow, until: date = date(2099, 1, 1)) -> Partner:
@@ -136,6 +138,26 @@ CASES = (
          "By an exception: NOT encrypted today", excepted(Allow.PLAINTEXT)),
     Case("exception over", ONE, on(SELF), M, HELD, f"{HELD_BY}mx.d.example [127.0.0.1] shows a",
          excepted(Allow.PLAINTEXT, date(2026, 11, 1))),
+    # DNS alone, and a server that has not proved itself, never return mail to a partner
+    Case("partner, null MX", {(DOMAIN, "MX"): (False, ["0 ."])}, {}, M, HELD,
+         f"{HELD_BY}the domain says that it takes no mail (null MX, RFC 7505); {NEVER} {MANDATORY}",
+         world.PKIX),
+    Case("partner, no domain", {}, {}, M, HELD,
+         f"{HELD_BY}the domain has neither MX nor address records; {NEVER}", world.PKIX),
+    Case("partner, no address for the MX", {(DOMAIN, "MX"): (False, [f"10 {HOST}."])}, {}, M, HELD,
+         f"{HELD_BY}mx.d.example has no address; {NEVER}", world.PKIX),
+    Case("partner, MX cannot be had", {(DOMAIN, "MX"): None}, {}, M, HELD,
+         f"{HELD_BY}the MX look-up failed. {MANDATORY}", world.PKIX),
+    Case("partner by DANE, no domain", {}, {}, M, HELD,
+         f"{HELD_BY}the domain has neither MX nor address records; {NEVER}", world.DANE),
+    Case("excepted, null MX", {(DOMAIN, "MX"): (False, ["0 ."])}, {}, E, HELD,
+         f"{HELD_BY}the domain says that it takes no mail (null MX, RFC 7505); {NEVER}",
+         excepted(Allow.PLAINTEXT)),
+    Case("partner, refused", ONE, {world.ADDRESS: Script(greeting=b"554 no\r\n")}, M, HELD,
+         f"{HELD_BY}mx.d.example [127.0.0.1] turns us away (554 no). {MANDATORY}", world.PKIX),
+    Case("partner, refused for good", ONE, {world.ADDRESS: REJECTS}, M, HELD,
+         f"{HELD_BY}mx.d.example [127.0.0.1] turns us away (550 no); a server that has not proved"
+         " itself never returns mail to a partner.", world.PKIX),
     # To anybody else
     Case("anyone, good", ONE, on(), O, SENT, OPEN, tls="TLSv1.3"),
     Case("anyone, self-signed", ONE, on(SELF), O, SENT, OPEN, tls="TLSv1.3"),
@@ -162,6 +184,17 @@ CASES = (
     Case("TLSA cannot be had", {**SIGNED, (f"_25._tcp.{HOST}", "TLSA"): None}, on(), U, HELD,
          f"{HELD_BY}TLSA look-up failed"),
     Case("MX cannot be had", {(DOMAIN, "MX"): None}, {}, U, HELD, f"{HELD_BY}look-up failed: MX"),
+    Case("no address for the MX", {(DOMAIN, "MX"): (False, [f"10 {HOST}."])}, {}, O, RETURNED,
+         "Would come back: mx.d.example has no address."),
+    Case("no address for one MX, the other unknown", world.two_hosts() | {(HOST, "A"): None,
+         (SECOND, "A"): (False, [])}, {}, O, HELD, f"{HELD_BY}A of mx.d.example: SERVFAIL"),
+    Case("refused for good", ONE, {world.ADDRESS: REJECTS}, O, RETURNED,
+         "Would come back: mx.d.example [127.0.0.1] turns us away (550 no)."),
+    Case("refused for good, under MTA-STS", {**ONE, **STS}, {world.ADDRESS: REJECTS}, S, RETURNED,
+         "Would come back: mx.d.example [127.0.0.1] turns us away (550 no)."),
+    Case("refused for good by the first of two", world.two_hosts(), {world.ADDRESS: REJECTS}
+         | {world.OTHER_ADDRESS: Script(SELF.context())}, O, SENT, OPEN, tls="TLSv1.3"),
+    Case("only HELO is known", ONE, {world.ADDRESS: Script(ehlo=b"550 no\r\n")}, O, SENT, PLAIN),
     Case("no domain", {}, {}, O, RETURNED, "Would come back: the domain has neither MX nor"),
     Case("null MX", {(DOMAIN, "MX"): (False, ["0 ."])}, {}, O, RETURNED, "Would come back: the"),
     # MTA-STS
@@ -221,16 +254,22 @@ def test_answers(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer.to_dict()["sentence"] == answer.sentence
 
 
-def test_mta_sts_sends_the_hosts_name_and_a_partner_gets_none(
+def test_the_hosts_name_is_sent_to_partners_and_where_mta_sts_asks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names: list[str | None] = []
     context = MX.context()
     context.sni_callback = lambda _socket, name, _context: names.append(name)
     servers = {world.ADDRESS: Script(context)}
-    for partner in (None, world.PKIX):
-        predict(Case("", {**ONE, **STS}, servers, S, SENT, "", partner), monkeypatch)
-    assert names == [HOST, None]
+    for zone, partner in (
+        (ONE, None),
+        (ONE | STS, None),
+        (ONE, world.PKIX),
+        (ONE, world.pinned(MX.pin)),
+        (ONE, excepted(Allow.PLAINTEXT)),
+    ):
+        predict(Case("", zone, servers, S, SENT, "", partner), monkeypatch)
+    assert names == [None, HOST, HOST, HOST, HOST]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,11 +17,12 @@ from tests.unit.smtp.probe.probe_servers import Handler, Script, serving
 from tlsgate.smtp import wire
 from tlsgate.smtp.dialogue import Fault, Limits, Session, talk
 from tlsgate.smtp.offers import Contexts, Offer
+from tlsgate.smtp.requirement import Terms
 
 CA = issue(("Test CA",), ca=True)
 GOOD = issue(("mx.d.example",), CA)
 CONTEXTS = Contexts(CA.pem)
-STRICT, LENIENT = Offer(True), Offer(False)
+STRICT, LENIENT = Offer(Terms.STRONG, verified=True), Offer(Terms.ANY)
 
 
 def session(handler: Handler, offer: Offer = STRICT, seconds: float = 5.0) -> Session:
@@ -48,7 +50,7 @@ def test_the_server_name_is_sent_only_if_it_is_given() -> None:
     names: list[str | None] = []
     context = GOOD.context()
     context.sni_callback = lambda _socket, name, _context: names.append(name)
-    for offer in (Offer(True), Offer(True, "mx.d.example")):
+    for offer in (STRICT, replace(STRICT, sni="mx.d.example")):
         session(Script(context).serve, offer)
     assert names == [None, "mx.d.example"]
 
@@ -66,7 +68,13 @@ def test_old_tls_fails_the_strict_offer_alone() -> None:
         (Script(greeting=b"554 go away\r\n"), Fault.REFUSED, "554 go away"),
         (Script(greeting=b"421-later\r\n421 please\r\n"), Fault.REFUSED, "421 later"),
         (Script(), Fault.NO_STARTTLS, "STARTTLS is not among the extensions offered"),
-        (Script(GOOD.context(), ehlo=b"502 what\r\n"), Fault.REFUSED, "502 what"),
+        (
+            Script(ehlo=b"502 what\r\n"),
+            Fault.NO_STARTTLS,
+            "STARTTLS is not among the extensions offered",
+        ),
+        (Script(ehlo=b"502 what\r\n", helo=b"550 no\r\n"), Fault.REJECTED, "550 no"),
+        (Script(ehlo=b"502 what\r\n", helo=b"450 no\r\n"), Fault.REFUSED, "450 no"),
         (
             Script(GOOD.context(), starttls=b"454 no TLS today\r\n"),
             Fault.STARTTLS_REFUSED,

@@ -11,6 +11,7 @@ from tlsgate.smtp.helper import Policies
 from tlsgate.smtp.requirement import (
     Level,
     Requirement,
+    Terms,
     allows_host,
     listed_policy,
     parse_policy,
@@ -23,6 +24,13 @@ STS = (
     " policy_domain=d.example mx_host_pattern=mx.d.example mx_host_pattern=*.mail.d.example"
     " { policy_string = version: STSv1 } { policy_string = mx: mx.d.example }"
 )
+
+
+def listed(
+    level: Level, *match: str, anchors: str = "", terms: Terms = Terms.STRONG
+) -> Requirement:
+    """A partner's: the host's name is always sent."""
+    return Requirement(level, match, sends_host_name=True, anchors=anchors, terms=terms)
 
 
 @pytest.mark.parametrize(
@@ -42,33 +50,27 @@ def test_the_nearest_entry_counts(domain: str, policy: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "requirement"),
     [
-        ("dane-only", Requirement(Level.DANE_ONLY)),
-        ("may", Requirement(Level.MAY)),
-        ("encrypt", Requirement(Level.ENCRYPT)),
+        ("dane-only", listed(Level.DANE_ONLY)),
+        ("may", listed(Level.MAY)),
+        ("encrypt", listed(Level.ENCRYPT)),
+        ("encrypt ciphers=medium", listed(Level.ENCRYPT, terms=Terms.COMPATIBLE)),
+        ("dane-only ciphers=medium", listed(Level.DANE_ONLY, terms=Terms.COMPATIBLE)),
         (
-            "secure match=acme.example tafile=/run/tlsgate/active/ca-0.pem",
-            Requirement(Level.SECURE, ("acme.example",), anchors="ca-0.pem"),
+            "secure match=acme.example tafile=/run/tlsgate/active/ca-0.pem ciphers=medium",
+            listed(Level.SECURE, "acme.example", anchors="ca-0.pem", terms=Terms.COMPATIBLE),
+        ),
+        (
+            "secure match=acme.example ciphers=medium tafile=/run/tlsgate/active/ca-0.pem",
+            listed(Level.SECURE, "acme.example", anchors="ca-0.pem", terms=Terms.COMPATIBLE),
         ),
         (
             "secure match=acme.example:.acme.example",
-            Requirement(Level.SECURE, ("acme.example", ".acme.example")),
+            listed(Level.SECURE, "acme.example", ".acme.example"),
         ),
-        (
-            "secure match=nexthop:dot-nexthop",
-            Requirement(Level.SECURE, ("d.example", ".d.example")),
-        ),
+        ("secure match=nexthop:dot-nexthop", listed(Level.SECURE, "d.example", ".d.example")),
         (
             f"fingerprint match={':'.join(['AB'] * 32)}|{':'.join(['CD'] * 32)}",
-            Requirement(Level.FINGERPRINT, (PIN, "cd" * 32)),
-        ),
-        (
-            STS,
-            Requirement(
-                Level.SECURE,
-                ("mx.d.example", ".mail.d.example"),
-                True,
-                ("mx.d.example", "*.mail.d.example"),
-            ),
+            listed(Level.FINGERPRINT, PIN, "cd" * 32),
         ),
     ],
 )
@@ -76,12 +78,31 @@ def test_policies_in_the_tables_words(text: str, requirement: Requirement) -> No
     assert parse_policy(text, "d.example") == requirement
 
 
+def test_what_others_publish_is_no_partners() -> None:
+    assert parse_policy(STS, "d.example", partner=False) == Requirement(
+        Level.SECURE,
+        ("mx.d.example", ".mail.d.example"),
+        True,
+        ("mx.d.example", "*.mail.d.example"),
+    )
+    dane = parse_policy("dane-only", "d.example", partner=False)
+    assert dane == Requirement(Level.DANE_ONLY, terms=Terms.MANDATORY)
+
+
 @pytest.mark.parametrize(
-    "text", ["none", "verify", "secure cafile=/x", "secure servername=a.example"]
+    ("text", "partner"),
+    [
+        ("none", True),
+        ("verify", True),
+        ("secure cafile=/x", True),
+        ("secure servername=a.example", True),
+        ("secure ciphers=low", True),
+        ("secure ciphers=medium", False),
+    ],
 )
-def test_what_is_not_understood_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"none|verify|cafile|servername"):
-        parse_policy(text, "d.example")
+def test_what_is_not_understood_is_refused(text: str, partner: bool) -> None:
+    with pytest.raises(ValueError, match=r"none|verify|cafile|servername|ciphers"):
+        parse_policy(text, "d.example", partner=partner)
 
 
 @pytest.mark.parametrize(

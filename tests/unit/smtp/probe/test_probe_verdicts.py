@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe import probe_world as world
-from tests.unit.smtp.probe.probe_pki import DAY, NOW, intermediate, issue
+from tests.unit.smtp.probe.probe_pki import DAY, NOW, Issued, intermediate, issue
 from tests.unit.smtp.probe.probe_servers import Script, serving
 from tests.unit.smtp.probe.probe_world import CA, DOMAIN, HOST, MX, SECOND, Zone
 from tlsgate.partners.model import Partner
@@ -43,6 +43,18 @@ class Case:
 
 def tls(issued: object = MX, maximum: ssl.TLSVersion | None = None) -> dict[str, Script]:
     return {world.ADDRESS: Script(issued.context(maximum))}  # type: ignore[attr-defined]
+
+
+def _by_name(issued: Issued) -> ssl.SSLContext:
+    """Shows the right certificate only to those who name the host."""
+    context, right = SELF.context(), issued.context()
+
+    def choose(sock: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
+        if name == HOST:
+            sock.context = right
+
+    context.sni_callback = choose
+    return context
 
 
 ONE, SIGNED = world.one_host(), world.one_host(secure=True)
@@ -122,6 +134,13 @@ CASES = (
          satisfied=True),
     Case("no domain", {}, {}, "", ("neither MX nor address records",)),
     Case("null MX", {(DOMAIN, "MX"): (False, ["0 ."])}, {}, "", ("takes no mail",)),
+    Case("null MX of a partner", {(DOMAIN, "MX"): (False, ["0 ."])}, {}, "",
+         ("takes no mail", "mail to it waits: DNS alone never returns mail to a partner"),
+         partner=world.PKIX),
+    Case("MX of a partner cannot be had", {(DOMAIN, "MX"): None}, {}, "",
+         ("the MX look-up failed",), partner=world.PKIX),
+    Case("only by server name", ONE, {world.ADDRESS: Script(_by_name(MX))}, "pkix pin",
+         satisfied=True),
     Case("MX cannot be had", {(DOMAIN, "MX"): None}, {}, "",
          ("the MX look-up failed", "check the domain's name servers")),
     Case("no address can be had", {(DOMAIN, "MX"): (False, [f"10 {HOST}."]), (HOST, "A"): None}, {},
