@@ -82,7 +82,9 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     generation.on_change(policies.forget_failures)
     observations = Observations(settings.state)
     generation.on_change(lambda: observations.follow(generation.observed()))
-    trials = Trials(observations, _meeting(lookups, generation, settings.smtp_port), loop.time)
+    # Partners' look-ups have places of their own: strangers' may all hang.
+    apart = Lookups(list(settings.nameservers), settings.dns_port)
+    trials = Trials(observations, _meeting(apart, generation, settings.smtp_port), loop.time)
     responder = Responder(lookups, policies, generation.rules)
     service = PartnerService(generation.rules, observations, trials)
     await generation.poll()

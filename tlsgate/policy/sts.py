@@ -23,18 +23,21 @@ Policies that are in use are looked at again before they end, however little mai
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from tlsgate.events import emit
 from tlsgate.policy.lookups import LookupFailure
 from tlsgate.policy.sts_cache import CACHE_ENTRIES, Entry, PolicyCache
 from tlsgate.policy.sts_format import ENFORCE, PolicyFault, StsPolicy
 from tlsgate.policy.sts_host import FetchFault
+
+_Value = TypeVar("_Value")
 
 HOUR, DAY = 3600.0, 86_400.0
 
@@ -50,8 +53,9 @@ default), or each attempt would find nothing remembered and wait again."""
 TOLD_SECONDS = HOUR
 """A domain's failures are told at most this often."""
 
-JOBS_LIMIT = 500
-"""Fetches, and look-ups of records beside them."""
+JOBS_LIMIT = 800
+"""Fetches, and look-ups of records beside them: more than Postfix's 100 processes can begin in the
+8 s that a look-up may take."""
 FETCHES_AT_ONCE = 100
 FETCHES_WAITING = 200
 """If every host hangs, the last of them begins after 40 s. Less than JOBS_LIMIT leaves: domains
@@ -85,12 +89,11 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """`again`: when a new job may begin; `over`: when it is forgotten; `told`: all monotonic."""
+    """`again`: when a new job may begin; `over`: when it is forgotten. Both monotonic."""
 
     kind: str
     again: float
     over: float
-    told: float
 
 
 class StsPolicies:
@@ -110,6 +113,7 @@ class StsPolicies:
         self._jobs: dict[str, asyncio.Task[StsPolicy | None]] = {}
         self._given_up: set[str] = set()
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
+        self._told: OrderedDict[str, float] = OrderedDict()
         self._places = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._fetches = 0
         self._without: Counter[str] = Counter()
@@ -218,7 +222,7 @@ class StsPolicies:
             if found is not None:
                 return found
             if domain in self._given_up:
-                self._remember(domain, LATE, told=self._timer())
+                self._remember(domain, LATE)
         known = self._cache.get(domain)
         return known.policy if known is not None else None
 
@@ -253,10 +257,8 @@ class StsPolicies:
 
     def _fail(self, domain: str, kind: str, reason: str) -> None:
         now = self._timer()
-        before = self._failures.get(domain)
-        told = before.told if before is not None else -TOLD_SECONDS
-        if now - told >= TOLD_SECONDS:
-            told = now
+        if now - self._told.get(domain, -math.inf) >= TOLD_SECONDS:
+            _put(self._told, domain, now)
             self._report(
                 "policy-fetch-failed",
                 domain=domain,
@@ -264,14 +266,11 @@ class StsPolicies:
                 reason=reason[:300],
                 next=f"tried again after {RETRY_SECONDS:.0f} s",
             )
-        self._remember(domain, kind, told)
+        self._remember(domain, kind)
 
-    def _remember(self, domain: str, kind: str, told: float) -> None:
+    def _remember(self, domain: str, kind: str) -> None:
         now = self._timer()
-        self._failures[domain] = _Failure(kind, now + RETRY_SECONDS, now + FAILURE_SECONDS, told)
-        self._failures.move_to_end(domain)
-        if len(self._failures) > CACHE_ENTRIES:
-            self._failures.popitem(last=False)
+        _put(self._failures, domain, _Failure(kind, now + RETRY_SECONDS, now + FAILURE_SECONDS))
 
     async def _refresh_for_ever(self) -> None:
         while True:
@@ -304,6 +303,14 @@ class StsPolicies:
                 what=f"the MTA-STS policy of {domain} ends in {left / HOUR:.1f} h",
                 reason=f"it could not be renewed: {failure.kind if failure else 'no record'}",
             )
+
+
+def _put(memory: OrderedDict[str, _Value], domain: str, value: _Value) -> None:
+    """The last CACHE_ENTRIES stay."""
+    memory[domain] = value
+    memory.move_to_end(domain)
+    if len(memory) > CACHE_ENTRIES:
+        memory.popitem(last=False)
 
 
 def refresh_time(domain: str, entry: Entry) -> float:

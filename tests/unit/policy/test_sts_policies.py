@@ -65,6 +65,14 @@ def test_a_failure_is_told_once_an_hour_and_asked_again_beside_the_answer(
             await world.settle()
         assert len(hosts.looked) == 13
         assert len(world.told) == 2
+        hosts.ids = {}
+        world.after(300)
+        assert await world.ask() is None
+        await world.settle()
+        hosts.ids = {"d.example": None}
+        world.after(300)
+        assert await world.ask() is None  # and again it fails, within the hour
+        assert len(world.told) == 2
         hosts.ids, hosts.files = {"d.example": "1"}, {"d.example": ENFORCE}
         world.after(300)
         assert await world.ask(seconds=0) is None
