@@ -1,4 +1,4 @@
-"""`python3 -m tlsgate.policy serve`, `… health` and `… observations`."""
+"""`python3 -m tlsgate.policy serve`, `… health`, `… observations` and `… status`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def main(arguments: list[str]) -> int:
         return check()
     if arguments == ["observations"]:
         return _observations()
-    print("usage: python3 -m tlsgate.policy serve|health|observations", file=sys.stderr)
+    if arguments == ["status"]:
+        return _status()
+    print("usage: python3 -m tlsgate.policy serve|health|observations|status", file=sys.stderr)
     return 2
 
 
@@ -31,6 +33,17 @@ def _observations() -> int:
         print(json.dumps(read(state_folder(os.environ))))
     except (OSError, ValueError) as fault:
         print(f"the observations cannot be read: {fault}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _status() -> int:
+    from tlsgate.policy.status import ask  # noqa: PLC0415
+
+    try:
+        print(json.dumps(ask()))
+    except (OSError, ValueError) as fault:
+        print(f"the helper does not tell its status: {fault}", file=sys.stderr)
         return 1
     return 0
 

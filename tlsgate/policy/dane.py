@@ -17,6 +17,12 @@ from dns.rdtypes.ANY.TLSA import TLSA
 
 from tlsgate.policy.lookups import Answer, LookupFailure
 
+HOSTS_LIMIT = 20
+"""Hosts looked at, in the order of preference; what more there are count as not looked up."""
+HOST_SECONDS = 2.0
+"""Of one host. Without it a host whose DNS hangs would use up the whole question's time, for ever,
+where Postfix would pass over the host and deliver to another."""
+
 _DIGEST_OCTETS = {1: 32, 2: 64}
 """Matching type → octets (RFC 6698, section 2.1.3)."""
 
@@ -56,12 +62,15 @@ async def domain_dane(lookups: Asks, domain: str) -> Domain:
         return combine([await host_dane(lookups, domain)])
     if not answer.secure:
         return Domain.NONE
-    hosts = {
-        record.exchange.to_text(omit_final_dot=True).lower()
+    found = sorted(
+        (record.preference, record.exchange.to_text(omit_final_dot=True).lower())
         for record in answer.records
         if isinstance(record, MX)
-    } - {"", "."}  # RFC 7505: a null MX
-    return combine(await asyncio.gather(*(host_dane(lookups, host) for host in sorted(hosts))))
+    )
+    # RFC 7505: a null MX is no host.
+    hosts = list(dict.fromkeys(name for _, name in found if name not in {"", "."}))
+    seen = await asyncio.gather(*(host_dane(lookups, host) for host in hosts[:HOSTS_LIMIT]))
+    return combine([*seen, *(Host.FAILED for _ in hosts[HOSTS_LIMIT:])])
 
 
 def combine(hosts: Sequence[Host]) -> Domain:
@@ -77,19 +86,24 @@ def combine(hosts: Sequence[Host]) -> Domain:
 async def host_dane(lookups: Asks, host: str) -> Host:
     """RFC 7672, section 2.2.2: the address must be secure before TLSA is asked for at all."""
     try:
-        address = await lookups.ask(host, "A")
-        if not address.records:
-            address = await lookups.ask(host, "AAAA")
-        if not address.records:
-            return Host.ABSENT
-        if not address.secure:
-            return Host.BARE
-        for base in dict.fromkeys((address.canonical, host)):
-            tlsa = await lookups.ask(f"_25._tcp.{base}", "TLSA")
-            if tlsa.secure and any(is_usable(r) for r in tlsa.records if isinstance(r, TLSA)):
-                return Host.DANE
-    except LookupFailure:
+        async with asyncio.timeout(HOST_SECONDS):
+            return await _host_dane(lookups, host)
+    except (LookupFailure, TimeoutError):
         return Host.FAILED
+
+
+async def _host_dane(lookups: Asks, host: str) -> Host:
+    address = await lookups.ask(host, "A")
+    if not address.records:
+        address = await lookups.ask(host, "AAAA")
+    if not address.records:
+        return Host.ABSENT
+    if not address.secure:
+        return Host.BARE
+    for base in dict.fromkeys((address.canonical, host)):
+        tlsa = await lookups.ask(f"_25._tcp.{base}", "TLSA")
+        if tlsa.secure and any(is_usable(r) for r in tlsa.records if isinstance(r, TLSA)):
+            return Host.DANE
     return Host.BARE
 
 

@@ -7,6 +7,7 @@ A look-up that fails (no answer, SERVFAIL, which a bogus signature gives too) is
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -18,6 +19,8 @@ import dns.resolver
 TRY_SECONDS = 2.0
 LIFETIME_SECONDS = 8.0
 CACHE_ENTRIES = 20_000
+AT_ONCE = 500
+"""Each has a socket. With more at once the rest wait, and whoever asks gives up in time."""
 
 
 class LookupFailure(Exception):
@@ -50,13 +53,15 @@ class Lookups:
         # RFC 6840, section 5.7: the bit in the question asks for the bit in the answer.
         resolver.flags = dns.flags.RD | dns.flags.AD
         self._resolver = resolver
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def ask(self, name: str, rdtype: str) -> Answer:
         """The records of `name`; none if there are none. Raises LookupFailure."""
         try:
-            answer = await self._resolver.resolve(
-                f"{name}.", rdtype, raise_on_no_answer=False, search=False
-            )
+            async with self._places:
+                answer = await self._resolver.resolve(
+                    f"{name}.", rdtype, raise_on_no_answer=False, search=False
+                )
         except dns.resolver.NXDOMAIN:
             return Answer((), False, name)
         except dns.exception.DNSException as problem:

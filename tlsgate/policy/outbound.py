@@ -1,7 +1,7 @@
 """The socketmap behind `smtp_tls_policy_maps` (socketmap_table(5)): DANE, then MTA-STS.
 
 RFC 8461, section 2: MTA-STS must not override DANE. The library postfix-mta-sts-resolver speaks
-the protocol and answers for MTA-STS; this adds DANE before it and closes what it leaves open.
+the protocol; the answers are made here.
 
 | DANE at the domain's MX hosts   | MTA-STS enforces | answer |
 | every host has it               | (not asked)      | NOTFOUND: the default level `dane` acts |
@@ -14,8 +14,13 @@ the protocol and answers for MTA-STS; this adds DANE before it and closes what i
 |                                 |                  | whose TLSA it cannot look up |
 | none seen, some look-ups failed | yes              | TEMP: the host might have DANE |
 | no look-up succeeded            | (not asked)      | TEMP |
+| any other                       | not known yet    | TEMP: the policy is being fetched |
 
-MX or `_mta-sts` that cannot be looked up, or are bogus: TEMP.
+An MX that cannot be looked up, or is bogus: TEMP. A failed look-up of `_mta-sts`, or a policy that
+cannot be had: as without a policy, unless one is known (the table in `tlsgate.policy.sts`).
+
+Every answer comes within ANSWER_SECONDS, for a delivery process of Postfix waits for it: what
+strangers' servers have not said by then is TEMP.
 
 Before it, a map of another name, `partners-<digest>`: the partner rules of the gateway's own
 generation, for what its static table does not answer. By the clock, for rules that end. For a
@@ -27,24 +32,29 @@ known here: Postfix and this helper have different generations, and the mail wai
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from postfix_mta_sts_resolver import netstring
-from postfix_mta_sts_resolver.responder import STSSocketmapResponder, ZoneEntry
+from postfix_mta_sts_resolver.responder import STSSocketmapResponder
 from postfix_mta_sts_resolver.utils import populate_cfg_defaults
 
 from tlsgate.policy.dane import Asks, Domain, domain_dane
 from tlsgate.policy.lookups import LookupFailure
 from tlsgate.policy.rules import Rules
-from tlsgate.policy.sts import CACHE_ENTRIES, PolicyCache, PolicyResolver
+from tlsgate.policy.sts import StsPolicies, Undecided
+from tlsgate.policy.sts_format import ENFORCE, StsPolicy
 
-REQUEST_SECONDS = 40.0
-"""Less than Postfix's own patience (socketmap: 100 s)."""
+ANSWER_SECONDS = 3.0
+"""Enough for honest servers, far away ones too; and a flood of mail to servers that hang holds each
+delivery process no longer than this."""
 
 PARTNERS = "partners-"
+STATUS = "status"
+"""The map whose only answer says how things are (`python3 -m tlsgate.policy status`)."""
 
 # Room for `_mta-sts.` and `_25._tcp.` before it in a name of at most 253 octets.
 _MAIL_DOMAIN = re.compile(
@@ -85,6 +95,22 @@ def choose(dane: Domain, sts_answer: bytes) -> bytes:
     return temporary("TLSA look-up failed at an MX host of the domain")
 
 
+def sts_answer(domain: str, policy: StsPolicy | None) -> bytes:
+    """`secure` with the names of a policy that enforces (postconf(5), smtp_tls_policy_maps).
+
+    The attributes that are for TLS-RPT also turn on Postfix's check of the MX hosts' names.
+    """
+    if policy is None or policy.mode != ENFORCE:
+        return NOT_FOUND
+    words = [
+        "OK secure match=" + ":".join(pattern.removeprefix("*") for pattern in policy.mx),
+        f"servername=hostname policy_type=sts policy_domain={domain}",
+        *(f"mx_host_pattern={pattern}" for pattern in policy.mx),
+        *(f"{{ policy_string = {line} }}" for line in policy.lines()),
+    ]
+    return bytes(netstring.encode(" ".join(words).encode("ascii")))
+
+
 def partner_answer(rules: Rules | None, name: str, now: datetime) -> bytes:
     """What the partner rules say to a name or a `.parent` key; None: they are not known here."""
     if rules is None:
@@ -103,23 +129,23 @@ async def no_rules(_digest: str) -> Rules | None:
 class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has no types
     """One for all connections; `handler` serves one of them.
 
-    `rules`: the partner rules by their digest, None for those that are not known.
+    `rules`: the partner rules by their digest, None for those that are not known. `seconds`: the
+    bound of an answer.
     """
 
     def __init__(
         self,
         lookups: Asks,
-        policies: PolicyResolver,
+        policies: StsPolicies,
         rules: Callable[[str], Awaitable[Rules | None]] = no_rules,
+        seconds: float = ANSWER_SECONDS,
     ) -> None:
-        cfg: dict[str, Any] = populate_cfg_defaults({"default_zone": {"tlsrpt": True}})
-        cache = PolicyCache(CACHE_ENTRIES)
-        super().__init__(cfg, asyncio.get_running_loop(), cache)
-        self._default_zone = ZoneEntry(
-            strict=False, resolver=policies, require_sni=True, tlsrpt=True
-        )
+        cfg: dict[str, Any] = populate_cfg_defaults({})
+        super().__init__(cfg, asyncio.get_running_loop(), cache=None)
         self._lookups = lookups
+        self._policies = policies
         self._rules = rules
+        self._seconds = seconds
 
     async def process_request(self, raw_req: bytes) -> bytes:
         """One request `<map name> <key>` to one netstring."""
@@ -127,17 +153,24 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
         if name.startswith(PARTNERS):
             rules = await self._rules(name.removeprefix(PARTNERS))
             return partner_answer(rules, key, datetime.now(UTC))
+        if name == STATUS:
+            return bytes(netstring.encode(b"OK " + json.dumps(self._policies.status()).encode()))
         domain = mail_domain(key) if space else None
-        if domain is None:
-            return NOT_FOUND
+        return NOT_FOUND if domain is None else await self._query(domain)
+
+    async def _query(self, domain: str) -> bytes:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._seconds
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout_at(deadline):
                 dane = await domain_dane(self._lookups, domain)
-                if dane in {Domain.COMPLETE, Domain.FAILED}:
-                    return choose(dane, NOT_FOUND)
-                sts: bytes = await super().process_request(f"{name} {domain}".encode())
+            if dane in {Domain.COMPLETE, Domain.FAILED}:
+                return choose(dane, NOT_FOUND)
+            policy = await self._policies.policy(domain, max(0.0, deadline - loop.time()))
         except LookupFailure as failure:
             return temporary(f"look-up failed: {failure}")
         except TimeoutError:
-            return temporary(f"no answer within {REQUEST_SECONDS:.0f} s")
-        return choose(dane, sts)
+            return temporary(f"look-ups for {domain} took more than {self._seconds:.0f} s")
+        except Undecided as reason:
+            return temporary(str(reason))
+        return choose(dane, sts_answer(domain, policy))

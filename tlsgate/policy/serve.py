@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +21,10 @@ from tlsgate.policy.inbound import PartnerService
 from tlsgate.policy.lookups import Lookups
 from tlsgate.policy.observations import Observations
 from tlsgate.policy.outbound import Responder
-from tlsgate.policy.sts import PolicyResolver
+from tlsgate.policy.sts import StsPolicies
+from tlsgate.policy.sts_cache import PolicyCache
+from tlsgate.policy.sts_file import PolicyFile
+from tlsgate.policy.sts_host import PolicyHost
 from tlsgate.policy.trials import Trials
 
 
@@ -43,8 +47,8 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
     """`TLSGATE_RESOLVER`: the validating resolver's addresses, separated by spaces.
 
     Without it, what /etc/resolv.conf names. `TLSGATE_CONFIG`: the configuration volume's mount,
-    /config by default. `TLSGATE_STATE`: where observations are kept, /state by default. Raises
-    ValueError on an address that is not one.
+    /config by default. `TLSGATE_STATE`: where observations and MTA-STS policies are kept, /state by
+    default. Raises ValueError on an address that is not one.
     """
     nameservers = environment.get("TLSGATE_RESOLVER", "").split()
     for address in nameservers:
@@ -59,7 +63,7 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """Where observations are kept."""
+    """Where observations and MTA-STS policies are kept."""
     return Path(environment.get("TLSGATE_STATE", "/state"))
 
 
@@ -71,11 +75,16 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
         loop.add_signal_handler(number, stop.set)
     lookups = Lookups(list(settings.nameservers), settings.dns_port)
     generation = Generation(settings.current)
-    policies = PolicyResolver(lookups, generation.trust, settings.https_port)
+    policies = StsPolicies(
+        PolicyHost(lookups, generation.trust, settings.https_port),
+        PolicyCache(PolicyFile(settings.state)),
+    )
     generation.on_change(policies.forget_failures)
     observations = Observations(settings.state)
     generation.on_change(lambda: observations.follow(generation.observed()))
-    trials = Trials(observations, _meeting(lookups, generation, settings.smtp_port), loop.time)
+    # Partners' look-ups have places of their own: strangers' may all hang.
+    apart = Lookups(list(settings.nameservers), settings.dns_port)
+    trials = Trials(observations, _meeting(apart, generation, settings.smtp_port), loop.time)
     responder = Responder(lookups, policies, generation.rules)
     service = PartnerService(generation.rules, observations, trials)
     await generation.poll()
@@ -86,21 +95,22 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
         service.handle, settings.host, settings.inbound_port, limit=REQUEST_LIMIT, backlog=512
     )
     follower = asyncio.create_task(generation.follow())
-    keeper = asyncio.create_task(observations.keep())
+    keepers = [asyncio.create_task(one.keep()) for one in (observations, policies)]
     emit("serving", resolver=list(settings.nameservers))
     if ready is not None:
         ready.set()
     stopped = asyncio.create_task(stop.wait())
     # A follower that dies would leave old lists in force for ever: the process ends instead.
-    await asyncio.wait({stopped, follower, keeper}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({stopped, follower, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     for server in (outbound, inbound):
         server.close()
-    for task in (stopped, follower, keeper):
+    for task in (stopped, follower, *keepers):
         task.cancel()
-    for task in (follower, keeper):
+    for task in (follower, *keepers):
         with contextlib.suppress(asyncio.CancelledError):
             await task
     observations.write()
+    policies.write()
     emit("stopped")
 
 
@@ -121,6 +131,9 @@ def _meeting(
 
 def run(environment: Mapping[str, str]) -> int:
     """The process's exit code."""
+    # Each connection, look-up and fetch has a descriptor; the usual soft limit is 1024 of them.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         asyncio.run(serve(settings_from(environment)))
     except (OSError, ValueError) as fault:

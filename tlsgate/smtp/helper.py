@@ -13,6 +13,10 @@ from tlsgate.policy.generation import trust_store
 if TYPE_CHECKING:
     from tlsgate.policy.outbound import Responder
 
+PATIENCE_SECONDS = 30.0
+"""Longer than the helper waits: what it says in the end matters, not that it says TEMP before. More
+than a look-up and a fetch take at most."""
+
 
 class Policies:
     """`extra_ca`: PEM, the roots besides the system's that policy hosts may have."""
@@ -41,10 +45,11 @@ class Policies:
     def _start(self) -> Responder:
         # Half a second to load; a domain on the list does without.
         from tlsgate.policy.outbound import Responder  # noqa: PLC0415
-        from tlsgate.policy.sts import PolicyResolver  # noqa: PLC0415
+        from tlsgate.policy.sts import StsPolicies  # noqa: PLC0415
+        from tlsgate.policy.sts_cache import PolicyCache  # noqa: PLC0415
+        from tlsgate.policy.sts_host import PolicyHost  # noqa: PLC0415
 
         trust = trust_store(self._extra_ca)
-        resolver = PolicyResolver(
-            self._lookups, lambda: trust, self._https_port, report=lambda *_, **__: None
-        )
-        return Responder(self._lookups, resolver)
+        host = PolicyHost(self._lookups, lambda: trust, self._https_port)
+        policies = StsPolicies(host, PolicyCache(), report=lambda *_, **__: None)
+        return Responder(self._lookups, policies, seconds=PATIENCE_SECONDS)

@@ -15,6 +15,7 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from tlsgate.policy.dane import Asks
 from tlsgate.policy.lookups import Answer, LookupFailure
+from tlsgate.policy.sts_format import ENFORCE, TESTING, PolicyFault, policy_id
 from tlsgate.problems import visible
 
 
@@ -29,7 +30,7 @@ class Sts(StrEnum):
     BROKEN = "broken"
     """There is a record, and no policy that can be used: senders act as if there were none."""
     UNKNOWN = "unknown"
-    """The record could not be looked up."""
+    """The record could not be looked up: senders that know no policy act as if there were none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +60,22 @@ async def _sts(
     lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], port: int
 ) -> tuple[Sts, str, tuple[str, ...]]:
     try:
-        if not any(
-            text.startswith("v=STSv1") for text in await _texts(lookups, "_mta-sts", domain)
-        ):
-            return Sts.NONE, "", ()
+        texts = await _texts(lookups, "_mta-sts", domain)
     except LookupFailure as failure:
         return Sts.UNKNOWN, str(failure), ()
+    if not any(text.startswith("v=STSv1") for text in texts):
+        return Sts.NONE, "", ()
+    if policy_id(texts) is None:
+        return Sts.BROKEN, "its record is not the one that RFC 8461 asks for", ()
     # Half a second to load, and most domains have no policy.
-    from tlsgate.policy.sts import PolicyResolver  # noqa: PLC0415
+    from tlsgate.policy.sts_host import FetchFault, PolicyHost  # noqa: PLC0415
 
-    reasons: list[str] = []
-    resolver = PolicyResolver(
-        lookups, trust, port, report=lambda _, **fields: reasons.append(str(fields["reason"]))
-    )
-    _, found = await resolver.resolve(domain)
-    if found is None:
-        fault = reasons[0] if reasons else "its record is not the one that RFC 8461 asks for"
-        return Sts.BROKEN, visible(fault), ()
-    policy = found[1]
-    mode = {"enforce": Sts.ENFORCE, "testing": Sts.TESTING}.get(policy["mode"], Sts.OFF)
-    return mode, "", tuple(policy["mx"])
+    try:
+        policy = await PolicyHost(lookups, trust, port).fetch(domain)
+    except (FetchFault, PolicyFault) as fault:
+        return Sts.BROKEN, visible(str(fault)), ()
+    mode = {ENFORCE: Sts.ENFORCE, TESTING: Sts.TESTING}.get(policy.mode, Sts.OFF)
+    return mode, "", policy.mx
 
 
 async def _reports(lookups: Asks, domain: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from tests.unit.policy.fake_dns import FakeLookups, Table
-from tlsgate.policy.dane import Domain, Host, combine, domain_dane, is_usable
+from tlsgate.policy.dane import HOSTS_LIMIT, Domain, Host, combine, domain_dane, is_usable
 from tlsgate.policy.lookups import LookupFailure
 
 DIGEST = "ab" * 32
@@ -88,3 +88,21 @@ def test_digests_of_the_wrong_length_are_unusable(mtype: int, octets: int) -> No
     # Newer releases of dnspython refuse such a record; Debian's does not.
     record = SimpleNamespace(usage=3, selector=1, mtype=mtype, cert=b"x" * octets)
     assert not is_usable(cast(TLSA, record))
+
+
+@pytest.mark.parametrize(
+    ("preference", "state"), [(5, Domain.PARTIAL), (15, Domain.UNKNOWN), (10, Domain.PARTIAL)]
+)
+def test_hosts_over_the_limit_count_as_not_looked_up(preference: int, state: Domain) -> None:
+    """In the order of preference; what one domain can have looked up is bounded."""
+    many = [f"10 m{number}.example." for number in range(HOSTS_LIMIT - (preference == 10))]
+    lookups = FakeLookups(
+        {
+            ("d.example", "MX"): (True, [*many, f"{preference} mx1.example."]),
+            **{(f"m{number}.example", "A"): (True, ["192.0.2.9"]) for number in range(HOSTS_LIMIT)},
+            **SECURE,
+            MX1: USABLE,
+        }
+    )
+    assert asyncio.run(domain_dane(lookups, "d.example")) is state
+    assert sum(rdtype == "A" for _, rdtype in lookups.asked) == HOSTS_LIMIT

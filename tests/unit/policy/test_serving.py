@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +17,13 @@ import pytest
 
 from tests.unit.policy.partner_list import partner, rules, rules_json
 from tlsgate.partners.model import Inbound, Partner, Require
-from tlsgate.policy import health
+from tlsgate.policy import health, status
 from tlsgate.policy.__main__ import main
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.serve import ServeSettings, serve, settings_from
+from tlsgate.policy.sts_cache import PolicyCache
+from tlsgate.policy.sts_file import PolicyFile
+from tlsgate.policy.sts_format import StsPolicy
 
 PIN = "ab" * 32
 CERTIFICATE = Inbound(Require.CERTIFICATE, public_keys=(PIN,))
@@ -283,6 +287,32 @@ def test_resolver_down_is_temporary_and_ends(
             transport.close()
 
     run_served(tmp_path, monkeypatch, use)
+
+
+def test_the_running_helper_tells_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def use(settings: ServeSettings) -> None:
+        monkeypatch.setattr(status, "PORT", settings.outbound_port)
+        assert await asyncio.to_thread(main, ["status"]) == 0
+        monkeypatch.setattr(status, "PORT", free_port())
+        assert await asyncio.to_thread(main, ["status"]) == 1
+
+    kept = PolicyCache(PolicyFile(tmp_path))
+    kept.put("d.example", "1", StsPolicy("enforce", ("mx.d.example",), 86_400), time.time())
+    assert kept.write()
+    run_served(tmp_path, monkeypatch, use)
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in told if "policies" in line] == [
+        {
+            "policies": {"enforce": 1},
+            "looking": 0,
+            "failing": {},
+            "answered_without": {},
+            "answered_undecided": 0,
+            "file": "ok",
+        }
+    ]
 
 
 class EmptyAnswers(asyncio.DatagramProtocol):
