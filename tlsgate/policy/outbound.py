@@ -17,6 +17,9 @@ the protocol and answers for MTA-STS; this adds DANE before it and closes what i
 
 MX or `_mta-sts` that cannot be looked up, or are bogus: TEMP.
 
+The map of the name `NOTICE` is for a transport whose default is `secure` instead of `dane`
+(tlsgate.render.notices): there the first row's answer is `dane-only`.
+
 Before it, a map of another name, `partners-<digest>`: the partner rules of the gateway's own
 generation, for what its static table does not answer. By the clock, for rules that end. For a
 subdomain of a partner, because Postfix asks every table for the whole name before it asks any for
@@ -45,6 +48,7 @@ REQUEST_SECONDS = 40.0
 """Less than Postfix's own patience (socketmap: 100 s)."""
 
 PARTNERS = "partners-"
+NOTICE = "NOTICE"
 
 # Room for `_mta-sts.` and `_25._tcp.` before it in a name of at most 253 octets.
 _MAIL_DOMAIN = re.compile(
@@ -134,7 +138,8 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
             async with asyncio.timeout(REQUEST_SECONDS):
                 dane = await domain_dane(self._lookups, domain)
                 if dane in {Domain.COMPLETE, Domain.FAILED}:
-                    return choose(dane, NOT_FOUND)
+                    answer = choose(dane, NOT_FOUND)
+                    return DANE_ONLY if name == NOTICE and answer == NOT_FOUND else answer
                 sts: bytes = await super().process_request(f"{name} {domain}".encode())
         except LookupFailure as failure:
             return temporary(f"look-up failed: {failure}")

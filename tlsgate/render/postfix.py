@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops
+from tlsgate.render.notices import notice_files
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_main import render_main
@@ -41,6 +42,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "partner_recipients": _table(maps.recipients),
         RULES: maps.rules.to_json(),
         **dict(maps.anchors),
+        **notice_files(settings.domains, partners),
         "routes": _table((key, _route(hop)) for key, hop in sorted(settings.routes)),
         "sender_syntax": f"/^<>$/ DUNNO\n!{_ADDRESS} 553 5.1.7 Bad sender address\n",
         "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",

@@ -19,6 +19,7 @@ from tlsgate.policy.dane import Domain
 from tlsgate.policy.outbound import DANE_ONLY, NOT_FOUND, Responder, choose, mail_domain
 from tlsgate.policy.rules import Rules
 from tlsgate.policy.sts import PolicyFault, PolicyResolver, check_policy
+from tlsgate.render.notices import MAP
 
 DIGEST = "ab" * 32
 INSECURE_MX: Table = {("d.example", "MX"): (False, ["10 mx1.example."])}
@@ -121,6 +122,26 @@ def test_enforced_policy_with_the_attributes_that_turn_on_its_mx_patterns() -> N
 def test_answers(table: Table, body: str | None, answer: str) -> None:
     got = once(table, body)
     assert got.startswith(answer) if answer == "TEMP " else got == answer
+
+
+@pytest.mark.parametrize(
+    ("table", "body", "answer"),
+    [
+        # The transport's default is `secure`: complete DANE must be said.
+        (BOTH_DANE, None, "OK dane-only"),
+        ({**BOTH_DANE, **STS_TXT}, ENFORCE, "OK dane-only"),
+        (DANE, None, "NOTFOUND "),
+        ({}, None, "NOTFOUND "),
+        ({("d.example", "MX"): None}, None, "TEMP "),
+    ],
+)
+def test_answers_for_notices(table: Table, body: str | None, answer: str) -> None:
+    async def run() -> bytes:
+        lookups = FakeLookups(table)
+        responder = Responder(lookups, LocalPolicies(lookups, body))
+        return await responder.process_request(f"{MAP} d.example".encode())
+
+    assert asyncio.run(run()).decode().partition(":")[2].startswith(answer)
 
 
 @pytest.mark.parametrize(
