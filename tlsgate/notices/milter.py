@@ -23,6 +23,7 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
     """One connection of cleanup(8), with one notice after the other."""
 
     following: Following
+    _told = ""
     _one_at_a_time = threading.Lock()
     """Reading a notice takes several times its memory, and all of them share one processor."""
 
@@ -34,14 +35,22 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
         try:
             self._listed: Listed = self.following.listed()
         except (OSError, ValueError) as fault:
+            self._tell(f"the list of partners cannot be read: {fault}")
+            return int(Milter.TEMPFAIL)
+        self._tell("")
+        return int(Milter.CONTINUE)
+
+    @classmethod
+    def _tell(cls, reason: str) -> None:
+        """An alert for each new reason why notices wait; the health check meets it, too."""
+        if reason and reason != cls._told:
             emit(
                 "alert",
                 what="notices wait",
-                reason=f"the list of partners cannot be read: {fault}",
+                reason=reason,
                 next="deliver the list again; Postfix then makes the notices",
             )
-            return int(Milter.TEMPFAIL)
-        return int(Milter.CONTINUE)
+        cls._told = reason
 
     def envrcpt(self, recipient: str, *_parameters: str) -> int:
         """One who gets the notice."""

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import email
+import re
 import uuid
 from email.message import Message
 from typing import Any
@@ -26,6 +27,7 @@ from tlsgate.render import notices
 from tlsgate.render.postfix import render_postfix
 from tlsgate.render.postfix_settings import POLICY_PORT
 
+HEALTH = ["python3", "-m", "tlsgate.notices", "health"]
 DATE = "Fri, 27 Nov 2026 10:00:00 +0100"
 PARTNERS = (partner("one"), partner("watched", mode=Mode.OBSERVE))
 SERVERS = {"internal": (), "partners": ("one", "watched"), "free": ("free",), "safe": ("safe",)}
@@ -46,7 +48,10 @@ class NoticesWorld(World):
         key = self.stranger_key
         self.put_certificate("1", key, self.authority.issue(["mx1.corp.example"], key=key))
         self.start_milter(milter_image)
+        until(self.milter_healthy, what="a healthy milter")
         self.start_gateway()
+        # The watcher's first reload puts off for a minute what is under way.
+        until(lambda: "reload -- version" in self.log(), what="the first reload")
 
     def files(self) -> dict[str, str]:
         """Of the generation: the gateway's own, and what notices add."""
@@ -64,10 +69,11 @@ class NoticesWorld(World):
         lines.append(notices.transport_service("policy", POLICY_PORT))
         return files | {"master.cf": "".join(lines)}
 
-    def start_milter(self, image: str) -> Container:
+    def start_milter(self, image: str, name: str = "notices", config: str = "config") -> Container:
         """The container as the stack runs it."""
+        self._milter_image = image
         container = self._create(
-            "notices",
+            name,
             None,
             image=image,
             read_only=True,
@@ -75,16 +81,29 @@ class NoticesWorld(World):
             cap_drop=["ALL"],
             security_opt=["no-new-privileges:true"],
             mem_limit="128m",
-            volumes={self.volumes["config"]: {"bind": "/config", "mode": "ro"}},
+            volumes={self.volumes[config]: {"bind": "/config", "mode": "ro"}},
         )
         container.start()
-        until(self.milter_healthy, what="a healthy milter")
         return container
+
+    def start_milter_without_list(self) -> Container:
+        """Another one, on an empty volume."""
+        return self.start_milter(self._milter_image, "notices-without-list", "state")
 
     def milter_healthy(self) -> bool:
         """The milter's own health check."""
-        command = ["python3", "-m", "tlsgate.notices", "health"]
-        return self.containers["notices"].exec_run(command).exit_code == 0
+        return self.containers["notices"].exec_run(HEALTH).exit_code == 0
+
+    def health_said(self, container: Container) -> str:
+        """What the health check says of a milter that answers, but is ill."""
+        code, output = container.exec_run(HEALTH)
+        text = output.decode() if isinstance(output, bytes) else ""
+        return text if code and "does not answer" not in text else ""
+
+    def logged(self, pattern: str, program: str) -> list[str]:
+        """The lines of a program in the gateway's log that hold the pattern."""
+        lines = [line for line in self.log().splitlines() if f" {program}[" in line]
+        return [line for line in lines if re.search(pattern, line)]
 
     def submit(
         self, sender: str, recipient: str, *, octets: int = 1, headers: str = "", **dsn: str
