@@ -14,7 +14,13 @@ from components.config_reader import ConfigReader
 from components.settings import Endpoint
 from tlsgate.partners.domains import Fault, domain_fault, host_fault
 from tlsgate.render.dns_records import require_hostname, tlsrpt_value
-from tlsgate.render.postfix_settings import MILTER, is_address, parse_network
+from tlsgate.render.postfix_settings import (
+    MILTER,
+    is_address,
+    is_mailbox,
+    is_sender,
+    parse_network,
+)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 LONGEST_DAYS = 100
@@ -165,6 +171,26 @@ def contact(reader: ConfigReader, key: str, item: object) -> str | None:
     if isinstance(item, str) and re.fullmatch(r"mailto:[!-?A-~]+@[!-?A-~]+", item):
         return item
     reader.problem(key, "bad-contact", f"{item!r} is not a mailto: URL", "Write mailto:a@b.example")
+    return None
+
+
+def mailbox(reader: ConfigReader, key: str) -> str | None:
+    """A plain address, such as postmaster@corp.example; None where there is none."""
+    value = reader.optional_text(key)
+    if value is not None and not is_mailbox(value):
+        remedy = "Write an address in lower case, such as postmaster@example.org"
+        reader.problem(key, "bad-address", f"{value!r} is not a plain address", remedy)
+        return None
+    return value
+
+
+def sender(reader: ConfigReader, key: str, item: object) -> str | None:
+    """Whom the internal networks may send as: a domain, `.domain` or an address."""
+    if isinstance(item, str) and is_sender(item):
+        return item
+    message = f"{item!r} is not a sender"
+    remedy = "Write a domain, .domain for those below it, or an address, in lower case"
+    reader.problem(key, "bad-sender", message, remedy)
     return None
 
 

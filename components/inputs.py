@@ -27,6 +27,7 @@ from components.settings_reader import read_settings
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
+from tlsgate.recipients import load_recipients
 from tlsgate.render.nexthop import lint_nexthops
 
 NAMESPACE = "tlsgate:"
@@ -65,6 +66,13 @@ def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:
         partners = load_partners(Path(settings.partners), own_domains=settings.domains, today=today)
     except ProblemsError as error:
         problems += error.problems
+    if settings.internal.recipients == "list":
+        folder = Path(settings.internal.recipients_folder)
+        try:
+            known = load_recipients(folder, settings.domains)
+            settings = replace(settings, recipient_list=known)
+        except ProblemsError as error:
+            problems += error.problems
     routes = dict(settings.routes)
     for found in lint_nexthops(partners, routes, settings.domains, settings.relayhost or ""):
         file, line = locate(found.key)

@@ -88,4 +88,8 @@ def postfix_settings(settings: Settings) -> PostfixSettings:
         relayhost=settings.relayhost or "",
         policy_host=settings.network.address("policy"),
         public_addresses=host.addresses,
+        recipients=internal.recipients,
+        recipient_list=settings.recipient_list,
+        internal_senders=internal.senders,
+        postmaster=settings.postmaster,
     )

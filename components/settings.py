@@ -38,6 +38,12 @@ class InternalSettings:
     """Level towards the internal server: none, may, encrypt or secure."""
     require_tls: bool
     """Refuse plaintext from the internal networks (`internal_tls: required`)."""
+    senders: tuple[str, ...]
+    """Domains, `.domain` and addresses that the networks may send as, besides the own domains."""
+    recipients: str
+    """How a recipient of an own domain is known: verify, list or any."""
+    recipients_folder: str
+    """Of the files behind `list`, one a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,5 +195,9 @@ class Settings:
     partners: str
     accept_weakening: str
     """The digest of the one change of the list that may weaken as much as it does; "" for none."""
+    postmaster: str
+    """Where mail for postmaster@ and abuse@ goes; "": to these addresses at the internal server."""
     delete_data: bool
     """Whether `pulumi destroy` also deletes the queue and the keys."""
+    recipient_list: tuple[str, ...] = ()
+    """The addresses of `internal.recipients: list`, read from its files."""

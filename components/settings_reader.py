@@ -65,6 +65,7 @@ def read_settings(raw: Mapping[str, object], locate: Locate) -> tuple[Settings, 
         images=sections.images(top.section("images")),
         partners=top.text("partners", "partners"),
         accept_weakening=values.change_digest(top, "acceptWeakening"),
+        postmaster=values.mailbox(top, "postmaster") or "",
         delete_data=top.flag("deleteData", False),
     )
     top.finish()

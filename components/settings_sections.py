@@ -23,7 +23,12 @@ from components.settings import (
 from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
 from tlsgate.acme.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
-from tlsgate.render.postfix_settings import is_address, is_route, is_route_key
+from tlsgate.render.postfix_settings import (
+    RECIPIENT_CHECKS,
+    is_address,
+    is_route,
+    is_route_key,
+)
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 DEFAULT_SUBNET = "172.31.25.0/24"
@@ -38,8 +43,13 @@ def internal(reader: ConfigReader) -> InternalSettings:
     if server is not None and tls == "secure" and is_address(server.host):
         message = "secure verifies a name, but tlsgate:internal.server is an address"
         reader.problem("tls", "secure-needs-name", message, "Name the server, or write encrypt")
+    senders = reader.each("senders", lambda key, item: values.sender(reader, key, item))
+    recipients = reader.choice("recipients", "verify", RECIPIENT_CHECKS)
+    folder = reader.text("recipientsFolder", "recipients")
     reader.finish()
-    return InternalSettings(networks, server or Endpoint("", 25), tls, require_tls)
+    return InternalSettings(
+        networks, server or Endpoint("", 25), tls, require_tls, senders, recipients, folder
+    )
 
 
 def acme(reader: ConfigReader) -> AcmeSettings:

@@ -38,13 +38,14 @@ def _records(text: str) -> tuple[Partner, ...]:
 
 
 @lru_cache(maxsize=8)
-def _table(text: str) -> dict[str, str]:
+def table(text: str) -> dict[str, str]:
     """Return the entries of a lookup table's source (postmap(1))."""
     pairs = (line.split(maxsplit=1) for line in text.splitlines() if line[:1] not in ("", "#"))
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
-def _listed(seen: Seen) -> tuple[Partner, ...]:
+def listed(seen: Seen) -> tuple[Partner, ...]:
+    """Return the records of the list beside the tables."""
     return _records(seen.files[LIST]) if LIST in seen.files else ()
 
 
@@ -66,13 +67,13 @@ def enforced(seen: Seen) -> Iterator[str]:
     yield from _tables_in_use(seen)
     tables = _Tables(seen)
     found: dict[str, list[str]] = {}
-    for partner in _listed(seen):
+    for partner in listed(seen):
         if partner.mode is not Mode.ENFORCE:
             continue
         for fault in _empty_lists(partner):
             found.setdefault(fault, []).append(partner.name)
         excepted = {rule.direction for rule in partner.exceptions}
-        for key in _keys(partner):
+        for key in keys(partner):
             for fault in (*tables.outbound(key, excepted), *tables.inbound(key, excepted)):
                 found.setdefault(fault, []).append(key)
     for fault, whose in found.items():
@@ -84,7 +85,7 @@ class _Tables:
 
     def __init__(self, seen: Seen) -> None:
         files = seen.files
-        self._policy, self._senders = (_table(files.get(name, "")) for name in (POLICY, SENDERS))
+        self._policy, self._senders = (table(files.get(name, "")) for name in (POLICY, SENDERS))
         self._rules = _helper_rules(files.get(RULES_FILE, ""))
         self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
 
@@ -120,7 +121,8 @@ def _tables_in_use(seen: Seen) -> Iterator[str]:
         yield f"{MAIN}: smtpd_sender_restrictions does not ask {SENDERS} before any permit"
 
 
-def _keys(partner: Partner) -> Iterator[str]:
+def keys(partner: Partner) -> Iterator[str]:
+    """Return the keys of a record in Postfix's tables."""
     for domain in partner.domains:
         yield domain
         if partner.subdomains:
@@ -152,7 +154,7 @@ def _weak_level(entry: str) -> str | None:
 
 def review_due(seen: Seen) -> Iterator[str]:
     """Partners whose agreement is to be confirmed again."""
-    due = [f"{one.name} ({one.review})" for one in _listed(seen) if one.review < seen.today]
+    due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < seen.today]
     if due:
         yield f"past the review date: {some(due)}. Confirm the agreement, and write the next date"
 
@@ -160,7 +162,7 @@ def review_due(seen: Seen) -> Iterator[str]:
 def review_overdue(seen: Seen) -> Iterator[str]:
     """The same, long after the date."""
     last = seen.today - timedelta(days=int(seen.options["graceDays"]))
-    due = [f"{one.name} ({one.review})" for one in _listed(seen) if one.review < last]
+    due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < last]
     if due:
         yield (
             f"more than {int(seen.options['graceDays'])} days past the review date: {some(due)}."
@@ -173,7 +175,7 @@ def exceptions(seen: Seen) -> Iterator[str]:
     days = int(seen.options["maximumDays"])
     last = seen.today + timedelta(days=days)
     approvers = {str(address).lower() for address in seen.options["approvers"]}
-    for partner in _listed(seen):
+    for partner in listed(seen):
         for rule in partner.exceptions:
             what = f"{partner.name}: the {rule.direction} exception until {rule.until}"
             if rule.until > last:

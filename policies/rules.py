@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pulumi_policy import Policy
 
-from policies import certificates, containers, mta_sts, partners, postfix
+from policies import certificates, containers, mta_sts, partners, postfix, transports
 from policies.rule import Rule, StackRule
 
 RULES: tuple[Rule | StackRule, ...] = (
     *partners.RULES,
     *postfix.RULES,
+    *transports.RULES,
     *mta_sts.RULES,
     *certificates.RULES,
     *containers.RULES,

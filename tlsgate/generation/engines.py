@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsgate.generation import needs
+from tlsgate.generation import needs, sessions
+from tlsgate.generation.command import run
 from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import COMPILED, Refused
 
-COMMAND_SECONDS = 60
 OBEY_SECONDS = 5.0
 """As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""
 
@@ -28,12 +27,14 @@ class Engine:
     """One server program.
 
     `prepare(directory, sources)` compiles and checks a generation in the making, seen by the
-    program at its place in force. `check(paths)` asks the program about the files in force;
+    program at its place in force. `stage(paths, directory)` makes what one needs beside its files,
+    before it is switched to. `check(paths)` asks the program about the files in force;
     `reload(paths)` makes it read them. All raise Refused. `port` is where it answers.
     """
 
     kind: str
     prepare: Callable[[Path, Mapping[str, bytes]], None]
+    stage: Callable[[Paths, Path], None]
     check: Callable[[Paths], None]
     reload: Callable[[Paths], None]
     port: int
@@ -42,8 +43,12 @@ class Engine:
 def engine(kind: str) -> Engine:
     """The engine of this kind, one of `needs.KINDS`."""
     if kind == needs.POSTFIX:
-        return Engine(kind, _prepare_postfix, lambda _paths: None, _reload_postfix, 25)
-    return Engine(kind, _prepare_nginx, _check_nginx, _reload_nginx, 80)
+        return Engine(kind, _prepare_postfix, _stage_postfix, _nothing, _reload_postfix, 25)
+    return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, 80)
+
+
+def _nothing(*_paths: object) -> None:
+    """What this program does not need."""
 
 
 def _prepare_postfix(directory: Path, sources: Mapping[str, bytes]) -> None:
@@ -51,12 +56,12 @@ def _prepare_postfix(directory: Path, sources: Mapping[str, bytes]) -> None:
     # postmap warns of a line that it drops, and ends well all the same: a warning is a refusal.
     for name, kind in tables.items():
         if kind == "lmdb":
-            _run(["postmap", "-c", str(directory), f"lmdb:{directory / name}"], silent=True)
+            run(["postmap", "-c", str(directory), f"lmdb:{directory / name}"], silent=True)
             (directory / f"{name}{COMPILED}").chmod(0o644)
         _query(directory, kind, name, sources[name])
     # postconf warns of a parameter that nothing reads: a misspelt one would be ignored.
-    _run(["postconf", "-c", str(directory), "-n"], silent=True)
-    _run(["postconf", "-c", str(directory), "-M"], silent=True)
+    run(["postconf", "-c", str(directory), "-n"], silent=True)
+    run(["postconf", "-c", str(directory), "-M"], silent=True)
 
 
 def _query(directory: Path, kind: str, name: str, source: bytes) -> None:
@@ -64,17 +69,21 @@ def _query(directory: Path, kind: str, name: str, source: bytes) -> None:
     lines = [line.split(None, 1) for line in source.decode().splitlines() if line.strip()]
     if kind == "lmdb":
         for key, value in (lines[i] for i in {0, len(lines) // 2, len(lines) - 1} if lines):
-            answer = _run(["postmap", "-q", key, f"lmdb:{directory / name}"], silent=True)
+            answer = run(["postmap", "-q", key, f"lmdb:{directory / name}"], silent=True)
             if answer.strip() != value.strip():
                 raise Refused(f"{name}: key {key} gives {answer.strip()!r}, not {value.strip()!r}")
         return
     key = lines[0][0].partition("/")[0] if kind == "cidr" and lines else "192.0.2.1"
-    _run(["postmap", "-q", key, f"{kind}:{directory / name}"], silent=True, codes=(0, 1))
+    run(["postmap", "-q", key, f"{kind}:{directory / name}"], silent=True, codes=(0, 1))
+
+
+def _stage_postfix(paths: Paths, directory: Path) -> None:
+    sessions.prepare(paths, directory, _digest(directory))
 
 
 def _reload_postfix(paths: Paths) -> None:
     before = _queue_managers()
-    _run(["postfix", "-c", str(paths.active), "reload"])
+    run(["postfix", "-c", str(paths.active), "reload"])
     # The signal is sent, not yet obeyed, and until it is, mail goes out by the policy before.
     # The master process lets go of every old process first, and then starts a queue manager.
     deadline = time.monotonic() + OBEY_SECONDS
@@ -82,7 +91,9 @@ def _reload_postfix(paths: Paths) -> None:
         if time.monotonic() > deadline:
             raise Refused(f"Postfix has not taken it up within {OBEY_SECONDS:.0f} s")
         time.sleep(0.02)
-    _remove_old_connection_caches(paths)
+    digest = _digest(paths.active)
+    _remove_old_connection_caches(paths, digest)
+    sessions.end_others(paths, digest)
 
 
 def _queue_managers() -> set[str]:
@@ -95,22 +106,29 @@ def _queue_managers() -> set[str]:
     return found
 
 
-def _remove_old_connection_caches(paths: Paths) -> None:
-    """Postfix leaves the sockets of services that it no longer has, one for each generation."""
-    names = ("connection_cache_service_name", "queue_directory")
-    cache, spool = _run(["postconf", "-c", str(paths.active), "-hx", *names]).split()
+def _digest(generation: Path) -> str:
+    """The digest by which a generation names its connection caches and its sessions."""
+    digest = run(["postconf", "-c", str(generation), "-hx", "tlsgate_generation"]).strip()
+    if not digest.isalnum():
+        raise Refused(f"main.cf has no tlsgate_generation, but {digest!r}")
+    return digest
+
+
+def _remove_old_connection_caches(paths: Paths, digest: str) -> None:
+    """Postfix leaves the sockets of services that it no longer has, some for each generation."""
+    spool = run(["postconf", "-c", str(paths.active), "-hx", "queue_directory"]).strip()
     for socket_file in Path(spool, "private").glob("scache-*"):
-        if socket_file.name != cache:
+        if not socket_file.name.endswith(f"-{digest}"):
             socket_file.unlink(missing_ok=True)
 
 
 def _prepare_nginx(directory: Path, sources: Mapping[str, bytes]) -> None:
     needs.certificates(needs.NGINX, sources)
-    _run(["nginx", "-t", "-q", "-c", str(directory / "nginx.conf")])
+    run(["nginx", "-t", "-q", "-c", str(directory / "nginx.conf")])
 
 
 def _check_nginx(paths: Paths) -> None:
-    _run(["nginx", "-t", "-q", "-c", str(paths.active / "nginx.conf")])
+    run(["nginx", "-t", "-q", "-c", str(paths.active / "nginx.conf")])
 
 
 def _reload_nginx(paths: Paths) -> None:
@@ -118,20 +136,6 @@ def _reload_nginx(paths: Paths) -> None:
         os.kill(int((paths.run / "nginx.pid").read_text()), signal.SIGHUP)
     except (OSError, ValueError) as fault:
         raise Refused(f"nginx cannot be told to reload: {fault}") from fault
-
-
-def _run(command: Sequence[str], *, silent: bool = False, codes: Sequence[int] = (0,)) -> str:
-    """Standard output of the command. Raises Refused if it fails or, `silent`, if it warns."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as fault:
-        raise Refused(f"{' '.join(command[:3])}: {fault}") from fault
-    if done.returncode not in codes or (silent and done.stderr):
-        said = " / ".join((done.stderr or done.stdout).strip().splitlines()[:5])
-        raise Refused(f"{command[0]} says: {said or f'exit code {done.returncode}'}")
-    return done.stdout
 
 
 def answers(port: int, host: str = "127.0.0.1") -> bool:

@@ -169,9 +169,11 @@ class Watcher:
             return
         # The server may start as soon as `active` is there, so that comes last.
         self._set_https(decision.https)
-        if decision.take is not None:
-            point(self._paths.active, self._paths.generations / decision.take.generation)
         try:
+            if decision.take is not None:
+                directory = self._paths.generations / decision.take.generation
+                self._engine.stage(self._paths, directory)
+                point(self._paths.active, directory)
             self._engine.check(self._paths)
         except Refused as fault:
             if before is not None:

@@ -65,7 +65,7 @@ def decide(listed: Listed, recipients: Sequence[str], content_type: str, body: b
     `recipients`: who gets it (envelope). `content_type`: its header. `body`: of it at least the
     first BODY_LIMIT octets, or all.
     """
-    receivers = [domain_of(address) for address in recipients]
+    receivers = [listed.receiver(address) for address in recipients]
     if receivers and all(domain in listed.own for domain in receivers):
         return _AS_MADE
     entries = [listed.entry(domain) if domain else None for domain in receivers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 LISTED = "notice_domains.json"
@@ -25,10 +25,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """The own domains, and the partners' domains; all of them lower-case A-labels."""
+    """The own domains, and the partners' domains; all of them lower-case A-labels.
+
+    `aliases`: addresses that Postfix replaces after the milter has seen them (postmaster@ and
+    their like), and with what; in lower case.
+    """
 
     own: frozenset[str]
     partners: Mapping[str, Entry]
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def receiver(self, address: str) -> str | None:
+        """The domain that mail to an address goes to; None for an address without a domain."""
+        plain, seen = address.strip().removeprefix("<").removesuffix(">").lower(), set[str]()
+        while plain in self.aliases and plain not in seen:  # Postfix follows them, too
+            seen.add(plain)
+            plain = self.aliases[plain]
+        return domain_of(plain)
 
     def entry(self, domain: str) -> Entry | None:
         """The record that holds for a domain: its own, else the nearest parent's."""
@@ -49,21 +62,23 @@ class Listed:
             + json.dumps([entry.partner, entry.subdomains, entry.enforced])
             for domain, entry in sorted(self.partners.items())
         )
-        own = json.dumps(sorted(self.own))
-        return f'{{"own": {own},\n"partners": {{\n' + ",\n".join(rows) + "\n}}\n"
+        own, aliases = json.dumps(sorted(self.own)), json.dumps(self.aliases, sort_keys=True)
+        head = f'{{"own": {own},\n"aliases": {aliases},\n"partners": {{\n'
+        return head + ",\n".join(rows) + "\n}}\n"
 
 
 def read_listed(content: bytes) -> Listed:
     """The inverse of `Listed.to_json`. Raises BadList."""
     try:
         values = json.loads(content)
-        own = frozenset(map(_domain, values["own"]))
-        partners = {_domain(key): _entry(*row) for key, row in values["partners"].items()}
+        own = frozenset(map(_name, values["own"]))
+        partners = {_name(key): _entry(*row) for key, row in values["partners"].items()}
+        aliases = {_name(key): _name(one) for key, one in values["aliases"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
         raise BadList(f"{LISTED} cannot be read: {fault!r}") from fault
     if not own:
         raise BadList(f"{LISTED} names no own domain")
-    return Listed(own, partners)
+    return Listed(own, partners, aliases)
 
 
 def domain_of(address: str) -> str | None:
@@ -79,9 +94,9 @@ def domain_of(address: str) -> str | None:
     return domain or None
 
 
-def _domain(value: Any) -> str:
+def _name(value: Any) -> str:
     if not isinstance(value, str) or not value or value != value.lower():
-        raise ValueError(f"{value!r} is no domain")
+        raise ValueError(f"{value!r} is no text in lower case")
     return value
 
 

@@ -12,7 +12,7 @@ import Milter
 from tlsgate.events import emit
 from tlsgate.notices.decision import BODY_LIMIT, decide
 from tlsgate.notices.following import Following
-from tlsgate.notices.listed import Listed, domain_of
+from tlsgate.notices.listed import Listed
 from tlsgate.notices.words import HEADER, PROTECTED
 
 PATIENCE_SECONDS = 60
@@ -81,7 +81,7 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
         emit(
             "notice",
             queue_id=self.getsymval("i"),
-            to=[domain_of(address) for address in self._recipients],
+            to=[self._listed.receiver(address) for address in self._recipients],
             content=decision.outcome,
             protected=decision.protect,
             **({"reason": decision.reason} if decision.reason else {}),

@@ -39,7 +39,7 @@ def lint_nexthops(
                 hit[key].add(domain)
     for key, hop in routes.items():
         if _changes(hop, key):
-            for domain in _parents(key):
+            for domain in parent_names(key):
                 if covered.get(domain):
                     hit[key].add(domain)
     problems += [_diverted(key, sorted(hit[key]), routes, relayhost) for key in hit]
@@ -60,11 +60,12 @@ def _effective(name: str, routes: Mapping[str, str], relayhost: str) -> Iterator
 def _search(name: str) -> Iterator[str]:
     """The keys in transport(5)'s order: the name, `.parent` by `.parent`, `*`."""
     yield name
-    yield from (f".{parent}" for parent in _parents(name))
+    yield from (f".{parent}" for parent in parent_names(name))
     yield "*"
 
 
-def _parents(name: str) -> Iterator[str]:
+def parent_names(name: str) -> Iterator[str]:
+    """The domains above a name, the nearest first."""
     while "." in name:
         name = name.partition(".")[2]
         yield name

@@ -10,17 +10,18 @@ The way of a protected notice hangs on a header. Only one that the milter adds c
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tlsgate.notices.listed import LISTED, Entry, Listed
 from tlsgate.notices.words import HEADER, PORT, PROTECTED
 from tlsgate.partners.model import Mode, Partner
 from tlsgate.render.outbound_policy import ACTIVE
-from tlsgate.tls import Strength, cipher_list
+from tlsgate.render.postfix_settings import POLICY_PORT, bracketed
 
 CLEANUP = "notice-cleanup"
 TRANSPORT = "notice"
+MAP = "NOTICE"
+"""The policy helper's map that leaves no destination to a default (tlsgate.policy.outbound)."""
 ROUTES = "notice_routes"
 MAIN_PARAMETERS = {
     # Notices hold headers only, whatever the size: every message is larger than an octet.
@@ -33,8 +34,10 @@ BOUNCE_OPTIONS = f"""\
 """For each of bounce, defer and trace in master.cf: whatever makes a notice."""
 
 
-def notice_files(domains: Sequence[str], partners: Sequence[Partner]) -> dict[str, str]:
-    """File name → content, for the generation. `domains`: the own ones."""
+def notice_files(
+    domains: Sequence[str], partners: Sequence[Partner], aliases: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """File name → content, for the generation. `domains`: the own ones. `aliases`: virtual(5)."""
     listed = Listed(
         frozenset(domains),
         {
@@ -42,6 +45,7 @@ def notice_files(domains: Sequence[str], partners: Sequence[Partner]) -> dict[st
             for partner in partners
             for domain in partner.domains
         },
+        dict(aliases),
     )
     # Without a next hop: the recipient's domain (default_filter_nexthop).
     return {
@@ -59,7 +63,7 @@ def cleanup_service(notices_host: str) -> str:
 # Notices: none is queued that the milter has not judged.
 {CLEANUP} unix n -     n       -       0       cleanup
     -o syslog_name=postfix/notice
-    -o non_smtpd_milters=inet:{_bracketed(notices_host)}:{PORT}
+    -o non_smtpd_milters=inet:{bracketed(notices_host)}:{PORT}
     -o milter_default_action=tempfail
     -o milter_connect_timeout=5s
     -o milter_command_timeout=10s
@@ -68,38 +72,19 @@ def cleanup_service(notices_host: str) -> str:
 """
 
 
-def transport_service(policy_host: str, policy_port: int) -> str:
-    """The lines of master.cf; `policy_host`, `policy_port`: where the policy helper answers.
+def transport_options(policy_host: str) -> dict[str, str]:
+    """Of the transport `notice`; `policy_host`: where the policy helper answers.
 
-    Verified TLS by what the destination itself publishes (DANE, MTA-STS), else by its own name:
-    the same rule as for a partner, and no connection is shared with other mail.
+    Verified TLS by what the destination itself publishes (DANE, MTA-STS), else by its own name,
+    as for a partner. Suites and protocols are those of main.cf, which are the strong ones.
     """
-    helper = f"socketmap:inet:{_bracketed(policy_host)}:{policy_port}"
-    return f"""\
-# Notices about partners' mail to others: over verified TLS, or they wait.
-{TRANSPORT}    unix  -       -       n       -       10      smtp
-    -o syslog_name=postfix/notice
-    -o smtp_tls_security_level=secure
-    -o smtp_tls_secure_cert_match=nexthop,dot-nexthop
-    -o smtp_tls_policy_maps={helper}:{MAP}
-    -o smtp_tls_mandatory_protocols=>=TLSv1.2
-    -o smtp_tls_mandatory_ciphers=high
-    -o tls_high_cipherlist={cipher_list(Strength.STRONG)}
-    -o smtp_tls_connection_reuse=no
-    -o smtp_connection_cache_on_demand=no
-    -o smtp_connect_timeout=10s
-    -o smtp_helo_timeout=30s
-    -o smtp_starttls_timeout=30s
-"""
-
-
-MAP = "NOTICE"
-"""The policy helper's map that never leaves a destination to a default (tlsgate.policy.outbound)"""
-
-
-def _bracketed(host: str) -> str:
-    """The host as Postfix wants it before a port."""
-    try:
-        return f"[{host}]" if ipaddress.ip_address(host).version == 6 else host
-    except ValueError:
-        return host
+    return {
+        "smtp_tls_security_level": "secure",
+        "smtp_tls_secure_cert_match": "nexthop,dot-nexthop",
+        "smtp_tls_policy_maps": f"socketmap:inet:{bracketed(policy_host)}:{POLICY_PORT}:{MAP}",
+        "smtp_tls_servername": "hostname",
+        # So few that nothing is gained by reuse; each connection proves itself anew.
+        "smtp_tls_connection_reuse": "no",
+        "smtp_connection_cache_on_demand": "no",
+        "smtp_helo_timeout": "30s",
+    }

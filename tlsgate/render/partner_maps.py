@@ -54,6 +54,10 @@ CLASS_NULL_SENDER = "partner_null_sender"
 """Restriction class: encrypted if the client is in a partner's network."""
 NULL_SENDER = "<>"
 """`smtpd_null_access_lookup_key`."""
+PARTNER = "partner"
+"""Transport of mail to partners whose rule has no end: no helper is asked."""
+DATED = "partner-dated"
+"""Transport of mail to partners whose rule ends with a date, which the helper knows (D17)."""
 NEEDS_TLS = "reject_plaintext_session"
 _BY_STRICTNESS = (NEEDS_TLS, CLASS_DATED, CLASS_OBSERVED)
 
@@ -65,7 +69,7 @@ class PartnerMaps:
     `outbound`: TLS policy table. `inbound`: sender access table. `networks`: CIDR block →
     restriction for the null sender; the first block that holds the client counts. `recipients`:
     recipient access table of mail to observed partners. `rules`: for the policy helper. `anchors`:
-    file name → PEM, of private CAs.
+    file name → PEM, of private CAs. `transports`: transport table of enforced partners.
     """
 
     outbound: tuple[tuple[str, str], ...] = ()
@@ -74,6 +78,7 @@ class PartnerMaps:
     recipients: tuple[tuple[str, str], ...] = ()
     rules: PartnerRules = field(default_factory=PartnerRules)
     anchors: tuple[tuple[str, str], ...] = ()
+    transports: tuple[tuple[str, str], ...] = ()
 
     @property
     def asks_certificates(self) -> bool:
@@ -110,6 +115,7 @@ def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
             tuple(sorted(made.observed, key=lambda one: one.partner)),
         ),
         anchors=tuple(sorted(made.anchors.items())),
+        transports=tuple(sorted(made.transports.items())),
     )
 
 
@@ -125,6 +131,7 @@ class _Tables:
         self.inbound_rules: list[InboundRule] = []
         self.observed: list[Observed] = []
         self.anchors: dict[str, str] = {}
+        self.transports: dict[str, str] = {}
 
     def add(self, partner: Partner) -> None:
         """One record. Raises ValueError."""
@@ -153,6 +160,8 @@ class _Tables:
         static = not timeline.periods and not observe
         if static:
             self.outbound[key] = timeline.then
+        if not observe:
+            self.transports[key] = f"{PARTNER if static else DATED}:"
         if not static or key.startswith("."):
             self.outbound_rules.append(OutboundRule(key, partner.name, observe, timeline))
 

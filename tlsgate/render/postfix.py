@@ -8,21 +8,28 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
-from tlsgate.render.nexthop import lint_nexthops
+from tlsgate.render.nexthop import lint_nexthops, parent_names
 from tlsgate.render.notices import notice_files
-from tlsgate.render.partner_maps import compile_partners
+from tlsgate.render.partner_maps import PartnerMaps, compile_partners
 from tlsgate.render.partner_rules import RULES
+from tlsgate.render.postfix_inbound import (
+    RECIPIENT_SYNTAX,
+    SENDER_SYNTAX,
+    alias_table,
+    recipient_table,
+    sender_table,
+)
 from tlsgate.render.postfix_main import render_main
 from tlsgate.render.postfix_master import render_master
+from tlsgate.render.postfix_outbound import (
+    VERIFIED_STATUS,
+    openssl_config,
+    verified_status_table,
+)
 from tlsgate.render.postfix_settings import PostfixSettings
+from tlsgate.tls import GROUPS
 
 __all__ = ["PostfixSettings", "render_postfix"]
-
-# A mailbox is `local@domain`, the domain of letters, digits and hyphens only. This keeps out
-# whatever could send mail by another key than the partner's: address literals, a final dot,
-# characters beyond ASCII, a port, a second destination in the local part (RFC 5321, section 4.1.2
-# allows some of them; no mail domain needs them).
-_ADDRESS = r"/^[^@]+@([a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/"
 
 
 def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> dict[str, str]:
@@ -42,32 +49,48 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "partner_recipients": _table(maps.recipients),
         RULES: maps.rules.to_json(),
         **dict(maps.anchors),
-        **notice_files(settings.domains, partners),
-        "routes": _table((key, _route(hop)) for key, hop in sorted(settings.routes)),
-        "sender_syntax": f"/^<>$/ DUNNO\n!{_ADDRESS} 553 5.1.7 Bad sender address\n",
-        "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",
+        **notice_files(settings.domains, partners, alias_table(settings)),
+        "routes": _table(sorted(_routes(settings, maps).items())),
+        VERIFIED_STATUS: verified_status_table(),
+        "openssl.cnf": openssl_config(GROUPS),
+        "sender_syntax": SENDER_SYNTAX,
+        "recipient_syntax": RECIPIENT_SYNTAX,
+        "internal_senders": _table(sender_table(settings)),
+        "aliases": _table(sorted(alias_table(settings))),
     }
+    if settings.recipients == "list":
+        tables["recipients"] = _table(recipient_table(settings))
     if settings.extra_ca:
         tables["extra-ca.pem"] = settings.extra_ca
 
-    def files(connection_cache: str) -> dict[str, str]:
+    def files(generation: str) -> dict[str, str]:
         return {
-            "main.cf": render_main(settings, maps, connection_cache),
-            "master.cf": render_master(settings, connection_cache),
+            "main.cf": render_main(settings, maps, generation),
+            "master.cf": render_master(settings, generation),
             **tables,
         }
 
-    return files(_connection_cache(files("scache")))
+    return files(_digest(files("")))
 
 
-def _connection_cache(files: Mapping[str, str]) -> str:
-    """The name of the service that keeps connections for reuse: another for other files.
+def _digest(files: Mapping[str, str]) -> str:
+    """The name of these files, for what must not outlive them: connections and sessions."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
 
-    Postfix tells connections apart by next hop and level, not by all of the policy. A delivery that
-    goes on while the policy is tightened would else leave its connection to the mail after it.
+
+def _routes(settings: PostfixSettings, maps: PartnerMaps) -> dict[str, str]:
+    """The transport table: partners' mail by their own transports, the rest as configured.
+
+    The nexthop lint lets only those routes of a partner's names pass that change nothing, such as
+    `smtp:`: they mean the partner's transport too.
     """
-    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    return f"scache-{digest[:16]}"
+    partners = dict(maps.transports)
+    routes = {key: _route(hop) for key, hop in settings.routes}
+    for key in routes:
+        parents = (f".{parent}" for parent in parent_names(key.removeprefix(".")))
+        if of_partner := next((one for one in (key, *parents) if one in partners), None):
+            routes[key] = partners[of_partner]
+    return routes | partners
 
 
 def _table(entries: Iterable[tuple[str, str]]) -> str:

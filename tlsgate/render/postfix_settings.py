@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,9 +13,15 @@ INTERNAL_PORT = 2525
 """The listener for the organisation's own servers, inside the container."""
 POLICY_PORT = 8461
 IDENTITY_PORT = 10040
+RECIPIENT_CHECKS = ("verify", "list", "any")
+
+Parameters = Mapping[str, str | Sequence[str]]
+Section = tuple[str, Parameters]
+"""Parameters of main.cf below their title; a list is written one item a line."""
 
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _DURATION = re.compile(r"[1-9][0-9]*[smhdw]")
+_MAILBOX = re.compile(r"[a-z0-9_.+=-]+@[a-z0-9._-]+")
 MILTER = re.compile(r"(inet:[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}|unix:/[A-Za-z0-9._/-]+)")
 _ROUTE_KEY = re.compile(r"\*|\.?([a-z0-9_]([a-z0-9_-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _NEXTHOP = re.compile(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?|\[[A-Za-z0-9.:-]+\](:[0-9]{1,5})?")
@@ -34,7 +40,11 @@ class PostfixSettings:
     roots trusted besides the system's. `routes`: domain, `.domain` or `*` → next hop.
     `relayhost`: next hop of everything else, or "". `policy_host`: where the policy helper
     answers. `public_addresses`: of this gateway behind address translation, so that a loop is
-    seen. `inet_protocols`: ipv4, ipv6 or all.
+    seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a recipient of an own domain is
+    known: `verify` (the internal server is asked), `list` (`recipient_list`, addresses) or `any`.
+    `internal_senders`: domains, `.domain` and addresses that the internal networks may send as,
+    besides the own domains. `postmaster`: where mail for postmaster@ and abuse@ goes; "": to these
+    addresses at the internal server.
     """
 
     host_name: str
@@ -56,6 +66,10 @@ class PostfixSettings:
     policy_host: str = "policy"
     public_addresses: tuple[str, ...] = ()
     inet_protocols: str = "ipv4"
+    recipients: str = "verify"
+    recipient_list: tuple[str, ...] = ()
+    internal_senders: tuple[str, ...] = ()
+    postmaster: str = ""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -98,6 +112,10 @@ def _check(settings: PostfixSettings) -> None:
     _require("policy_host", is_address(settings.policy_host) or _host(settings.policy_host))
     _require("public_addresses", all(map(is_address, settings.public_addresses)))
     _require("inet_protocols", settings.inet_protocols in {"ipv4", "ipv6", "all"})
+    _require("recipients", settings.recipients in RECIPIENT_CHECKS)
+    _require("recipient_list", all(map(is_mailbox, settings.recipient_list)))
+    _require("internal_senders", all(map(is_sender, settings.internal_senders)))
+    _require("postmaster", not settings.postmaster or is_mailbox(settings.postmaster))
     _require("extra_ca", not settings.extra_ca or "BEGIN CERTIFICATE" in settings.extra_ca)
 
 
@@ -130,6 +148,21 @@ def parse_network(cidr: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if "%" in cidr:
         raise ValueError(f"{cidr!r} has a zone index")
     return network
+
+
+def is_mailbox(text: str) -> bool:
+    """A plain address in lower case, such as postmaster@example.org."""
+    return bool(_MAILBOX.fullmatch(text)) and _host_name(text.partition("@")[2])
+
+
+def is_sender(text: str) -> bool:
+    """Whom a network may send as: a domain, `.domain` for those below it, or an address."""
+    return is_mailbox(text) if "@" in text else _host_name(text.removeprefix("."))
+
+
+def bracketed(host: str) -> str:
+    """The host as a part of `host:port`: an IPv6 address in brackets."""
+    return f"[{host}]" if is_address(host) and ":" in host else host
 
 
 def is_route_key(key: str) -> bool:

@@ -25,11 +25,13 @@ from tests.integration.postfix.world import MODERN, World, partner, until
 from tlsgate.partners.model import Mode
 from tlsgate.render import notices
 from tlsgate.render.postfix import render_postfix
-from tlsgate.render.postfix_settings import POLICY_PORT
+from tlsgate.render.postfix_transports import Transport
 
 HEALTH = ["python3", "-m", "tlsgate.notices", "health"]
 DATE = "Fri, 27 Nov 2026 10:00:00 +0100"
 PARTNERS = (partner("one"), partner("watched", mode=Mode.OBSERVE))
+SENDERS = tuple(f"{name}.example" for name in ("safe", "loose", "one", "watched"))
+"""Of others: the internal networks hold a forwarder."""
 SERVERS = {"internal": (), "partners": ("one", "watched"), "free": ("free",), "safe": ("safe",)}
 
 
@@ -55,10 +57,14 @@ class NoticesWorld(World):
 
     def files(self) -> dict[str, str]:
         """Of the generation: the gateway's own, and what notices add."""
-        settings = self.settings(delay_warning="1s", message_size=4_000_000)
-        files = render_postfix(settings, PARTNERS) | notices.notice_files(
-            settings.domains, PARTNERS
+        settings = self.settings(
+            delay_warning="1s",
+            message_size=4_000_000,
+            recipients="any",
+            internal_senders=SENDERS,
+            postmaster="roles@safe.example",
         )
+        files = render_postfix(settings, PARTNERS)
         for name, value in notices.MAIN_PARAMETERS.items():
             files["main.cf"] += f"{name} = {value}\n"
         lines = []
@@ -66,7 +72,8 @@ class NoticesWorld(World):
             made = line.startswith(("bounce ", "defer ", "trace "))
             lines.append(line + notices.BOUNCE_OPTIONS if made else line)
         lines.append(notices.cleanup_service("notices"))
-        lines.append(notices.transport_service("policy", POLICY_PORT))
+        options = notices.transport_options("policy")
+        lines += Transport(notices.TRANSPORT, 10, "postfix/notice", {}, options).services("test")
         return files | {"master.cf": "".join(lines)}
 
     def start_milter(self, image: str, name: str = "notices", config: str = "config") -> Container:

@@ -89,6 +89,14 @@ def test_outsiders_get_no_content_and_only_over_verified_tls(
     assert "Trusted TLS connection established to mx.safe.example" not in world.log()
 
 
+def test_an_own_address_that_leads_outside_is_outside(world: NoticesWorld) -> None:
+    """`tlsgate:postmaster` may be anywhere, and Postfix replaces it after the milter."""
+    identifier = world.submit("postmaster@corp.example", "nosuch@one.example")
+    mail, notice = world.notice("safe", identifier)
+    assert "secret" not in mail["body"]
+    assert notice[HEADER] == PROTECTED
+
+
 def test_where_tls_cannot_be_verified_the_notice_waits(world: NoticesWorld) -> None:
     identifier = world.submit("held@loose.example", "nosuch@one.example")
     until(lambda: queued(world, "held@loose.example"), what="a notice that waits")

@@ -26,7 +26,7 @@ def prepare(directory: Path, sources: Mapping[str, bytes]) -> None:
     (directory / "routes.lmdb").write_bytes(sources["routes"] * 2)
 
 
-ENGINE = Engine("postfix", prepare, lambda _: None, lambda _: None, 25)
+ENGINE = Engine("postfix", prepare, lambda _, __: None, lambda _: None, lambda _: None, 25)
 
 
 def incoming(paths: Paths, **files: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tlsgate.generation import engines
+from tlsgate.generation import engines, sessions
 from tlsgate.generation.engines import OBEY_SECONDS, engine
 from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import Refused
@@ -21,9 +21,13 @@ class Machine:
         (self.spool / "private").mkdir(parents=True)
         self.now = 0.0
         self.said: list[str] = []
+        self.paths = Paths(run=root / "run")
+        (self.paths.run / "sessions").mkdir(parents=True)
+        self.ended: list[tuple[str, str]] = []
         self.states: list[Sequence[int]] = []
         monkeypatch.setattr(engines, "PROC", self.proc)
-        monkeypatch.setattr(engines, "_run", self._run)
+        monkeypatch.setattr(engines, "run", self._run)
+        monkeypatch.setattr(sessions, "run", self._postmap)
         monkeypatch.setattr("time.monotonic", lambda: self.now)
         monkeypatch.setattr("time.sleep", self._sleep)
 
@@ -31,12 +35,17 @@ class Machine:
         """The ids of the queue managers, before the reload and after it."""
         self._show(states[0])
         self.states = list(states[1:])
-        engine("postfix").reload(Paths())
+        engine("postfix").reload(self.paths)
 
     def _run(self, command: Sequence[str]) -> str:
         self.said.append(command[0])
-        if command[0] == "postconf":
-            return f"scache-new\n{self.spool}\n"
+        answers = {"tlsgate_generation": "new", "queue_directory": str(self.spool)}
+        return answers.get(command[-1], "") + "\n"
+
+    def _postmap(self, command: Sequence[str], *, text: str, silent: bool) -> str:
+        assert command[0] == "postmap"
+        assert silent
+        self.ended.append((Path(command[-1].removeprefix("lmdb:")).name, text))
         return ""
 
     def _sleep(self, seconds: float) -> None:
@@ -69,7 +78,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 def test_it_is_over_with_a_new_queue_manager(machine: Machine, states: list[list[int]]) -> None:
     machine.run(*states)
     assert machine.states == []
-    assert machine.said == ["postfix", "postconf"]
+    assert machine.said[:2] == ["postfix", "postconf"]
 
 
 @pytest.mark.parametrize("states", [([7], [7]), ([7], []), ([],), ([7], [7, 9])])
@@ -82,7 +91,18 @@ def test_it_fails_without_one(machine: Machine, states: list[list[int]]) -> None
 
 def test_sockets_of_generations_before_are_removed(machine: Machine) -> None:
     private = machine.spool / "private"
-    for name in ("scache-old", "scache-new", "smtp", "scache"):
+    for name in ("scache-smtp-old", "scache-smtp-new", "smtp"):
         (private / name).touch()
     machine.run([7], [9])
-    assert {path.name for path in private.iterdir()} == {"scache-new", "smtp", "scache"}
+    assert {path.name for path in private.iterdir()} == {"scache-smtp-new", "smtp"}
+
+
+def test_sessions_of_generations_before_are_ended(machine: Machine) -> None:
+    folder = machine.paths.run / "sessions"
+    for name in ("old.lmdb", "new.lmdb"):
+        (folder / name).touch()
+    machine.run([7], [9])
+    ((table, entry),) = machine.ended
+    assert table == "old"
+    assert entry.startswith("now\t421 4.3.2 ")
+    assert {path.name for path in folder.iterdir()} == {"new.lmdb"}

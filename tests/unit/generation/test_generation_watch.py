@@ -10,7 +10,7 @@ from tests.unit.generation.test_generation_certificate import OTHER, issue, pem
 from tests.unit.generation.test_generation_install import paths, prepare  # noqa: F401
 from tlsgate.generation.awaiting import lacks_certificate, verdict
 from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, point
+from tlsgate.generation.files import Paths, link_target, point
 from tlsgate.generation.install import install
 from tlsgate.generation.manifest import Refused
 from tlsgate.generation.watch import STARTING_SECONDS, Watcher
@@ -26,7 +26,14 @@ class Server:
         self.paths = Paths(paths.config, paths.keys, paths.run, paths.config.parent / "state")
         self.reloads = 0
         self.refuses: str | None = None
-        self.engine = Engine(kind, prepare, self._check, self._reload, 25)
+        self.staged_for: list[tuple[str, str | None]] = []
+        self.engine = Engine(kind, prepare, self._stage, self._check, self._reload, 25)
+
+    def _stage(self, _paths: Paths, directory: Path) -> None:
+        if self.refuses == "stage":
+            raise Refused("it cannot be made")
+        in_force = link_target(self.paths.active)
+        self.staged_for.append((directory.name, in_force))
 
     def _check(self, _paths: Paths) -> None:
         if self.refuses == "check":
@@ -221,17 +228,28 @@ def test_a_bad_generation_does_not_keep_a_renewed_certificate_out(server: Server
     assert (server.staged(), server.reloads) == (renewed, 1)
 
 
+def test_what_a_generation_needs_is_made_before_it_is_switched_to(server: Server) -> None:
+    first = server.deliver()
+    server.certify(1)
+    watcher = server.start()
+    second = server.deliver(routes="r2")
+    watcher.step()
+    assert server.staged_for == [(first, None), (second, first)]
+
+
+@pytest.mark.parametrize("part", ["check", "stage"])
 def test_what_the_server_does_not_like_is_undone(
-    server: Server, capsys: pytest.CaptureFixture[str]
+    server: Server, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
     good = server.deliver()
     staged = server.certify(1)
     watcher = server.start()
-    server.refuses = "check"
+    server.refuses = part
     bad = server.deliver(routes="r2")
     server.certify(2)
     watcher.step()
-    assert alerts(capsys) == [f"generation {bad} refused: it does not like it"]
+    reason = {"check": "it does not like it", "stage": "it cannot be made"}[part]
+    assert alerts(capsys) == [f"generation {bad} refused: {reason}"]
     assert server.paths.active.readlink().name == good
     assert (server.staged(), server.reloads) == (staged, 0)
 

@@ -17,6 +17,12 @@ LISTED = Listed(
         "two.example": Entry("Two", False, True),
         "watched.example": Entry("Watched", True, False),
     },
+    {
+        "abuse@corp.example": "roles@free.example",
+        "abuse@mx1.corp.example": "abuse@corp.example",
+        "postmaster@mx1.corp.example": "postmaster@corp.example",
+        "loop@corp.example": "loop@corp.example",
+    },
 )
 
 

@@ -19,6 +19,11 @@ NOTHING = (Outcome.UNREADABLE, True)
         ("a@BRAND.example", ["x@one.example"], AS_MADE),
         # A subdomain is another domain.
         ("a@sub.corp.example", ["x@one.example"], PROTECTED),
+        # An address that is replaced goes where the other one is.
+        ("Abuse@corp.example", ["x@one.example"], PROTECTED),
+        ("abuse@mx1.corp.example", ["x@one.example"], PROTECTED),
+        ("postmaster@mx1.corp.example", ["x@one.example"], AS_MADE),
+        ("loop@corp.example", ["x@one.example"], AS_MADE),
         # To an outsider.
         ("a@free.example", ["x@one.example"], PROTECTED),
         ("a@free.example", ["x@ONE.example"], PROTECTED),

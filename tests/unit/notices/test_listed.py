@@ -18,9 +18,12 @@ DOMAINS = st.from_regex(r"[a-z0-9-]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
 @given(
     st.frozensets(DOMAINS, min_size=1),
     st.dictionaries(DOMAINS, st.builds(Entry, st.text(), st.booleans(), st.booleans())),
+    st.dictionaries(DOMAINS, DOMAINS),
 )
-def test_what_was_written_is_read(own: frozenset[str], partners: dict[str, Entry]) -> None:
-    listed = Listed(own, partners)
+def test_what_was_written_is_read(
+    own: frozenset[str], partners: dict[str, Entry], aliases: dict[str, str]
+) -> None:
+    listed = Listed(own, partners, aliases)
     assert read_listed(listed.to_json().encode("ascii")) == listed
 
 
@@ -31,14 +34,16 @@ def test_what_was_written_is_read(own: frozenset[str], partners: dict[str, Entry
         b"[]",
         b"{}",
         b'{"own": ["a.example"]}',
-        b'{"own": [], "partners": {}}',
-        b'{"own": [1], "partners": {}}',
-        b'{"own": ["A.example"], "partners": {}}',
-        b'{"own": ["a.example"], "partners": []}',
-        b'{"own": ["a.example"], "partners": {"b.example": ["B", true]}}',
-        b'{"own": ["a.example"], "partners": {"b.example": ["B", 1, true]}}',
-        b'{"own": ["a.example"], "partners": {"b.example": ["B", true, "yes"]}}',
-        b'{"own": ["a.example"], "partners": {"B.example": ["B", true, true]}}',
+        b'{"own": ["a.example"], "partners": {}}',
+        b'{"own": ["a.example"], "aliases": {"a@a.example": 1}, "partners": {}}',
+        b'{"own": [], "aliases": {}, "partners": {}}',
+        b'{"own": [1], "aliases": {}, "partners": {}}',
+        b'{"own": ["A.example"], "aliases": {}, "partners": {}}',
+        b'{"own": ["a.example"], "aliases": {}, "partners": []}',
+        b'{"own": ["a.example"], "aliases": {}, "partners": {"b.example": ["B", true]}}',
+        b'{"own": ["a.example"], "aliases": {}, "partners": {"b.example": ["B", 1, true]}}',
+        b'{"own": ["a.example"], "aliases": {}, "partners": {"b.example": ["B", true, "yes"]}}',
+        b'{"own": ["a.example"], "aliases": {}, "partners": {"B.example": ["B", true, true]}}',
         b"\xff",
     ],
 )

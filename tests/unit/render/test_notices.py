@@ -44,15 +44,18 @@ def test_the_milter_must_answer(host: str, written: str) -> None:
     service = notices.cleanup_service(host)
     assert f"    -o non_smtpd_milters=inet:{written}:10041\n" in service
     assert "    -o milter_default_action=tempfail\n" in service
-    assert f"-o smtp_tls_policy_maps=socketmap:inet:{written}:8461:NOTICE\n" in (
-        notices.transport_service(host, 8461)
-    )
+    maps = notices.transport_options(host)["smtp_tls_policy_maps"]
+    assert maps == f"socketmap:inet:{written}:8461:NOTICE"
+
+
+def test_protected_notices_need_verified_tls() -> None:
+    assert notices.transport_options("policy")["smtp_tls_security_level"] == "secure"
 
 
 def test_options_are_lines_of_their_own_without_blanks_inside() -> None:
-    text = notices.cleanup_service("notices") + notices.transport_service("policy", 8461)
-    options = [line for line in (text + notices.BOUNCE_OPTIONS).splitlines() if line[0] == " "]
+    text = notices.cleanup_service("notices") + notices.BOUNCE_OPTIONS
+    options = [line for line in text.splitlines() if line[0] == " "]
+    pattern = r"    -o [a-z_]+=[^\s,]+"
     assert options
-    assert [
-        line for line in options if not re.fullmatch(r"    -o [a-z_]+=[^\s,]+(,[^\s,]+)*", line)
-    ] == []
+    assert [line for line in options if not re.fullmatch(pattern, line)] == []
+    assert not [v for v in notices.transport_options("policy").values() if re.search(r"\s", v)]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -13,9 +14,20 @@ from hypothesis import strategies as st
 from tests.unit.partners.ca_certificates import ca_pem
 from tests.unit.render.test_partner_maps import ACME, PINS
 from tlsgate.partners.ca import parse_ca
-from tlsgate.partners.model import Inbound, Mode, Outbound, Partner, Require, Verify
+from tlsgate.partners.model import (
+    Allow,
+    Direction,
+    ExceptionRule,
+    Inbound,
+    Mode,
+    Outbound,
+    Partner,
+    Require,
+    Verify,
+)
 from tlsgate.problems import ProblemsError
 from tlsgate.render.postfix import PostfixSettings, render_postfix
+from tlsgate.tls import Strength, cipher_list
 
 SETTINGS = PostfixSettings(
     host_name="mx1.corp.example",
@@ -48,6 +60,11 @@ def main(settings: PostfixSettings = SETTINGS, **changes: Any) -> dict[str, str]
         ("smtpd_tls_protocols", ">=TLSv1.2"),
         ("smtpd_tls_mandatory_protocols", ">=TLSv1.2"),
         ("smtp_tls_chain_files", ""),
+        ("smtpd_tls_exclude_ciphers", "aNULL"),
+        ("tls_preempt_cipherlist", "yes"),
+        ("tls_high_cipherlist", cipher_list(Strength.STRONG)),
+        ("tls_eecdh_auto_curves", ""),
+        ("sender_dependent_default_transport_maps", "inline:{ <>=null-sender: }"),
         ("parent_domain_matches_subdomains", ""),
         ("mydestination", ""),
         ("relay_domains", "corp.example brand.example"),
@@ -96,19 +113,191 @@ def test_the_helper_is_asked_from_the_rules_of_this_very_configuration() -> None
     assert "partner_recipients" not in alone["main.cf"]
 
 
+def services(master: str) -> dict[str, dict[str, str]]:
+    """master.cf: service name and type → its options, `maxproc` and `command`."""
+    found: dict[str, dict[str, str]] = {}
+    for line in re.sub(r"\n[ \t]+", " ", re.sub(r"^#.*\n", "", master, flags=re.M)).splitlines():
+        words = line.split()
+        name = f"{words[0]} {words[1]}"
+        assert name not in found
+        found[name] = {"maxproc": words[6], "command": words[7]}
+        found[name] |= dict(one.split("=", 1) for one in words[8:] if one != "-o")
+    return found
+
+
 def test_no_generation_finds_the_connections_of_another() -> None:
-    def cache(*partners: Partner, **changes: Any) -> str:
+    def caches(*partners: Partner, **changes: Any) -> frozenset[str]:
         files = render_postfix(replace(SETTINGS, **changes), partners)
-        name = parameters(files["main.cf"])["connection_cache_service_name"]
-        services = [line.split() for line in files["master.cf"].splitlines()]
-        assert [words[0] for words in services if words[-1] == "scache"] == [name]
-        return name
+        generation = parameters(files["main.cf"])["tlsgate_generation"]
+        found = services(files["master.cf"])
+        made = {name for name, one in found.items() if one["command"] == "scache"}
+        clients = [one for one in found.values() if one["command"] == "smtp"]
+        used = {f"{one['connection_cache_service_name']} unix" for one in clients}
+        assert made == used
+        # No two classes share connections, nor the TLS that they go through.
+        assert len(used) == len({one["tlsproxy_service_name"] for one in clients}) == len(clients)
+        assert all(name.endswith(f"-{generation} unix") for name in made)
+        return frozenset(made)
 
     narrower = replace(ACME, outbound=Outbound(mx=("mx.acme.example",)))
     # What stands in main.cf, in a table, and in master.cf alone.
-    others = cache(ACME, message_size=1000000), cache(narrower), cache(ACME, internal_tls="may")
-    assert cache(ACME) == cache(ACME)
-    assert len({cache(ACME), *others}) == 4
+    others = caches(ACME, message_size=1000000), caches(narrower), caches(ACME, internal_tls="may")
+    assert caches(ACME) == caches(ACME)
+    assert len({caches(ACME), *others}) == 4
+
+
+DATED = replace(
+    ACME,
+    name="Dated",
+    domains=("dated.example",),
+    exceptions=(
+        ExceptionRule(
+            date(2026, 12, 24), Direction.OUTBOUND, Allow.PLAINTEXT, "late", "a@b.example"
+        ),
+    ),
+)
+WATCHED = replace(ACME, name="Watched", domains=("watched.example",), mode=Mode.OBSERVE)
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        ({}, {}),
+        ({"else.example": "[192.0.2.9]"}, {"else.example": "smtp:[192.0.2.9]"}),
+        # Routes of a partner's names that change nothing mean the partner's own transport.
+        ({"acme.example": "smtp:"}, {}),
+        ({"x.acme.example": "smtp:"}, {"x.acme.example": "partner:"}),
+        ({".y.acme.example": "smtp:"}, {".y.acme.example": "partner:"}),
+        ({"x.dated.example": "smtp:"}, {"x.dated.example": "partner-dated:"}),
+        (
+            {"*": "[192.0.2.9]", **dict.fromkeys(("acme.example", ".acme.example"), "smtp:")}
+            | dict.fromkeys(("dated.example", ".dated.example"), "smtp:")
+            | dict.fromkeys(("watched.example", ".watched.example"), "smtp:"),
+            {"*": "smtp:[192.0.2.9]", "watched.example": "smtp:", ".watched.example": "smtp:"},
+        ),
+    ],
+)
+def test_partners_mail_has_a_way_of_its_own(
+    routes: dict[str, str], expected: dict[str, str]
+) -> None:
+    settings = replace(SETTINGS, routes=tuple(routes.items()))
+    files = render_postfix(settings, [ACME, DATED, WATCHED])
+    table = dict(line.split("\t") for line in files["routes"].splitlines())
+    own = {"acme.example": "partner:", "dated.example": "partner-dated:"}
+    assert table == {**expected, **own, **{f".{key}": value for key, value in own.items()}}
+
+
+@pytest.mark.parametrize(
+    ("service", "strict", "maps"),
+    [
+        ("partner unix", True, "lmdb:/run/tlsgate/active/partner_policy"),
+        (
+            "partner-dated unix",
+            True,
+            r"lmdb:\S+/partner_policy socketmap:\S+:partners-[0-9a-f]{16}",
+        ),
+        ("internal unix", False, ""),
+        ("smtp unix", False, r".* socketmap:\S+:QUERY"),
+        ("null-sender unix", False, r".* socketmap:\S+:QUERY"),
+    ],
+)
+def test_what_each_class_of_mail_demands(service: str, strict: bool, maps: str) -> None:
+    files = render_postfix(SETTINGS, [ACME, DATED])
+    values = parameters(files["main.cf"])
+    found = services(files["master.cf"])
+    options = found[service]
+
+    def in_force(name: str, options: dict[str, str]) -> str:
+        value = options.get(name, values.get(name, ""))
+        return values[value[1:]] if value.startswith("$") else value
+
+    assert re.fullmatch(maps, in_force("smtp_tls_policy_maps", options))
+    proxy = found[f"{options['tlsproxy_service_name']} unix"]
+    for part in (options, proxy):
+        suites = in_force("tls_high_cipherlist", part).split(":")
+        assert (suites == cipher_list(Strength.STRONG).split(":")) == strict
+        compatible = in_force("tls_medium_cipherlist", part)
+        assert (compatible == cipher_list(Strength.COMPATIBLE)) == strict
+        assert in_force("tls_config_name", part) == ("tlsgate" if strict else "")
+    if strict:
+        assert options["smtp_tls_security_level"] == "secure"
+        assert options["smtp_tls_servername"] == "hostname"
+    # tlsproxy(8) refuses what its client demands if its own settings are others.
+    assert {k: v for k, v in options.items() if k.startswith("tls_")} == {
+        k: v for k, v in proxy.items() if k.startswith("tls_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "becomes"),
+    [
+        ("5.1.0 Domain nullmx.example does not accept mail (nullMX)", "4.1.0"),
+        ("5.4.4 Host or domain name not found. Name service error for name=x type=A: x", "4.4.4"),
+        ("5.4.6 mail for loop.example loops back to myself", "4.4.6"),
+        ("5.0.0 host mx.a.example[192.0.2.1] refused to talk to me: 554 5.0.0 no", "4.0.0"),
+        ("5.7.5 Server certificate not verified", "4.7.5"),
+        (
+            "5.0.0 host a refused to talk to me: 554 host b[192.0.2.1] said: 5 (in reply to x)",
+            "4.0.0",
+        ),
+        ("5.1.1 host a[192.0.2.1] said: 550 5.1.1 no (in reply to RCPT TO command)", None),
+        ("5.7.1 host a[2001:db8::1] said: 554 spam (in reply to end of DATA command)", None),
+        ("5.3.4 message size 9 exceeds size limit 5 of server a[192.0.2.1]", None),
+        ("4.4.1 connect to a[192.0.2.1]:25: Connection refused", None),
+        ("2.0.0 250 stored", None),
+    ],
+)
+def test_only_the_verified_server_refuses_for_good(status: str, becomes: str | None) -> None:
+    lines = render_postfix(SETTINGS, [])["verified_status"].splitlines()
+    *unless, (pattern, value) = (line.rpartition("/")[::2] for line in lines if "/" in line)
+    final = any(re.search(condition[len("if !/") :], status) for condition, _ in unless)
+    found = None if final else re.search(pattern[1:], status)
+    assert value == " 4$1"
+    assert (f"4{found[1]}" if found else None) == (f"{becomes}{status[5:]}" if becomes else None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "expected"),
+    [
+        ({}, "internal_senders", ["<>", "brand.example", "corp.example"]),
+        (
+            {"internal_senders": ("a@b.example", ".c.example")},
+            "internal_senders",
+            [".c.example", "<>", "a@b.example", "brand.example", "corp.example"],
+        ),
+        ({}, "aliases", ["abuse@mx1.corp.example", "postmaster@mx1.corp.example"]),
+        (
+            {"postmaster": "ops@corp.example", "domains": ("corp.example",)},
+            "aliases",
+            [
+                f"{r}@{d}"
+                for r in ("abuse", "postmaster")
+                for d in ("corp.example", "mx1.corp.example")
+            ],
+        ),
+        (
+            {"recipients": "list", "recipient_list": ("jane@corp.example",)},
+            "recipients",
+            sorted(
+                ["jane@corp.example"]
+                + [f"{r}@{d}" for r in ("abuse", "postmaster") for d in SETTINGS.domains]
+            ),
+        ),
+    ],
+)
+def test_the_tables_of_addresses(changes: dict[str, Any], name: str, expected: list[str]) -> None:
+    files = render_postfix(replace(SETTINGS, **changes), [])
+    assert [line.split("\t")[0] for line in files[name].splitlines()] == expected
+
+
+@pytest.mark.parametrize("recipients", ["verify", "list", "any"])
+def test_how_recipients_are_known(recipients: str) -> None:
+    values = main(recipients=recipients)
+    last = values["smtpd_recipient_restrictions"].split()[-1]
+    assert (last == "reject_unverified_recipient") == (recipients == "verify")
+    assert ("relay_recipient_maps" in values) == (recipients == "list")
+    assert values["unverified_recipient_reject_code"] == "550"
+    assert values["unverified_recipient_defer_code"] == "450"
 
 
 def test_what_private_cas_need_is_delivered() -> None:
@@ -157,7 +346,10 @@ def test_what_settings_change() -> None:
     assert values["internal_tls_level"] == "may"
     assert "socketmap:inet:[2001:db8::5]:8461:QUERY" in values["smtp_tls_policy_maps"]
     assert "-o smtp_tls_security_level=secure\n" in files["master.cf"]
-    assert files["routes"] == "a.example\tsmtp:\nb.example\tsmtp:[192.0.2.9]:26\n"
+    routes = "a.example\tsmtp:\nb.example\tsmtp:[192.0.2.9]:26\n"
+    assert files["routes"] == f".acme.example\tpartner:\n{routes}".replace(
+        "b.ex", "acme.example\tpartner:\nb.ex"
+    )
 
 
 def test_without_internal_networks_there_is_no_listener_for_them() -> None:
@@ -197,6 +389,11 @@ def test_a_route_around_a_policy_is_refused() -> None:
         ({"public_addresses": ("mx1",)}, "public_addresses"),
         ({"inet_protocols": "ipx"}, "inet_protocols"),
         ({"extra_ca": "secret"}, "extra_ca"),
+        ({"recipients": "guess"}, "recipients"),
+        ({"recipient_list": ("corp.example",)}, "recipient_list"),
+        ({"internal_senders": ("a@b.example\tOK",)}, "internal_senders"),
+        ({"internal_senders": ("*",)}, "internal_senders"),
+        ({"postmaster": "ops"}, "postmaster"),
     ],
 )
 def test_settings_that_postfix_must_not_see(changes: dict[str, Any], field: str) -> None:
@@ -239,7 +436,8 @@ def test_no_host_name_adds_a_line(name: str) -> None:
     ],
 )
 def test_the_syntax_of_addresses(address: str, fits: bool) -> None:
-    line = render_postfix(SETTINGS, [])["recipient_syntax"]
+    role, line = render_postfix(SETTINGS, [])["recipient_syntax"].splitlines()
+    assert role == "/^postmaster$/ DUNNO"
     pattern = line[line.index("/") + 1 : line.rindex("/")]
     # POSIX extended expressions and Python's agree on what this one uses.
     assert bool(re.search(pattern, address, re.IGNORECASE)) == fits

@@ -1,0 +1,90 @@
+"""Rules on how partners' mail goes out: by a way of its own (D18), over strong TLS only (D21)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from policies.partners import LIST, POLICY, keys, listed, table
+from policies.postfix import MAIN, MASTER, settings
+from policies.rule import DELIVERY, Rule, Seen, some
+from tlsgate.partners.model import Mode
+from tlsgate.render.partner_maps import DATED, PARTNER
+from tlsgate.tls import COMPATIBLE_SUITES, SECURITY_LEVEL, STRONG_SUITES
+
+ROUTES = "routes"
+_GRADES = {"tls_high_cipherlist": STRONG_SUITES, "tls_medium_cipherlist": COMPATIBLE_SUITES}
+
+
+def own_way(seen: Seen) -> Iterator[str]:
+    """Each enforced partner's key leads to a partner transport, which demands what it must."""
+    if LIST not in seen.files:
+        return
+    routes = table(seen.files.get(ROUTES, ""))
+    enforced = [one for one in listed(seen) if one.mode is Mode.ENFORCE]
+    lost = [
+        key
+        for partner in enforced
+        for key in keys(partner)
+        if routes.get(key) not in (f"{PARTNER}:", f"{DATED}:")
+    ]
+    if lost:
+        yield f"{ROUTES}: no transport of its own for {some(lost)}"
+    for name in (PARTNER, DATED):
+        options = _in_force(seen.files, f"{name} unix")
+        level = options.get("smtp_tls_security_level")
+        if level != "secure":
+            yield f"{MASTER}, service {name}: smtp_tls_security_level = {level}. Write secure"
+        first = options.get("smtp_tls_policy_maps", "").partition(" ")[0].rstrip(",")
+        if not first.endswith(f"/{POLICY}"):
+            yield f"{MASTER}, service {name}: smtp_tls_policy_maps does not ask {POLICY} first"
+
+
+def strong_suites(seen: Seen) -> Iterator[str]:
+    """The suites for partners and of both listeners: those of tlsgate.tls, and its level."""
+    if LIST not in seen.files:
+        return
+    for name in (PARTNER, DATED):
+        for service in (f"{name} unix", f"tlsproxy-{name} unix"):
+            yield from _weak_suites(service, _in_force(seen.files, service))
+    for service in ("smtp inet", "2525 inet"):
+        yield from _weak_suites(service, _in_force(seen.files, service))
+
+
+def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
+    for name, allowed in _GRADES.items():
+        words = [word for word in re.split(r"[:\s,]+", options.get(name, "")) if word]
+        levels = [word for word in words if word.startswith("@SECLEVEL=")]
+        others = sorted(set(words) - set(allowed) - set(levels))
+        if others or not words:
+            has = some(others) if others else "nothing"
+            yield f"{service}: {name} has {has}, not only suites that are strong"
+        if not levels or not all(one.partition("=")[2] >= str(SECURITY_LEVEL) for one in levels):
+            yield f"{service}: {name} is below OpenSSL's security level {SECURITY_LEVEL}"
+
+
+def _in_force(files: Mapping[str, str], service: str) -> dict[str, str]:
+    """What a service of master.cf has: main.cf, and over it its own options."""
+    found = settings(files)
+    main = {one.name: one.value for one in found if one.place == MAIN}
+    own = {one.name: one.value for one in found if one.place == f"{MASTER}, service {service}"}
+    return {
+        name: main.get(value[1:], "") if value.startswith("$") else value
+        for name, value in (main | own).items()
+    }
+
+
+RULES = (
+    Rule(
+        "partner-transport",
+        "Partners' mail goes out by transports that nobody else's can fill.",
+        (DELIVERY,),
+        own_way,
+    ),
+    Rule(
+        "partner-strong-tls",
+        "Partners get at least 112 bits, forward secrecy and no anonymous suite.",
+        (DELIVERY,),
+        strong_suites,
+    ),
+)

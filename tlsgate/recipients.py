@@ -1,0 +1,86 @@
+"""Who exists in the own domains: the files behind `tlsgate:internal.recipients: list`.
+
+One text file a domain, named as the domain. A line is a local part (`jane`) or the whole address
+(`jane@corp.example`); what follows a `#` is a comment. Addresses are compared without regard to
+letter case, as Postfix does (RFC 5321, section 2.4, leaves that to the receiving domain).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlsgate.problems import Problem, ProblemsError, shown
+
+_LOCAL = re.compile(r"[a-z0-9_+=-]+(\.[a-z0-9_+=-]+)*")
+
+
+def load_recipients(folder: Path, domains: Sequence[str]) -> tuple[str, ...]:
+    """Every address of the files, in lower case and sorted.
+
+    Raises ProblemsError with all that is wrong: a file that is missing or belongs to no domain,
+    and each line that is no address of its domain or is there twice.
+    """
+    problems: list[Problem] = []
+    found: set[str] = set()
+    for domain in domains:
+        try:
+            text = (folder / domain).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
+            message = f"the recipients of {domain} cannot be read ({why})"
+            remedy = "Write its addresses there, one a line, or tlsgate:internal.recipients: verify"
+            problems.append(Problem(str(folder / domain), 0, "", "no-recipients", message, remedy))
+            continue
+        addresses, faults = parse_recipients(text, domain, str(folder / domain))
+        found.update(addresses)
+        problems += faults
+    problems += _of_no_domain(folder, domains)
+    if problems:
+        raise ProblemsError(problems)
+    return tuple(sorted(found))
+
+
+def parse_recipients(text: str, domain: str, file: str) -> tuple[list[str], list[Problem]]:
+    """The addresses of one file in its order, and what is wrong with its lines. Pure."""
+    addresses: list[str] = []
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for number, line in enumerate(text.splitlines(), start=1):
+        entry = line.partition("#")[0].strip().lower()
+        if not entry:
+            continue
+        local, _, host = entry.partition("@")
+        if not _LOCAL.fullmatch(local) or host not in ("", domain):
+            message = f"{shown(entry)} is not an address of {domain}"
+            remedy = f"Write a local part such as jane, or jane@{domain}"
+            problems.append(Problem(file, number, "", "bad-recipient", message, remedy))
+            continue
+        address = f"{local}@{domain}"
+        if address in seen:
+            message = f"{address} is there twice"
+            problems.append(Problem(file, number, "", "doubled", message, "Write it once"))
+        seen.add(address)
+        addresses.append(address)
+    return addresses, problems
+
+
+def _of_no_domain(folder: Path, domains: Sequence[str]) -> list[Problem]:
+    """Files that nobody reads: a domain that was misspelt would refuse all of its mail."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []  # each domain's file is reported as missing
+    return [
+        Problem(
+            str(folder / name),
+            0,
+            "",
+            "unknown-domain",
+            f"{shown(name)} is not one of tlsgate:domains",
+            "Name the file as the domain, or delete it",
+        )
+        for name in names
+        if name not in domains and not name.startswith(".") and name != "README.md"
+    ]
