@@ -87,6 +87,7 @@ def postfix_settings(settings: Settings) -> PostfixSettings:
         routes=settings.routes,
         relayhost=settings.relayhost or "",
         policy_host=settings.network.address("policy"),
+        notices_host=settings.network.address("notices"),
         public_addresses=host.addresses,
         recipients=internal.recipients,
         recipient_list=settings.recipient_list,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-ROLES = ("resolver", "gateway", "policy-host", "policy", "agent")
+ROLES = ("resolver", "gateway", "policy-host", "policy", "agent", "notices")
 """The containers of a stack, in the order of their addresses, from the third of the subnet on."""
 
 

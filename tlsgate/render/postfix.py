@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops, parent_names
+from tlsgate.render.notices import notice_files
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
 from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_inbound import (
@@ -48,6 +49,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "partner_recipients": _table(maps.recipients),
         RULES: maps.rules.to_json(),
         **dict(maps.anchors),
+        **notice_files(settings.domains, partners, alias_table(settings)),
         "routes": _table(sorted(_routes(settings, maps).items())),
         VERIFIED_STATUS: verified_status_table(),
         "openssl.cnf": openssl_config(GROUPS),

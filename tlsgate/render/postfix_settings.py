@@ -38,10 +38,10 @@ class PostfixSettings:
     `queue_lifetime`, `delay_warning`, `retry_shortest`, `retry_longest`: Postfix durations (`5d`).
     `milters`: `inet:host:port` or `unix:/path`; mail waits when one is down. `extra_ca`: PEM of
     roots trusted besides the system's. `routes`: domain, `.domain` or `*` → next hop.
-    `relayhost`: next hop of everything else, or "". `policy_host`: where the policy helper
-    answers. `public_addresses`: of this gateway behind address translation, so that a loop is
-    seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a recipient of an own domain is
-    known: `verify` (the internal server is asked), `list` (`recipient_list`, addresses) or `any`.
+    `relayhost`: next hop of everything else, or "". `policy_host`, `notices_host`: where the
+    policy helper and the notices' milter answer. `public_addresses`: of this gateway behind address
+    translation, so that a loop is seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a
+    recipient of an own domain is known: `verify` (the internal server is asked), `list` (`recipient_list`, addresses) or `any`.
     `internal_senders`: domains, `.domain` and addresses that the internal networks may send as,
     besides the own domains. `postmaster`: where mail for postmaster@ and abuse@ goes; "": to these
     addresses at the internal server.
@@ -64,6 +64,7 @@ class PostfixSettings:
     routes: tuple[tuple[str, str], ...] = ()
     relayhost: str = ""
     policy_host: str = "policy"
+    notices_host: str = "notices"
     public_addresses: tuple[str, ...] = ()
     inet_protocols: str = "ipv4"
     recipients: str = "verify"
@@ -110,6 +111,7 @@ def _check(settings: PostfixSettings) -> None:
     _require("routes", all(map(is_route, (hop for _, hop in settings.routes))))
     _require("relayhost", not settings.relayhost or _NEXTHOP.fullmatch(settings.relayhost))
     _require("policy_host", is_address(settings.policy_host) or _host(settings.policy_host))
+    _require("notices_host", is_address(settings.notices_host) or _host(settings.notices_host))
     _require("public_addresses", all(map(is_address, settings.public_addresses)))
     _require("inet_protocols", settings.inet_protocols in {"ipv4", "ipv6", "all"})
     _require("recipients", settings.recipients in RECIPIENT_CHECKS)

@@ -207,6 +207,7 @@ def test_partners_mail_has_a_way_of_its_own(
         ("internal unix", False, ""),
         ("smtp unix", False, r".* socketmap:\S+:QUERY"),
         ("null-sender unix", False, r".* socketmap:\S+:QUERY"),
+        ("notice unix", True, r"socketmap:\S+:NOTICE"),
     ],
 )
 def test_what_each_class_of_mail_demands(service: str, strict: bool, maps: str) -> None:
