@@ -41,10 +41,10 @@ class PostfixSettings:
     `relayhost`: next hop of everything else, or "". `policy_host`, `notices_host`: where the
     policy helper and the notices' milter answer. `public_addresses`: of this gateway behind address
     translation, so that a loop is seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a
-    recipient of an own domain is known: `verify` (the internal server is asked), `list` (`recipient_list`, addresses) or `any`.
-    `internal_senders`: domains, `.domain` and addresses that the internal networks may send as,
-    besides the own domains. `postmaster`: where mail for postmaster@ and abuse@ goes; "": to these
-    addresses at the internal server.
+    recipient of an own domain is known: `verify` (the internal server is asked), `list`
+    (`recipient_list`, addresses) or `any`. `internal_senders`: domains, `.domain` and addresses
+    that the internal networks may send as, besides the own domains. `postmaster`: where mail for
+    postmaster@ and abuse@ goes; "": to these addresses at the internal server.
     """
 
     host_name: str
