@@ -19,6 +19,11 @@ from tlsgate.smtp.seen import Seen
 from tlsgate.smtp.tlsa import matching_record
 
 MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
+RENEW = "install a certificate of a public CA and renew it by itself (ACME)"
+NEXT_KEY = "tell us before a key changes, so that the next one is on our list in time"
+NEXT_TLSA = "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used"
+STRONGER = "offer ciphers with forward secrecy and a key of 2048 bits RSA or P-256"
+NEWER = "offer TLS 1.2 or later"
 _NAMES_SHOWN = 3
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
@@ -65,7 +70,7 @@ def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
         return Reason(
             "pin",
             f"{seen.place} shows a key that is not one of those agreed",
-            "tell us before a key changes, so that the next one is on our list in time",
+            NEXT_KEY,
         )
     return None
 
@@ -81,7 +86,7 @@ def dane_fault(
         return Reason(
             "tlsa",
             f"{place} shows a key that its TLSA records do not name",
-            "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used",
+            NEXT_TLSA,
         )
     return None
 
@@ -128,7 +133,7 @@ def _handshake(seen: Seen) -> Reason:
         return Reason(
             "weak",
             f"{seen.place} offers only ciphers or keys that are too weak ({seen.strict.detail})",
-            "offer ciphers with forward secrecy and a key of 2048 bits RSA or P-256",
+            STRONGER,
         )
     return Reason(
         Fault.HANDSHAKE.value,
@@ -141,12 +146,11 @@ def _old(place: str, session: Session) -> Reason | None:
     if session.version in MODERN:
         return None
     text = f"{place} offers {session.version or 'no TLS'} at most"
-    return Reason("old-tls", text, "offer TLS 1.2 or later")
+    return Reason("old-tls", text, NEWER)
 
 
 def _untrusted(seen: Seen, now: datetime) -> Reason:
     leaf, code = seen.certificate, seen.strict.code
-    renew = "install a certificate of a public CA and renew it by itself (ACME)"
     if code in {_EXPIRED, _NOT_YET_VALID}:
         if leaf and leaf.not_after < now:
             text = f"the certificate of {seen.place} ended on {leaf.not_after:%Y-%m-%d}"
@@ -154,20 +158,20 @@ def _untrusted(seen: Seen, now: datetime) -> Reason:
             text = f"the certificate of {seen.place} is not valid before {leaf.not_before:%Y-%m-%d}"
         else:
             text = f"{seen.place} sends an intermediate certificate that is out of its dates"
-        return Reason("dates", text, renew)
+        return Reason("dates", text, RENEW)
     if code == _SELF_SIGNED:
-        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", renew)
+        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", RENEW)
     if code in _UNKNOWN_ISSUER:
         issuer = leaf.issuer if leaf else "an unknown issuer"
         return Reason(
             "issuer",
             f"{seen.place} shows a certificate of {issuer!r}, which leads to no public CA",
-            f"send the intermediate certificates with it, or {renew}",
+            f"send the intermediate certificates with it, or {RENEW}",
         )
     return Reason(
         "untrusted",
         f"the certificate of {seen.place} is not accepted ({seen.strict.detail})",
-        renew,
+        RENEW,
     )
 
 
