@@ -7,10 +7,14 @@ import importlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
-LINE_LIMIT = 1 << 26
-"""Bytes. A message to very many recipients is one line of `postqueue -j`."""
+from tlsgate.problems import visible
+
+LINE_LIMIT = 1 << 14
+"""Bytes of a log's line; Postfix's own are shorter."""
+_SHOWN = 500
 
 
 class Unreachable(Exception):
@@ -49,26 +53,36 @@ def container(options: argparse.Namespace, role: str, timeout: int) -> Iterator[
         ) from fault
 
 
-def output_lines(found: Any, command: list[str]) -> Iterator[str]:
-    """Yield the lines that a command prints in the container. Raises Unreachable if it fails."""
-    api = found.client.api
-    started = api.exec_create(found.id, command)["Id"]
-    errors = bytearray()
-
-    def output() -> Iterator[bytes]:
-        for out, error in api.exec_start(started, stream=True, demux=True):
-            if error and len(errors) < 1000:
-                errors.extend(error)
-            if out:
-                yield out
-
-    yield from split(output())
-    code = api.exec_inspect(started)["ExitCode"]
-    if code != 0:
+def output(found: Any, command: list[str]) -> str:
+    """Return what a command prints in the container. Raises Unreachable if it fails."""
+    done = found.exec_run(command, demux=True)
+    printed, errors = (part or b"" for part in done.output)
+    if done.exit_code != 0:
         raise Unreachable(
-            f"`{' '.join(command)}` ended with {code} in the container {found.name}:"
-            f" {errors.decode(errors='replace').strip()}"
+            f"`{' '.join(command)}` ended with {done.exit_code} in the container {found.name}:"
+            f" {visible(errors[:_SHOWN].decode(errors='replace').strip())}"
         )
+    text: str = printed.decode(errors="replace")
+    return text
+
+
+def log_lines(found: Any, since: datetime) -> Iterator[str]:
+    """Yield what the container has printed since a time, each line behind its RFC 3339 time.
+
+    A line is cut at LINE_LIMIT; no more than one is in memory. Raises OSError.
+    """
+    stream = found.logs(
+        stdout=True,
+        stderr=False,
+        stream=True,
+        follow=False,
+        timestamps=True,
+        since=since.timestamp(),
+    )
+    try:
+        yield from split(stream)
+    finally:
+        stream.close()
 
 
 def split(chunks: Iterable[bytes], limit: int = LINE_LIMIT) -> Iterator[str]:

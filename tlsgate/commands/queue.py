@@ -35,7 +35,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.containers import Unreachable, add_options, container, output_lines, split
+from tlsgate.commands.containers import Unreachable, add_options, container, log_lines, output
 from tlsgate.commands.looking import mail_domain
 from tlsgate.problems import shown
 
@@ -59,7 +59,6 @@ exit status: 0 no mail to a partner is held; 1 some is; 2 wrong usage, or the qu
 The JSON's shape stands at the top of tlsgate/commands/queue.py.
 """
 _ACTIVE = "/run/tlsgate/active"
-_LOG_LINE = 1 << 14
 _OTHERS_SHOWN = 10
 _SILENCE_SECONDS = 120
 _PARAMETERS = ("maximal_backoff_time", "maximal_queue_lifetime", "bounce_queue_lifetime")
@@ -86,7 +85,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser, "gateway")
     parser.add_argument("--partner", metavar="NAME", help="only mail to this partner")
     parser.add_argument(
-        "--domain", metavar="DOMAIN", type=mail_domain, default="", help="only mail to it and below"
+        "--domain", metavar="DOMAIN", type=mail_domain, help="only mail to it and below"
     )
     parser.add_argument(
         "--addresses", action="store_true", help="also each message's sender and recipients"
@@ -109,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
     except (Unreachable, ValueError) as fault:
         print(fault, file=sys.stderr)
         return EXIT_UNKNOWN
-    groups = chosen(seen.groups, partner, options.domain)
+    groups = chosen(seen.groups, partner, options.domain or "")
     if options.json:
         said: dict[str, Any] = {
             "time": _stamp(seen.now),
@@ -145,7 +144,7 @@ def _look(gateway: Any) -> _Seen:
     now = _now()
     retry, known = _times(gateway, now)
     partners = _partners(gateway)
-    held = list(read_queue(output_lines(gateway, ["postqueue", "-j"])))
+    held = list(read_queue(output(gateway, ["postqueue", "-j"]).split("\n")))
     attempts = Attempts(held)
     since = now - 2 * retry
     fault = _read_log(gateway, since, attempts) if held else ""
@@ -158,9 +157,9 @@ def _times(gateway: Any, now: datetime) -> tuple[timedelta, Known]:
     from tlsgate.queue.entries import read_tries, seconds  # noqa: PLC0415
     from tlsgate.queue.view import Known  # noqa: PLC0415
 
-    said = list(output_lines(gateway, ["postconf", "-h", *_PARAMETERS]))
+    said = output(gateway, ["postconf", "-h", *_PARAMETERS]).splitlines()
     retry, lifetime, notices = (timedelta(seconds=seconds(one)) for one in said)
-    tries = read_tries(output_lines(gateway, ["sh", "-c", _TRIES]))
+    tries = read_tries(output(gateway, ["sh", "-c", _TRIES]).splitlines())
     return retry, Known(now, lifetime, notices, tries)
 
 
@@ -169,7 +168,7 @@ def _partners(gateway: Any) -> tuple[Partner, ...]:
     from tlsgate.partners.format import LIST_FILE  # noqa: PLC0415
     from tlsgate.partners.model import partner_from_dict  # noqa: PLC0415
 
-    text = "".join(output_lines(gateway, ["cat", f"{_ACTIVE}/{LIST_FILE}"]))
+    text = output(gateway, ["cat", f"{_ACTIVE}/{LIST_FILE}"])
     try:
         return tuple(partner_from_dict(record) for record in json.loads(text))
     except (KeyError, TypeError, ValueError):
@@ -182,10 +181,7 @@ def _partners(gateway: Any) -> tuple[Partner, ...]:
 def _read_log(gateway: Any, since: datetime, attempts: Any) -> str:
     """Feed the container's log since a time, line by line; why it cannot be read, "" if it can."""
     try:
-        chunks = gateway.logs(
-            stdout=True, stderr=False, stream=True, timestamps=True, since=since.timestamp()
-        )
-        for line in split(chunks, _LOG_LINE):
+        for line in log_lines(gateway, since):
             attempts.feed(line)
     except OSError as fault:  # the engine's too; the queue is told all the same
         return f"the container's log cannot be read, so reasons lack their detail: {fault}"

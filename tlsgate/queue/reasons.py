@@ -6,7 +6,8 @@ smtp_proto.c, smtp_connect.c and smtp_tls_policy.c, and tls_verify.c, of version
 
 Codes besides the probe's: `waiting` (no attempt has ended yet), `on-hold` (an operator did it),
 `helper` and `policy` (what TLS the domain needs cannot be found out), `engine` (the gateway's own
-TLS), `foreign-mx` (DNS leads to a server that the partner's record does not name), `mta-sts-mx`, `answer` (the server itself put the message off), `other`.
+TLS), `foreign-mx` (DNS leads to a server that the partner's record does not name), `mta-sts-mx`,
+`answer` (the server itself put the message off), `other`.
 """
 
 from __future__ import annotations
