@@ -171,6 +171,8 @@ class Attempts:
             found = (why,) if peer == established["peer"] else self._peers.get(key, ())
             process.said.extend(found)
         elif _BESIDE.match(said):
+            if said.startswith("SSL_connect error"):
+                process.said.clear()  # of the servers tried before this one
             process.said.append(said)
 
     def _take(self, process: _Process, status: re.Match[str], stamp: str) -> None:
