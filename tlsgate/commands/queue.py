@@ -158,6 +158,8 @@ def _times(gateway: Any, now: datetime) -> tuple[timedelta, Known]:
     from tlsgate.queue.view import Known  # noqa: PLC0415
 
     said = output(gateway, ["postconf", "-h", *_PARAMETERS]).splitlines()
+    if len(said) != len(_PARAMETERS):
+        raise ValueError(f"postconf in the container {gateway.name} does not tell {_PARAMETERS}")
     retry, lifetime, notices = (timedelta(seconds=seconds(one)) for one in said)
     tries = read_tries(output(gateway, ["sh", "-c", _TRIES]).splitlines())
     return retry, Known(now, lifetime, notices, tries)

@@ -20,8 +20,9 @@ from tlsgate.queue.entries import Held
 
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
-PROCESSES_LIMIT = PEERS_LIMIT = 10_000
-DETAILS_LIMIT = 6
+PROCESSES_LIMIT, PEERS_LIMIT = 2_000, 10_000
+"""The ones heard of last; Postfix has some hundred processes at a time."""
+DETAILS_LIMIT, DETAIL_LENGTH = 6, 1000
 SUSPENDED = "delivery temporarily suspended: "
 """qmgr(8): not tried, because another message to the same destination failed just before."""
 
@@ -125,7 +126,7 @@ class Attempts:
     def _follow_tlsproxy(self, process: _Process, said: str) -> None:
         """Keep, for the smtp process that it works for, what it says about a peer."""
         if said.startswith(_LIBRARY):
-            process.said.append(said)
+            process.said.append(said[:DETAIL_LENGTH])
             return
         library = tuple(process.said)
         process.said.clear()
@@ -173,7 +174,7 @@ class Attempts:
         elif _BESIDE.match(said):
             if said.startswith("SSL_connect error"):
                 process.said.clear()  # of the servers tried before this one
-            process.said.append(said)
+            process.said.append(said[:DETAIL_LENGTH])
 
     def _take(self, process: _Process, status: re.Match[str], stamp: str) -> None:
         to, relay, why = status["to"], status["relay"], status["why"]

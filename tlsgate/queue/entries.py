@@ -44,7 +44,9 @@ def read_queue(lines: Iterable[str]) -> Iterator[Held]:
         try:
             yield from _recipients(json.loads(line))
         except (KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
-            raise ValueError("postqueue printed an object that is not a message") from None
+            raise ValueError(
+                "postqueue printed an object that is not a message: see `postqueue -j` itself"
+            ) from None
 
 
 def _recipients(message: dict[str, Any]) -> Iterator[Held]:
