@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tlsgate.queue.entries import Held
+from tlsgate.queue.entries import Held, domain_of
 
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
@@ -65,8 +65,8 @@ class _Process:
     """What one process has said since its last message."""
 
     said: deque[str] = field(default_factory=lambda: deque(maxlen=DETAILS_LIMIT))
-    ended: bool = False
-    """Its message has a status; what it says next is about another."""
+    told: tuple[str, str] | None = None
+    """The message and domain that has a status; what it says next is about another."""
     refusal: tuple[str, str] = ("", "")
     """A peer, and why its certificate was not accepted."""
 
@@ -154,15 +154,16 @@ class Attempts:
             self._peers.popitem(last=False)
 
     def _follow_delivery(self, process: _Process, said: str, stamp: str) -> None:
-        if status := _STATUS.match(said):
-            if status["status"] == "deferred":
-                self._take(process, status, stamp)
-            process.ended = True
-            return
-        if process.ended:
+        status = _STATUS.match(said)
+        subject = (status["id"], domain_of(status["to"])) if status else None
+        if process.told not in (None, subject):
             process.said.clear()
             process.refusal = ("", "")
-            process.ended = False
+        process.told = subject
+        if status:
+            if status["status"] == "deferred":
+                self._take(process, status, stamp)
+            return
         if refused := _VERIFICATION.match(said):
             process.refusal = (refused["peer"], said)
         elif established := _ESTABLISHED.match(said):
@@ -178,7 +179,7 @@ class Attempts:
 
     def _take(self, process: _Process, status: re.Match[str], stamp: str) -> None:
         to, relay, why = status["to"], status["relay"], status["why"]
-        domain = to.rpartition("@")[2].lower().rstrip(".")
+        domain = domain_of(to)
         wanted = to in self._wanted.get(status["id"], ())
         if not wanted and domain not in self._domains:
             return

@@ -19,8 +19,7 @@ class Held:
     """One recipient of one message.
 
     `queue`: Postfix's name, such as `active`, `deferred`, `hold`. `said`: why the last attempt
-    failed, in Postfix's words; empty before the first one has ended. `domain`: the recipient's,
-    in lower case.
+    failed, in Postfix's words; empty before the first one has ended.
     """
 
     id: str
@@ -32,8 +31,13 @@ class Held:
 
     @property
     def domain(self) -> str:
-        """The part behind the `@`; empty if there is none."""
-        return self.recipient.rpartition("@")[2].lower().rstrip(".")
+        """Of the recipient."""
+        return domain_of(self.recipient)
+
+
+def domain_of(address: str) -> str:
+    """The part behind the last `@`, all of it if there is none, in lower case."""
+    return address.rpartition("@")[2].lower().rstrip(".")
 
 
 def read_queue(lines: Iterable[str]) -> Iterator[Held]:

@@ -106,6 +106,24 @@ def test_a_process_that_goes_on_forgets_the_message_before() -> None:
     assert found.details == ("warning: connect to policy:8461: Connection refused",)
 
 
+@pytest.mark.parametrize(
+    ("to", "number"), [("b@beta.example", "B2"), ("b@acme.example", "B2"), ("b@beta.example", "A1")]
+)
+def test_a_message_of_which_nothing_else_is_said(to: str, number: str) -> None:
+    held = [one("a@acme.example", number="A1"), one(to, number=number)]
+    attempts = fed(
+        held,
+        [
+            f"{HEAD}smtp[7]: connect to mx.acme.example[192.0.2.1]:25: Connection refused",
+            status("a@acme.example", "connect to …", relay="none", number="A1"),
+            status(to, "TLS is required, but was not offered by host mx", number=number),
+        ],
+    )
+    found = attempts.of(held[1])
+    assert found is not None
+    assert found.details == ()
+
+
 def test_the_recipients_of_one_message_share_its_session() -> None:
     held = [one("a@acme.example"), one("b@acme.example")]
     attempts = fed(
