@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.change_guard import LIST_FILE
 from components.delivery import Delivery, DeliveryArgs
 from components.engine import read_host_file
 from components.settings import Settings
 from components.stack import Stack, below
-from tlsgate.partners.format import canonical_json, digest
+from tlsgate.partners.format import LIST_FILE, canonical_json, digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
