@@ -1,4 +1,4 @@
-"""`python3 -m tlsgate.policy serve`, `… health` and `… observations`."""
+"""`python3 -m tlsgate.policy serve`, `… health`, `… alive` and `… observations`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ def main(arguments: list[str]) -> int:
         from tlsgate.policy.health import check  # noqa: PLC0415
 
         return check()
+    if arguments == ["alive"]:
+        from tlsgate.policy.health import alive  # noqa: PLC0415
+
+        return alive()
     if arguments == ["observations"]:
         return _observations()
-    print("usage: python3 -m tlsgate.policy serve|health|observations", file=sys.stderr)
+    print("usage: python3 -m tlsgate.policy serve|health|alive|observations", file=sys.stderr)
     return 2
 
 

@@ -311,10 +311,12 @@ def test_health_asks_both_services(
         assert await asyncio.to_thread(health.check) == 0
         deliver(tmp_path, "2", text="no rules")
         assert await asyncio.to_thread(health.check) == 1
+        assert await asyncio.to_thread(health.alive) == 0  # a restart would lose the list before
         deliver(tmp_path, "3", ACME, BRAND)
         assert await asyncio.to_thread(health.check) == 0
         monkeypatch.setattr(health, "INBOUND", (free_port(), *health.INBOUND[1:]))
         assert await asyncio.to_thread(health.check) == 1
+        assert await asyncio.to_thread(health.alive) == 1
 
     monkeypatch.setenv("TLSGATE_CONFIG", str(tmp_path))
     run_served(tmp_path, monkeypatch, use)
