@@ -88,4 +88,6 @@ def postfix_settings(settings: Settings) -> PostfixSettings:
         relayhost=settings.relayhost or "",
         policy_host=settings.network.address("policy"),
         public_addresses=host.addresses,
+        null_sender=settings.inbound.null_sender,
+        own_senders=settings.inbound.own_senders,
     )

@@ -13,6 +13,7 @@ from components.settings import (
     Endpoint,
     FallbackSettings,
     ImageSettings,
+    InboundSettings,
     InternalSettings,
     MtaStsSettings,
     NetworkSettings,
@@ -23,7 +24,15 @@ from components.settings import (
 from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
 from tlsgate.acme.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
-from tlsgate.render.postfix_settings import is_address, is_route, is_route_key
+from tlsgate.render.postfix_settings import (
+    NULL_SENDERS,
+    OWN_SENDERS,
+    PARTNERS,
+    REFUSE,
+    is_address,
+    is_route,
+    is_route_key,
+)
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 DEFAULT_SUBNET = "172.31.25.0/24"
@@ -40,6 +49,16 @@ def internal(reader: ConfigReader) -> InternalSettings:
         reader.problem("tls", "secure-needs-name", message, "Name the server, or write encrypt")
     reader.finish()
     return InternalSettings(networks, server or Endpoint("", 25), tls, require_tls)
+
+
+def inbound(reader: ConfigReader) -> InboundSettings:
+    """Port 25: bounces, and mail in the name of the own domains."""
+    settings = InboundSettings(
+        null_sender=reader.choice("nullSender", PARTNERS, NULL_SENDERS),
+        own_senders=reader.choice("ownSenders", REFUSE, OWN_SENDERS),
+    )
+    reader.finish()
+    return settings
 
 
 def acme(reader: ConfigReader) -> AcmeSettings:

@@ -14,6 +14,7 @@ from pathlib import Path
 import dns.resolver
 
 from tlsgate.events import emit
+from tlsgate.policy.address_book import AddressBook
 from tlsgate.policy.delegation import REQUEST_LIMIT
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.inbound import PartnerService
@@ -77,7 +78,10 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     generation.on_change(lambda: observations.follow(generation.observed()))
     trials = Trials(observations, _meeting(lookups, generation, settings.smtp_port), loop.time)
     responder = Responder(lookups, policies, generation.rules)
-    service = PartnerService(generation.rules, observations, trials)
+    seldom = Lookups(list(settings.nameservers), settings.dns_port, cached=False)
+    book = AddressBook(seldom, settings.state, loop.time)
+    generation.on_change(lambda: book.follow(generation.null_senders()))
+    service = PartnerService(generation.rules, observations, trials, book)
     await generation.poll()
     outbound = await asyncio.start_server(
         responder.handler, settings.host, settings.outbound_port, backlog=512
@@ -86,21 +90,22 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
         service.handle, settings.host, settings.inbound_port, limit=REQUEST_LIMIT, backlog=512
     )
     follower = asyncio.create_task(generation.follow())
-    keeper = asyncio.create_task(observations.keep())
+    keepers = [asyncio.create_task(keep) for keep in (observations.keep(), book.keep())]
     emit("serving", resolver=list(settings.nameservers))
     if ready is not None:
         ready.set()
     stopped = asyncio.create_task(stop.wait())
     # A follower that dies would leave old lists in force for ever: the process ends instead.
-    await asyncio.wait({stopped, follower, keeper}, return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait({stopped, follower, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     for server in (outbound, inbound):
         server.close()
-    for task in (stopped, follower, keeper):
+    for task in (stopped, follower, *keepers):
         task.cancel()
-    for task in (follower, keeper):
+    for task in (follower, *keepers):
         with contextlib.suppress(asyncio.CancelledError):
             await task
     observations.write()
+    book.write()
     emit("stopped")
 
 

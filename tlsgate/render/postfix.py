@@ -13,7 +13,7 @@ from tlsgate.render.partner_maps import compile_partners
 from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_main import render_main
 from tlsgate.render.postfix_master import render_master
-from tlsgate.render.postfix_settings import PostfixSettings
+from tlsgate.render.postfix_settings import REFUSE, PostfixSettings
 
 __all__ = ["PostfixSettings", "render_postfix"]
 
@@ -22,6 +22,8 @@ __all__ = ["PostfixSettings", "render_postfix"]
 # characters beyond ASCII, a port, a second destination in the local part (RFC 5321, section 4.1.2
 # allows some of them; no mail domain needs them).
 _ADDRESS = r"/^[^@]+@([a-z0-9_-]+\.)+[a-z][a-z0-9-]*$/"
+
+_OWN = "550 5.7.1 Mail in the name of our own domain is not accepted from outside"
 
 
 def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> dict[str, str]:
@@ -33,7 +35,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     problems = lint_nexthops(partners, dict(settings.routes), settings.domains, settings.relayhost)
     if problems:
         raise ProblemsError(problems)
-    maps = compile_partners(partners)
+    maps = compile_partners(partners, settings.null_sender)
     tables = {
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
@@ -45,6 +47,8 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "sender_syntax": f"/^<>$/ DUNNO\n!{_ADDRESS} 553 5.1.7 Bad sender address\n",
         "recipient_syntax": f"!{_ADDRESS} 553 5.1.3 Bad recipient address\n",
     }
+    if settings.own_senders == REFUSE:
+        tables["own_senders"] = _table((domain, _OWN) for domain in sorted(settings.domains))
     if settings.extra_ca:
         tables["extra-ca.pem"] = settings.extra_ca
 

@@ -24,6 +24,7 @@ from tlsgate.render.partner_maps import (
 from tlsgate.render.postfix_settings import (
     IDENTITY_PORT,
     POLICY_PORT,
+    REFUSE,
     PostfixSettings,
     is_address,
 )
@@ -171,6 +172,15 @@ def _inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
 
 def _public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     enforce = _ask(settings, f"enforce-{maps.rules.digest}")
+    # Without the helper nobody knows whose server this is: every null sender needs TLS then.
+    null_sender = _ask(
+        settings,
+        f"null-sender-{maps.rules.digest}",
+        f"default_action={NEEDS_TLS}",
+        "timeout=5s",
+        "try_limit=1",
+    )
+    own = (f"check_sender_access lmdb:{ACTIVE}/own_senders",)
     return "Port 25: partners first, then who we are; no list holds a permit", {
         "mynetworks": "",
         "smtpd_restriction_classes": (
@@ -187,11 +197,15 @@ def _public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         # Observed: mail flows as before, whether the helper answers or not.
         CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
         CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
-        CLASS_NULL_SENDER: f"check_client_access cidr:{ACTIVE}/partner_networks",
+        CLASS_NULL_SENDER: (
+            f"check_client_access cidr:{ACTIVE}/partner_networks",
+            *((null_sender,) if maps.rules.null_senders else ()),
+        ),
         "smtpd_client_restrictions": "",
         "smtpd_helo_restrictions": "",
         "smtpd_sender_restrictions": (
             f"check_sender_access lmdb:{ACTIVE}/partner_senders",
+            *(own if settings.own_senders == REFUSE else ()),
             f"check_sender_access regexp:{ACTIVE}/sender_syntax",
             "reject_non_fqdn_sender",
         ),

@@ -11,6 +11,12 @@ from typing import Any
 INTERNAL_TLS_LEVELS = ("none", "may", "encrypt", "secure")
 INTERNAL_PORT = 2525
 """The listener for the organisation's own servers, inside the container."""
+PARTNERS, TLS = "partners", "tls"
+NULL_SENDERS = (PARTNERS, TLS)
+"""From whom the null sender needs TLS on port 25: the partners' servers, or everybody."""
+REFUSE, ACCEPT = "refuse", "accept"
+OWN_SENDERS = (REFUSE, ACCEPT)
+"""What happens on port 25 to a sender in an own domain."""
 POLICY_PORT = 8461
 IDENTITY_PORT = 10040
 
@@ -34,7 +40,8 @@ class PostfixSettings:
     roots trusted besides the system's. `routes`: domain, `.domain` or `*` → next hop.
     `relayhost`: next hop of everything else, or "". `policy_host`: where the policy helper
     answers. `public_addresses`: of this gateway behind address translation, so that a loop is
-    seen. `inet_protocols`: ipv4, ipv6 or all.
+    seen. `inet_protocols`: ipv4, ipv6 or all. `null_sender`: one of `NULL_SENDERS`. `own_senders`:
+    one of `OWN_SENDERS`.
     """
 
     host_name: str
@@ -56,6 +63,8 @@ class PostfixSettings:
     policy_host: str = "policy"
     public_addresses: tuple[str, ...] = ()
     inet_protocols: str = "ipv4"
+    null_sender: str = PARTNERS
+    own_senders: str = REFUSE
 
     def __post_init__(self) -> None:
         _check(self)
@@ -98,6 +107,8 @@ def _check(settings: PostfixSettings) -> None:
     _require("policy_host", is_address(settings.policy_host) or _host(settings.policy_host))
     _require("public_addresses", all(map(is_address, settings.public_addresses)))
     _require("inet_protocols", settings.inet_protocols in {"ipv4", "ipv6", "all"})
+    _require("null_sender", settings.null_sender in NULL_SENDERS)
+    _require("own_senders", settings.own_senders in OWN_SENDERS)
     _require("extra_ca", not settings.extra_ca or "BEGIN CERTIFICATE" in settings.extra_ca)
 
 
