@@ -44,7 +44,7 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
     """`TLSGATE_RESOLVER`: the validating resolver's addresses, separated by spaces.
 
     Without it, what /etc/resolv.conf names. `TLSGATE_CONFIG`: the configuration volume's mount,
-    /config by default. `TLSGATE_STATE`: where observations are kept, /state by default. Raises
+    /config by default. `TLSGATE_STATE`: where the helper keeps its files, /state by default. Raises
     ValueError on an address that is not one.
     """
     nameservers = environment.get("TLSGATE_RESOLVER", "").split()
@@ -60,7 +60,7 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """Where observations are kept."""
+    """Where observations and the partners' addresses are kept."""
     return Path(environment.get("TLSGATE_STATE", "/state"))
 
 

@@ -205,9 +205,9 @@ def _public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         "smtpd_helo_restrictions": "",
         "smtpd_sender_restrictions": (
             f"check_sender_access lmdb:{ACTIVE}/partner_senders",
-            *(own if settings.own_senders == REFUSE else ()),
             f"check_sender_access regexp:{ACTIVE}/sender_syntax",
             "reject_non_fqdn_sender",
+            *(own if settings.own_senders == REFUSE else ()),
         ),
         "smtpd_relay_restrictions": "reject_unauth_destination",
         "smtpd_recipient_restrictions": (

@@ -147,7 +147,7 @@ def test_own_domains_come_from_inside() -> None:
     assert files["own_senders"] == f"brand.example\t{OWN}\ncorp.example\t{OWN}\n"
     values = parameters(files["main.cf"])
     asked = re.findall(r"\w+:/run/tlsgate/active/(\w+)", values["smtpd_sender_restrictions"])
-    assert asked == ["partner_senders", "own_senders", "sender_syntax"]
+    assert asked == ["partner_senders", "sender_syntax", "own_senders"]
     assert "own_senders" not in values["internal_sender_restrictions"]
     files = render_postfix(replace(SETTINGS, own_senders="accept"), [ACME])
     assert "own_senders" not in str(files)
