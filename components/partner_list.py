@@ -92,4 +92,6 @@ def postfix_settings(settings: Settings) -> PostfixSettings:
         recipient_list=settings.recipient_list,
         internal_senders=internal.senders,
         postmaster=settings.postmaster,
+        null_sender=settings.inbound.null_sender,
+        own_senders=settings.inbound.own_senders,
     )

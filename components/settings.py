@@ -47,6 +47,16 @@ class InternalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InboundSettings:
+    """What port 25 demands of senders that are on no list."""
+
+    null_sender: str
+    """From whom bounces need TLS: partners or tls (everybody)."""
+    own_senders: str
+    """What becomes of mail in the name of the own domains: refuse or accept."""
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackSettings:
     """The CA that stands in for the first one after `after` failures in a row."""
 
@@ -176,6 +186,7 @@ class Settings:
     domains: tuple[str, ...]
     gateways: tuple[GatewayHost, ...]
     internal: InternalSettings
+    inbound: InboundSettings
     acme: AcmeSettings
     agent: AgentSettings
     dns: DnsSettings

@@ -1,4 +1,4 @@
-"""`python3 -m tlsgate.notices serve` and `… health`."""
+"""`python3 -m tlsgate.notices serve`, `… health` and `… alive`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from tlsgate.notices.health import check
+from tlsgate.notices.health import alive, check
 from tlsgate.notices.words import PORT
 
 
@@ -14,6 +14,8 @@ def main(arguments: list[str]) -> int:
     """The exit code of one of the commands. `TLSGATE_CONFIG`: the volume's mount, /config."""
     if arguments == ["health"]:
         return check(PORT)
+    if arguments == ["alive"]:
+        return alive(PORT)
     if arguments == ["serve"]:
         from tlsgate.notices.following import Following  # noqa: PLC0415  # only where it serves
         from tlsgate.notices.milter import serve  # noqa: PLC0415
@@ -21,7 +23,7 @@ def main(arguments: list[str]) -> int:
         config = Path(os.environ.get("TLSGATE_CONFIG", "/config"))
         serve(Following(config / "current"), "0.0.0.0", PORT)  # noqa: S104  # the stack's network
         return 0
-    print("usage: python3 -m tlsgate.notices serve|health", file=sys.stderr)
+    print("usage: python3 -m tlsgate.notices serve|health|alive", file=sys.stderr)
     return 2
 
 

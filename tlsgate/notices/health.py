@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 
 TIMEOUT_SECONDS = 3.0
 _VERSION, _ACTIONS, _STEPS = 6, 0x1FF, 0
@@ -23,9 +24,18 @@ _ASKED = (
 
 def check(port: int) -> int:
     """0 if a notice would be taken, else 1 with the reason on standard error."""
+    return _ask(port, _ASKED)
+
+
+def alive(port: int) -> int:
+    """The same, for the watchdog: whether the milter answers, with or without a list."""
+    return _ask(port, _ASKED[:2])
+
+
+def _ask(port: int, dialogue: Sequence[tuple[bytes, bytes, bytes]]) -> int:
     try:
         with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
-            for command, data, expected in _ASKED:
+            for command, data, expected in dialogue:
                 _send(connection, command, data)
                 answer = _answer(connection)
                 if answer != expected:

@@ -16,6 +16,7 @@ from tlsgate.render.postfix_inbound import (
     RECIPIENT_SYNTAX,
     SENDER_SYNTAX,
     alias_table,
+    own_sender_table,
     recipient_table,
     sender_table,
 )
@@ -26,7 +27,7 @@ from tlsgate.render.postfix_outbound import (
     openssl_config,
     verified_status_table,
 )
-from tlsgate.render.postfix_settings import PostfixSettings
+from tlsgate.render.postfix_settings import REFUSE, PostfixSettings
 from tlsgate.tls import GROUPS
 
 __all__ = ["PostfixSettings", "render_postfix"]
@@ -41,7 +42,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     problems = lint_nexthops(partners, dict(settings.routes), settings.domains, settings.relayhost)
     if problems:
         raise ProblemsError(problems)
-    maps = compile_partners(partners)
+    maps = compile_partners(partners, settings.null_sender)
     tables = {
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
@@ -60,6 +61,8 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     }
     if settings.recipients == "list":
         tables["recipients"] = _table(recipient_table(settings))
+    if settings.own_senders == REFUSE:
+        tables["own_senders"] = _table(own_sender_table(settings))
     if settings.extra_ca:
         tables["extra-ca.pem"] = settings.extra_ca
 

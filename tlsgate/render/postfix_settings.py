@@ -11,6 +11,12 @@ from typing import Any
 INTERNAL_TLS_LEVELS = ("none", "may", "encrypt", "secure")
 INTERNAL_PORT = 2525
 """The listener for the organisation's own servers, inside the container."""
+PARTNERS, TLS = "partners", "tls"
+NULL_SENDERS = (PARTNERS, TLS)
+"""From whom the null sender needs TLS on port 25: the partners' servers, or everybody."""
+REFUSE, ACCEPT = "refuse", "accept"
+OWN_SENDERS = (REFUSE, ACCEPT)
+"""What happens on port 25 to a sender in an own domain."""
 POLICY_PORT = 8461
 IDENTITY_PORT = 10040
 RECIPIENT_CHECKS = ("verify", "list", "any")
@@ -44,7 +50,8 @@ class PostfixSettings:
     recipient of an own domain is known: `verify` (the internal server is asked), `list`
     (`recipient_list`, addresses) or `any`. `internal_senders`: domains, `.domain` and addresses
     that the internal networks may send as, besides the own domains. `postmaster`: where mail for
-    postmaster@ and abuse@ goes; "": to these addresses at the internal server.
+    postmaster@ and abuse@ goes; "": to these addresses at the internal server. `null_sender`: one
+    of `NULL_SENDERS`. `own_senders`: one of `OWN_SENDERS`.
     """
 
     host_name: str
@@ -71,6 +78,8 @@ class PostfixSettings:
     recipient_list: tuple[str, ...] = ()
     internal_senders: tuple[str, ...] = ()
     postmaster: str = ""
+    null_sender: str = PARTNERS
+    own_senders: str = REFUSE
 
     def __post_init__(self) -> None:
         _check(self)
@@ -118,6 +127,8 @@ def _check(settings: PostfixSettings) -> None:
     _require("recipient_list", all(map(is_mailbox, settings.recipient_list)))
     _require("internal_senders", all(map(is_sender, settings.internal_senders)))
     _require("postmaster", not settings.postmaster or is_mailbox(settings.postmaster))
+    _require("null_sender", settings.null_sender in NULL_SENDERS)
+    _require("own_senders", settings.own_senders in OWN_SENDERS)
     _require("extra_ca", not settings.extra_ca or "BEGIN CERTIFICATE" in settings.extra_ca)
 
 

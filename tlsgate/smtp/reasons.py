@@ -23,7 +23,10 @@ MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
 RENEW = "install a certificate of a public CA and renew it by itself (ACME)"
 NEXT_KEY = "tell us before a key changes, so that the next one is on our list in time"
 NEXT_TLSA = "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used"
-STRONGER = "offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20, and a key of 2048 bits RSA or P-256"
+STRONGER = (
+    "offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20, and a key of 2048 bits RSA"
+    " or P-256"
+)
 NEWER = "offer TLS 1.2 or later"
 _NAMES_SHOWN = 3
 

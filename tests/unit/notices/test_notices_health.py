@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tlsgate.notices.health import check
+from tlsgate.notices.health import alive, check
 
 NEGOTIATED = b"O" + struct.pack("!III", 6, 0x31, 0)
 
@@ -49,6 +49,20 @@ def test_health(answers: list[bytes], code: int, monkeypatch: pytest.MonkeyPatch
     assert check(port) == code
     if code == 0:
         assert [packet[:1] for packet in got][:3] == [b"O", b"C", b"M"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([NEGOTIATED, b"c"], 0),  # whether it has a list or not
+        ([NEGOTIATED, b""], 1),
+        ([], 1),
+    ],
+)
+def test_alive(answers: list[bytes], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlsgate.notices.health.TIMEOUT_SECONDS", 0.5)
+    port, _ = served(answers)
+    assert alive(port) == code
 
 
 def test_nobody_there_is_ill_health(capsys: pytest.CaptureFixture[str]) -> None:
