@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import http.client
 import ipaddress
 import json
+import re
 import socket
 import ssl
 import time
