@@ -63,6 +63,7 @@ def everyone(world: World) -> list[Partner]:
         partner("one"),
         partner("plain", exceptions=OUT[Allow.PLAINTEXT]),
         partner("strange", exceptions=OUT[Allow.ENCRYPTED]),
+        partner("old", exceptions=OUT[Allow.PLAINTEXT]),
         private(world, "private"),
         private(world, "ended"),
         private(world, "public", "mx.one.example"),
@@ -202,12 +203,14 @@ def test_exceptions_open_and_end_by_the_clock_alone(world: World) -> None:
     with pytest.MonkeyPatch.context() as patch:
         ends_at(patch, end)
         name = world.switch(everyone(world), policy_host="helper")
-    expected = {"plain": "plain.example", "strange": "strange.example"}
+    expected = {"plain": "plain.example", "strange": "strange.example", "old": "old.example"}
+    # Where plaintext is allowed, old TLS is better than that.
+    tls = {"plain": "", "strange": "TLSv1.3", "old": "TLSv1"}
     for peer, domain in expected.items():
         recipient = f"open@{domain}"
         assert sent(world, recipient).status == "sent"
         (mail,) = [one for one in world.received(peer) if recipient in one["mail"]]
-        assert mail["tls"] == ("" if peer == "plain" else "TLSv1.3")
+        assert mail["tls"] == tls[peer]
     assert sent(world, "open@ended.example").status == "sent"
     for sender, tls in INBOUND:
         assert rcpt(world, sender, tls=tls) == 250, sender

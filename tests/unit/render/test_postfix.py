@@ -228,6 +228,9 @@ def test_what_each_class_of_mail_demands(service: str, strict: bool, maps: str) 
         compatible = in_force("tls_medium_cipherlist", part)
         assert (compatible == cipher_list(Strength.COMPATIBLE)) == strict
         assert in_force("tls_config_name", part) == ("tlsgate" if strict else "")
+        # The widest suites are for a partner's exception that allows plaintext, and nothing else.
+        null = in_force("tls_null_cipherlist", part)
+        assert (null == values["others_ciphers"]) == (service == "partner-dated unix")
     if strict:
         assert options["smtp_tls_security_level"] == "secure"
         assert options["smtp_tls_servername"] == "hostname"
