@@ -25,7 +25,7 @@ from tlsgate.render.postfix_outbound import (
     time_outs,
 )
 from tlsgate.render.postfix_settings import PostfixSettings, Section
-from tlsgate.render.postfix_transports import INTERNAL, NULL_SENDER
+from tlsgate.render.postfix_transports import ADDRESS_CHECK, INTERNAL, NULL_SENDER
 
 
 def render_main(settings: PostfixSettings, maps: PartnerMaps, generation: str) -> str:
@@ -94,6 +94,8 @@ def _destinations(settings: PostfixSettings) -> Section:
         "local_recipient_maps": "",
         "relay_domains": settings.domains,
         "relay_transport": f"{INTERNAL}:{internal_destination(settings)}",
+        # Whoever tries addresses keeps no real mail waiting.
+        "address_verify_relay_transport": f"{ADDRESS_CHECK}:{internal_destination(settings)}",
         # Partners' mail has a way of its own, whatever else is routed (D18).
         "transport_maps": f"lmdb:{ACTIVE}/routes",
         "sender_dependent_default_transport_maps": f"inline:{{ <>={NULL_SENDER}: }}",
@@ -117,6 +119,9 @@ def _queue(settings: PostfixSettings) -> Section:
         "queue_run_delay": settings.retry_shortest,
         "minimal_backoff_time": settings.retry_shortest,
         "maximal_backoff_time": settings.retry_longest,
+        # Mail that waits for its first attempt fills these, whosever it is; 2 kB of memory each.
+        "qmgr_message_active_limit": "50000",
+        "qmgr_message_recipient_limit": "50000",
         "notify_classes": "",
         "fast_flush_domains": "",
         **notices.MAIN_PARAMETERS,

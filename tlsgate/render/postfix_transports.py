@@ -5,12 +5,13 @@
 | partner       | to partners whose rule has no end        | the partner's policy; asks no helper |
 | partner-dated | to partners whose rule ends with a date  | as the policy helper says now        |
 | internal      | to the internal server                   | `tlsgate:internal.tls`               |
+| address-check | questions whether a recipient exists     | the same                             |
 | smtp          | to everyone else                         | DANE, MTA-STS, else opportunistic    |
 | null-sender   | bounces and notices to everyone else     | the same                             |
 | notice        | those of them about partners' mail (D20) | verified: DANE, MTA-STS, own name    |
 
-Outsiders can fill the last three: with mail that bounces to servers which never answer, with
-policies that cannot be fetched. They can take no process, no time-out and no cached connection
+Outsiders can fill the last four: with recipients that do not exist, with mail that bounces to
+servers which never answer, with policies that cannot be fetched. They can take no process, no time-out and no cached connection
 of the first three. Each class also has a tlsproxy(8) of its own, because that one takes its TLS
 settings from its own command line, and a scache(8), so that no connection made under one class's
 rules is ever found by another's.
@@ -31,6 +32,7 @@ from tlsgate.render.partner_maps import DATED, PARTNER
 from tlsgate.render.postfix_settings import PostfixSettings
 
 INTERNAL = "internal"
+ADDRESS_CHECK = "address-check"
 OTHERS = "smtp"
 NULL_SENDER = "null-sender"
 
@@ -86,6 +88,16 @@ class Transport:
 
 def transports(settings: PostfixSettings) -> tuple[Transport, ...]:
     """Every class of the table above."""
+    internal = {
+        "smtp_tls_security_level": settings.internal_tls,
+        "smtp_tls_policy_maps": "",
+        "smtp_tls_secure_cert_match": "nexthop",
+        **({"smtp_tls_servername": "hostname"} if settings.internal_tls == "secure" else {}),
+        "smtp_dns_support_level": "enabled",
+        "smtp_host_lookup": "dns,native",
+        # A name that does not resolve today does not return yesterday's mail.
+        "smtp_delivery_status_filter": "$verified_status_filter",
+    }
     return (
         Transport(
             PARTNER,
@@ -106,21 +118,8 @@ def transports(settings: PostfixSettings) -> tuple[Transport, ...]:
                 "smtp_tls_ciphers": "null",
             },
         ),
-        Transport(
-            INTERNAL,
-            50,
-            "postfix/to-internal",
-            _WIDE_TLS,
-            {
-                "smtp_tls_security_level": settings.internal_tls,
-                "smtp_tls_policy_maps": "",
-                "smtp_tls_secure_cert_match": "nexthop",
-                "smtp_dns_support_level": "enabled",
-                "smtp_host_lookup": "dns,native",
-                # A name that does not resolve today does not return yesterday's mail.
-                "smtp_delivery_status_filter": "$verified_status_filter",
-            },
-        ),
+        Transport(INTERNAL, 50, "postfix/to-internal", _WIDE_TLS, internal),
+        Transport(ADDRESS_CHECK, 20, "postfix/address-check", _WIDE_TLS, internal),
         Transport(OTHERS, 100, "postfix", _WIDE_TLS, {}),
         Transport(
             NULL_SENDER,

@@ -79,6 +79,8 @@ def test_recipients_are_asked_of_the_internal_server(
     world: World, recipient: str, code: int
 ) -> None:
     verified(world, recipient, code)
+    # In processes of their own, not in those of mail.
+    assert "postfix/address-check/smtp" in world.log()
 
 
 def test_a_role_reaches_the_internal_server(world: World) -> None:

@@ -205,6 +205,7 @@ def test_partners_mail_has_a_way_of_its_own(
             r"lmdb:\S+/partner_policy socketmap:\S+:partners-[0-9a-f]{16}",
         ),
         ("internal unix", False, ""),
+        ("address-check unix", False, ""),
         ("smtp unix", False, r".* socketmap:\S+:QUERY"),
         ("null-sender unix", False, r".* socketmap:\S+:QUERY"),
         ("notice unix", True, r"socketmap:\S+:NOTICE"),
