@@ -205,12 +205,12 @@ def test_exceptions_open_and_end_by_the_clock_alone(world: World) -> None:
         name = world.switch(everyone(world), policy_host="helper")
     expected = {"plain": "plain.example", "strange": "strange.example", "old": "old.example"}
     # Where plaintext is allowed, old TLS is better than that.
-    tls = {"plain": "", "strange": "TLSv1.3", "old": "TLSv1"}
+    versions = {"plain": "", "strange": "TLSv1.3", "old": "TLSv1"}
     for peer, domain in expected.items():
         recipient = f"open@{domain}"
         assert sent(world, recipient).status == "sent"
         (mail,) = [one for one in world.received(peer) if recipient in one["mail"]]
-        assert mail["tls"] == tls[peer]
+        assert mail["tls"] == versions[peer]
     assert sent(world, "open@ended.example").status == "sent"
     for sender, tls in INBOUND:
         assert rcpt(world, sender, tls=tls) == 250, sender
