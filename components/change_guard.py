@@ -26,12 +26,11 @@ from tlsgate.partners.diff import (
     weakening_digest,
     weakenings_of,
 )
+from tlsgate.partners.format import LIST_FILE
 from tlsgate.partners.model import Partner, partner_from_dict
 from tlsgate.review.lines import Line, domains_words, report_lines
 from tlsgate.review.text import plain, value
 
-LIST_FILE = "partners.json"
-"""The canonical list in the generation."""
 SHARE = 10
 """Percent of the list that one change may weaken."""
 SHOWN_LINES = 20

@@ -27,11 +27,12 @@ from pulumi.dynamic import (
 )
 
 from components import engine
-from components.change_guard import LIST_FILE, check_change
+from components.change_guard import check_change
 from components.dynamic import Props, Provider, changed_keys, difference
 from tlsgate.generation.awaiting import LACKS_CERTIFICATE
 from tlsgate.generation.manifest import generation_id
 from tlsgate.generation.needs import NGINX
+from tlsgate.partners.format import LIST_FILE
 
 CONFIG = "/config"
 COMMAND = ["python3", "-m", "tlsgate.generation"]

@@ -1,9 +1,9 @@
 """MailGateway: composes the rest.
 
 The order of a first `up`: images, network, volumes → the resolver, the policy host (port 80) and
-the addresses in DNS → the certificates → the partner list → the gateway and the policy helper →
-the MX records, and the policy's id once the policy is served. So nothing in DNS ever points senders
-to what does not work yet; `destroy` goes the other way.
+the addresses in DNS → the certificates → the partner list → the policy helper and the milter for
+notices → the gateway → the MX records, and the policy's id once the policy is served. So nothing in
+DNS ever points senders to what does not work yet; `destroy` goes the other way.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tlsgate.partners.model import Partner
 from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 
-IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent")
+IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What Postfix needs of root; tried without each of them."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
@@ -87,11 +87,12 @@ class MailGateway(pulumi.ComponentResource):
             own.merge(pulumi.ResourceOptions(depends_on=[certificates])),
         )
         helper = self._policy_helper(images["policy"], network, config, [partner_list, resolver])
+        notices = self._notices(images["notices"], network, config, [partner_list])
         gateway = self._gateway(
             images["postfix"],
             network,
             {"/config": config, "/keys": mx_keys},
-            [certificates, partner_list, helper],
+            [certificates, partner_list, helper, notices],
         )
         mail = self._records(
             "mail-records", [r for r in records if r.type not in ADDRESS_TYPES], [gateway]
@@ -204,6 +205,28 @@ class MailGateway(pulumi.ComponentResource):
                 volumes={"/config": config, "/state": state},
                 writable=frozenset({"/state"}),
                 environment={"TLSGATE_RESOLVER": settings.network.address("resolver")},
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+        )
+
+    def _notices(
+        self,
+        image_id: pulumi.Input[str],
+        network: pulumi.Input[str],
+        config: pulumi.Input[str],
+        after: Sequence[pulumi.Resource],
+    ) -> docker.Container:
+        """The milter: without it no notice is made (D20)."""
+        return container(
+            self._stack,
+            "notices",
+            ContainerArgs(
+                image=image_id,
+                memory=128,
+                health=["python3", "-m", "tlsgate.notices", "health"],
+                network=network,
+                address=self._settings.network.address("notices"),
+                volumes={"/config": config},
             ),
             pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )

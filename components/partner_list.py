@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.change_guard import LIST_FILE
 from components.delivery import Delivery, DeliveryArgs
 from components.engine import read_host_file
 from components.settings import Settings
 from components.stack import Stack, below
-from tlsgate.partners.format import canonical_json, digest
+from tlsgate.partners.format import LIST_FILE, canonical_json, digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 
@@ -87,9 +86,12 @@ def postfix_settings(settings: Settings) -> PostfixSettings:
         routes=settings.routes,
         relayhost=settings.relayhost or "",
         policy_host=settings.network.address("policy"),
+        notices_host=settings.network.address("notices"),
         public_addresses=host.addresses,
         recipients=internal.recipients,
         recipient_list=settings.recipient_list,
         internal_senders=internal.senders,
         postmaster=settings.postmaster,
+        null_sender=settings.inbound.null_sender,
+        own_senders=settings.inbound.own_senders,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-ROLES = ("resolver", "gateway", "policy-host", "policy", "agent")
+ROLES = ("resolver", "gateway", "policy-host", "policy", "agent", "notices")
 """The containers of a stack, in the order of their addresses, from the third of the subnet on."""
 
 
@@ -44,6 +44,16 @@ class InternalSettings:
     """How a recipient of an own domain is known: verify, list or any."""
     recipients_folder: str
     """Of the files behind `list`, one a domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class InboundSettings:
+    """What port 25 demands of senders that are on no list."""
+
+    null_sender: str
+    """From whom bounces need TLS: partners or tls (everybody)."""
+    own_senders: str
+    """What becomes of mail in the name of the own domains: refuse or accept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +186,7 @@ class Settings:
     domains: tuple[str, ...]
     gateways: tuple[GatewayHost, ...]
     internal: InternalSettings
+    inbound: InboundSettings
     acme: AcmeSettings
     agent: AgentSettings
     dns: DnsSettings

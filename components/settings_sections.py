@@ -13,6 +13,7 @@ from components.settings import (
     Endpoint,
     FallbackSettings,
     ImageSettings,
+    InboundSettings,
     InternalSettings,
     MtaStsSettings,
     NetworkSettings,
@@ -24,7 +25,11 @@ from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
 from tlsgate.acme.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
 from tlsgate.render.postfix_settings import (
+    NULL_SENDERS,
+    OWN_SENDERS,
+    PARTNERS,
     RECIPIENT_CHECKS,
+    REFUSE,
     is_address,
     is_route,
     is_route_key,
@@ -50,6 +55,16 @@ def internal(reader: ConfigReader) -> InternalSettings:
     return InternalSettings(
         networks, server or Endpoint("", 25), tls, require_tls, senders, recipients, folder
     )
+
+
+def inbound(reader: ConfigReader) -> InboundSettings:
+    """Port 25: bounces, and mail in the name of the own domains."""
+    settings = InboundSettings(
+        null_sender=reader.choice("nullSender", PARTNERS, NULL_SENDERS),
+        own_senders=reader.choice("ownSenders", REFUSE, OWN_SENDERS),
+    )
+    reader.finish()
+    return settings
 
 
 def acme(reader: ConfigReader) -> AcmeSettings:

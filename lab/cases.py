@@ -90,6 +90,21 @@ class OutageCase:
         return f"{listed}, {self.role} down"
 
 
+@dataclass(frozen=True, slots=True)
+class AttackCase:
+    """What an outsider tries, and what must come of it (`lab/attacks.py`)."""
+
+    peer: str
+    title: str
+    expected: str
+
+
+FLOODED = AttackCase("good", "partner, 110 bounces to a server that says nothing", "sent")
+FORGED_MX = AttackCase("forged", "partner, forged DNS: takes no mail", "held")
+FORGED_MX_FREE = AttackCase("forged", "not listed, forged DNS: takes no mail", "returned")
+BOUNCED = AttackCase("sts", "bounce of a partner's mail to an outsider", "without content")
+
+
 def outbound_cases() -> tuple[OutboundCase, ...]:
     """The first table, cell by cell."""
     cases = []
@@ -156,6 +171,13 @@ def inbound_cases() -> tuple[InboundCase, ...]:
         InboundCase(
             "our server, to anywhere", "internal", "alice@corp.example", "good-free.example",
             True, 250, port=plan.GATEWAY_INTERNAL_PORT, mailbox="good",
+        ),
+        InboundCase(
+            "our server, as somebody else", "internal", f"a@{plan.STRANGER}", "good-free.example",
+            True, 550, r"internal\.senders", port=plan.GATEWAY_INTERNAL_PORT,
+        ),
+        InboundCase(
+            "anyone, as one of us", "good", "alice@corp.example", OURS, True, 550, r"5\.7\.1"
         ),
     )  # fmt: skip
 

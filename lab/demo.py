@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from lab.attacks import run_attacks
 from lab.bring_up import bring_up, engine
 from lab.cases import inbound_cases, outage_cases, outbound_cases
 from lab.commands import GATEWAY, LabError, changes, up
@@ -44,6 +45,7 @@ def main() -> int:
             reports = step("changes of the partner list", reviewed.result)
         for role in ("policy", "resolver"):
             seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
+        seen += step("what outsiders try", partial(run_attacks, lab))
         step("a renewal and another key", demonstrate)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -165,9 +165,12 @@ class Lab:
 
     def forget_queued(self) -> None:
         """Delete what earlier runs of the lab left waiting at the gateway, and nothing else."""
-        ours = {one.queue_id for one in self.queue() if TOKEN.match(one.recipient)}
+        self.delete({one.queue_id for one in self.queue() if TOKEN.match(one.recipient)})
+
+    def delete(self, queue_ids: Collection[str]) -> None:
+        """Delete messages from the gateway's queue."""
         gateway = gateway_container("gateway")
-        for queue_id in ours:
+        for queue_id in queue_ids:
             self._execute(gateway, ("postsuper", "-d", queue_id))
 
     def gateway_log(self, *, since: float) -> str:

@@ -12,7 +12,7 @@ from lab import files, plan
 from lab.commands import GATEWAY, LAB, Stack, environment
 
 LOOPBACK = "127.0.0.1"
-GATEWAY_ROLES = ("gateway", "resolver", "policy", "policy-host", "agent")
+GATEWAY_ROLES = ("gateway", "resolver", "policy", "policy-host", "agent", "notices")
 
 
 def gateway_container(role: str) -> str:

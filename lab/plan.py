@@ -167,6 +167,15 @@ PEERS = _peers()
 BY_NAME = {peer.name: peer for peer in PEERS}
 POLICY_DOMAINS = tuple(domain for peer in PEERS for domain in peer.sts)
 
+SILENT = "silent.example"
+"""Its mail server accepts connections and says nothing (`lab/images/peer/bin/policy-server`)."""
+FORGED = "forged.example"
+"""On the list; DNS says that it takes no mail (a null MX, RFC 7505), as an attacker's would."""
+FORGED_FREE = "forged-free.example"
+"""Its twin, on no list."""
+NOBODY = "nosuch"
+"""What the local part of an address begins with that no server of the lab knows."""
+
 STRANGER = "stranger.example"
 """A sender's domain that no record speaks of."""
 FOREIGN = "elsewhere.example"

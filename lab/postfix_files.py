@@ -70,6 +70,9 @@ def _server(host: str, domains: Sequence[str], mailbox_uid: int) -> dict[str, st
         "virtual_minimum_uid": "1",
         "virtual_mailbox_limit": "0",
         "smtpd_relay_restrictions": "reject_unauth_destination",
+        "smtpd_recipient_restrictions": (
+            f"check_recipient_access regexp:{{ {{ /^{plan.NOBODY}/ 550 5.1.1 no such mailbox }} }}"
+        ),
         "smtpd_client_connection_rate_limit": "0",
         "smtpd_client_connection_count_limit": "0",
     }

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from lab import plan
-from lab.cases import InboundCase, OutageCase, OutboundCase
+from lab.cases import AttackCase, InboundCase, OutageCase, OutboundCase
 from lab.driver import Answer, Lab, Message, Queued, message_text, new_token
 
 SECONDS = 60.0
@@ -29,7 +29,7 @@ class Seen:
     `token`: by which the message is found again.
     """
 
-    case: OutboundCase | InboundCase | OutageCase
+    case: OutboundCase | InboundCase | OutageCase | AttackCase
     outcome: str
     tls: str
     reason: str

@@ -28,6 +28,8 @@ def parent_zone(
         _address(plan.INTERNAL_HOST, plan.INTERNAL_ADDRESS),
         _address(plan.POLICY_SERVER, plan.POLICY_ADDRESS),
     ]
+    records.append(Record(plan.SILENT, "MX", TTL, (f"10 {plan.POLICY_SERVER}.",)))
+    records += [Record(n, "MX", TTL, ("0 .",)) for n in (plan.FORGED, plan.FORGED_FREE)]
     for zone, signers in delegations.items():
         records.append(Record(zone, "NS", TTL, (f"{plan.NAME_SERVER}.",)))
         records.append(Record(zone, "DS", TTL, signers))

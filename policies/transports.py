@@ -9,6 +9,7 @@ from policies.partners import LIST, POLICY, keys, listed, table
 from policies.postfix import MAIN, MASTER, settings
 from policies.rule import DELIVERY, Rule, Seen, some
 from tlsgate.partners.model import Mode
+from tlsgate.render.notices import BOUNCE_OPTIONS, CLEANUP, TRANSPORT
 from tlsgate.render.partner_maps import DATED, PARTNER
 from tlsgate.tls import COMPATIBLE_SUITES, SECURITY_LEVEL, STRONG_SUITES
 
@@ -51,6 +52,28 @@ def strong_suites(seen: Seen) -> Iterator[str]:
         yield from _weak_suites(service, _in_force(seen.files, service))
 
 
+def notices(seen: Seen) -> Iterator[str]:
+    """Whatever makes a notice hands it to the milter, and none leaves that it has not judged."""
+    if LIST not in seen.files:
+        return
+    wanted = dict(re.findall(r"-o (\w+)=(\S+)", BOUNCE_OPTIONS))
+    demands = {
+        **{f"{name} unix": wanted for name in ("bounce", "defer", "trace")},
+        f"{CLEANUP} unix": {"milter_default_action": "tempfail"},
+        f"{TRANSPORT} unix": {"smtp_tls_security_level": "secure"},
+    }
+    for service, options in demands.items():
+        found = _in_force(seen.files, service)
+        for name, value in options.items():
+            if found.get(name) != value:
+                yield f"{MASTER}, service {service}: {name} = {found.get(name)}. Write {value}"
+    if not _in_force(seen.files, f"{CLEANUP} unix").get("non_smtpd_milters"):
+        yield f"{MASTER}, service {CLEANUP} unix: non_smtpd_milters names no milter"
+    size = _in_force(seen.files, "bounce unix").get("bounce_size_limit")
+    if size != "1":
+        yield f"{MAIN}: bounce_size_limit = {size}, so notices hold content. Write 1"
+
+
 def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
     for name, allowed in _GRADES.items():
         words = [word for word in re.split(r"[:\s,]+", options.get(name, "")) if word]
@@ -86,5 +109,11 @@ RULES = (
         "Partners get at least 112 bits, forward secrecy and no anonymous suite.",
         (DELIVERY,),
         strong_suites,
+    ),
+    Rule(
+        "partner-notices",
+        "Bounces and warnings about partners' mail hold no content and go out protected.",
+        (DELIVERY,),
+        notices,
     ),
 )

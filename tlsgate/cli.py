@@ -23,6 +23,7 @@ examples:
   tlsgate partners list --json        the partner list for other programs
   tlsgate probe acme.example          whether a domain's servers are ready, and why not
   tlsgate check buyer@acme.example    whether mail to an address would be protected
+  tlsgate queue                       what mail is held, and why
   tlsgate partners --help             what else can be done with the list
 """
 
@@ -45,6 +46,7 @@ COMMANDS = (
     Command("check", "tlsgate.commands.check", "tell whether mail to an address is protected"),
     Command("partners", "tlsgate.commands.partners", "check, list and compile the partner list"),
     Command("probe", "tlsgate.commands.probe", "tell what domains' mail servers are ready for"),
+    Command("queue", "tlsgate.commands.queue", "show held mail: since when, until when, and why"),
 )
 
 

@@ -175,7 +175,7 @@ def _own_files(root: str) -> dict[str, str]:
 def _configure(gateway: Container, files: Mapping[str, str], host_pem: str) -> None:
     _put(gateway, files)
     _put(gateway, {f"{HOST}.pem": host_pem}, TLS)
-    for table in ("partner_policy", "partner_senders", "routes"):
+    for table in ("partner_policy", "partner_senders", "own_senders", "routes"):
         _run(gateway, "postmap", "-c", ACTIVE, f"lmdb:{ACTIVE}/{table}")
 
 

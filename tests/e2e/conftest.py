@@ -20,7 +20,7 @@ from lab.endpoints import gateway_container
 from tests.e2e.spare import Spare, spare_stack
 
 LOG_LINES = 25
-GATEWAY_ROLES = ("gateway", "policy", "resolver", "agent")
+GATEWAY_ROLES = ("gateway", "policy", "resolver", "agent", "notices")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from tlsgate.render.postfix import render_postfix
 
 LISTED = load(acme=record())
 FILES = {**render_postfix(SETTINGS, LISTED), LIST: canonical_json(LISTED)}
-TRANSPORT, STRONG = "partner-transport", "partner-strong-tls"
+TRANSPORT, STRONG, NOTICES = "partner-transport", "partner-strong-tls", "partner-notices"
 
 
 def told(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
@@ -24,7 +24,7 @@ def told(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
     return judged(rule, (DELIVERY, {"files": content}))
 
 
-@pytest.mark.parametrize("rule", [TRANSPORT, STRONG])
+@pytest.mark.parametrize("rule", [TRANSPORT, STRONG, NOTICES])
 def test_rendered_files_pass(rule: str) -> None:
     assert told(rule) == []
 
@@ -86,6 +86,41 @@ _MAPS = f"{_FILTER}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "    -o tls_high_cipherlist=ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=1\n",
             ["tlsproxy-partner unix: tls_high_cipherlist is below OpenSSL's security level 2"],
         ),
+        (
+            NOTICES,
+            "master.cf",
+            "       0       bounce\n    -o internal_mail_filter_classes=bounce\n"
+            "    -o cleanup_service_name=notice-cleanup\ndefer ",
+            "       0       bounce\ndefer ",
+            [
+                "master.cf, service bounce unix: internal_mail_filter_classes = None. Write bounce",
+                "master.cf, service bounce unix: cleanup_service_name = None. Write notice-cleanup",
+            ],
+        ),
+        (
+            NOTICES,
+            "master.cf",
+            "-o milter_default_action=tempfail",
+            "-o milter_default_action=accept",
+            [
+                "master.cf, service notice-cleanup unix: milter_default_action = accept."
+                " Write tempfail"
+            ],
+        ),
+        (
+            NOTICES,
+            "master.cf",
+            "    -o non_smtpd_milters=inet:notices:10041\n",
+            "",
+            ["master.cf, service notice-cleanup unix: non_smtpd_milters names no milter"],
+        ),
+        (
+            NOTICES,
+            "main.cf",
+            "bounce_size_limit = 1",
+            "bounce_size_limit = 50000",
+            ["main.cf: bounce_size_limit = 50000, so notices hold content. Write 1"],
+        ),
     ],
 )
 def test_a_fault_is_told(rule: str, file: str, old: str, new: str, expected: list[str]) -> None:
@@ -93,5 +128,5 @@ def test_a_fault_is_told(rule: str, file: str, old: str, new: str, expected: lis
 
 
 def test_other_files_are_none_of_their_business() -> None:
-    for rule in (TRANSPORT, STRONG):
+    for rule in (TRANSPORT, STRONG, NOTICES):
         assert judged(rule, (DELIVERY, {"files": {"nginx.conf": "events {}"}})) == []

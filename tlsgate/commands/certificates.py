@@ -8,12 +8,10 @@ on its volumes, and nothing of it is on the deploying machine. The JSON of `stat
 from __future__ import annotations
 
 import argparse
-import importlib
-import os
 import sys
-from typing import Any
 
 from tlsgate.commands import EXIT_PROBLEMS
+from tlsgate.commands.containers import Unreachable, add_options, container
 
 _EPILOG = """\
 examples:
@@ -37,14 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--stack",
-        default=os.environ.get("PULUMI_STACK"),
-        metavar="NAME",
-        help="whose agent is asked (default: $PULUMI_STACK, else the only agent there is)",
-    )
-    where.add_argument("--container", metavar="NAME", help="the agent's container, by its name")
+    add_options(parser, "agent")
     commands = parser.add_subparsers(dest="what", metavar="COMMAND", required=True)
     status = commands.add_parser("status", help="how every certificate stands")
     status.add_argument("--json", action="store_true", help="for other programs")
@@ -74,61 +65,17 @@ def _run(options: argparse.Namespace) -> int:
         arguments += ["--", *options.name]
     try:
         return _ask(options, arguments)
-    except _Unreachable as fault:
+    except Unreachable as fault:
         print(fault, file=sys.stderr)
         return EXIT_PROBLEMS
 
 
-class _Unreachable(Exception):
-    """No agent could be asked; the text says why and what to do."""
-
-
 def _ask(options: argparse.Namespace, arguments: list[str]) -> int:
     """Run the command in the agent's container; the output and the exit status are its own."""
-    docker = _docker()
-    try:
-        client = docker.from_env(timeout=330)  # the agent may hold its lock for a while
-        try:
-            container = _agent(client, options)
-            done = container.exec_run([*_COMMAND, *arguments], demux=True)
-        finally:
-            client.close()
-    except docker.errors.DockerException as fault:
-        raise _Unreachable(
-            f"The Docker engine does not do it: {fault}.\n"
-            "See that it runs, that DOCKER_HOST leads to it, and that the agent is up."
-        ) from fault
+    # The agent may hold its lock for a while.
+    with container(options, "agent", timeout=330) as agent:
+        done = agent.exec_run([*_COMMAND, *arguments], demux=True)
     output, errors = (part or b"" for part in done.output)
     sys.stdout.write(output.decode(errors="replace"))
     sys.stderr.write(errors.decode(errors="replace"))
     return int(done.exit_code or 0)
-
-
-def _agent(client: Any, options: argparse.Namespace) -> Any:
-    if options.container:
-        return client.containers.get(options.container)
-    labels = ["tlsgate.role=agent"]
-    if options.stack:
-        labels.append(f"tlsgate.stack={options.stack}")
-    found = client.containers.list(filters={"label": labels})
-    if len(found) == 1:
-        return found[0]
-    which = f" of stack {options.stack}" if options.stack else ""
-    if not found:
-        raise _Unreachable(
-            f"No agent{which} runs on this engine. Deploy the stack with `pulumi up`, or name it"
-            " with --stack."
-        )
-    names = ", ".join(sorted(one.labels["tlsgate.stack"] for one in found))
-    raise _Unreachable(f"There are agents of several stacks: {names}. Name one with --stack.")
-
-
-def _docker() -> Any:
-    """The engine's library: only a machine that deploys has it."""
-    try:
-        return importlib.import_module("docker")
-    except ImportError:
-        raise _Unreachable(
-            "This command needs the Docker SDK, which the deploying machine has: "
-            "`uv sync --group deploy`, or run it there."
-        ) from None

@@ -10,6 +10,8 @@ from typing import Any
 
 from tlsgate.partners.model import Partner
 
+LIST_FILE = "partners.json"
+"""The canonical list in the gateway's generation of configuration."""
 _PLAIN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9.@+/_-]*(?: [A-Za-z0-9.@+/_&()-]+)*")
 """Texts that YAML reads as they stand, in a list too."""
 _NOT_TEXT = re.compile(

@@ -1,4 +1,4 @@
-"""`python3 -m tlsgate.policy serve`, `… health`, `… observations` and `… status`."""
+"""`python3 -m tlsgate.policy serve`, `… health`, `… alive`, `… observations` and `… status`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ def main(arguments: list[str]) -> int:
         from tlsgate.policy.health import check  # noqa: PLC0415
 
         return check()
+    if arguments == ["alive"]:
+        from tlsgate.policy.health import alive  # noqa: PLC0415
+
+        return alive()
     if arguments == ["observations"]:
         return _observations()
     if arguments == ["status"]:
         return _status()
-    print("usage: python3 -m tlsgate.policy serve|health|observations|status", file=sys.stderr)
+    commands = "serve|health|alive|observations|status"
+    print(f"usage: python3 -m tlsgate.policy {commands}", file=sys.stderr)
     return 2
 
 

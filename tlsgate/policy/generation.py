@@ -14,7 +14,7 @@ import asyncio
 import re
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,6 +94,10 @@ class Generation:
     def observed(self) -> Mapping[str, Evidence]:
         """The partners that are observed only."""
         return self._loaded.rules.observed if self._loaded else {}
+
+    def null_senders(self) -> Iterable[str]:
+        """The domains whose MX hosts' null sender needs TLS."""
+        return self._loaded.rules.null_senders if self._loaded else ()
 
     async def rules(self, digest: str) -> Rules | None:
         """The rules with this digest; None if neither the current generation nor the last have."""

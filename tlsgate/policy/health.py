@@ -2,6 +2,9 @@
 
 Only the standard library, so it is quick. A partner list that has not been delivered yet is not ill
 health; one that was delivered and that the helper does not take up is, for mail waits then.
+
+The watchdog asks less: whether both services answer at all. A helper that does not take a list up
+would lose the one before by a restart, and gain nothing. Neither question depends on DNS.
 """
 
 from __future__ import annotations
@@ -37,6 +40,15 @@ def check() -> int:
     except OSError as fault:
         print(f"the partner rules cannot be read: {fault}", file=sys.stderr)
         return 1
+    return _answered(questions)
+
+
+def alive() -> int:
+    """0 if both services answer, whatever the rules; else 1 with the reason on standard error."""
+    return _answered([OUTBOUND, INBOUND])
+
+
+def _answered(questions: list[Question]) -> int:
     for port, question, expected, end in questions:
         try:
             reply = _ask(port, question, end)

@@ -9,6 +9,8 @@ what about, and from which rules:
 |                           |       | that is not known here                                 |
 | observe-inbound-<digest>  | of the sender | DUNNO; what enforce would say is counted        |
 | observe-outbound-<digest> | of a recipient | DUNNO; what would happen to the mail is counted |
+| null-sender-<digest>     | of <> | DUNNO, or 450 to a partner's MX host in plaintext; 450 in   |
+|                          |       | plaintext also while those are not known                    |
 
 If it does not answer, or answers nonsense, Postfix defers (smtpd_policy_service_default_action):
 down means 4xx, but for what is only observed.
@@ -21,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from tlsgate.events import emit
+from tlsgate.policy.address_book import AddressBook
 from tlsgate.policy.delegation import (
     REQUEST_LIMIT,
     MalformedRequest,
@@ -36,14 +39,17 @@ from tlsgate.policy.identities import (
     decide,
     verify,
 )
+from tlsgate.policy.null_sender import decide_null_sender
 from tlsgate.policy.observations import INBOUND, Observations
 from tlsgate.policy.rules import Rules
 from tlsgate.policy.trials import Trials
 
 IDLE_SECONDS = 1200.0
 """Postfix closes a connection itself after smtpd_policy_service_max_ttl, 1000 s."""
-MAX_CONNECTIONS = 1000
+# Each of Postfix's 400 smtpd processes may hold four.
+MAX_CONNECTIONS = 2000
 ENFORCE, OBSERVE_INBOUND, OBSERVE_OUTBOUND = "enforce", "observe-inbound", "observe-outbound"
+NULL_SENDER = "null-sender"
 
 
 class PartnerService:
@@ -54,10 +60,12 @@ class PartnerService:
         rules: Callable[[str], Awaitable[Rules | None]],
         observations: Observations,
         trials: Trials,
+        book: AddressBook,
     ) -> None:
         self._rules = rules
         self._observations = observations
         self._trials = trials
+        self._book = book
         self._connections = 0
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -93,13 +101,22 @@ class PartnerService:
             if rules is not None:
                 self._count_outbound(rules, request, now)
             return DUNNO
-        return self._enforce(rules if context == ENFORCE else None, request, now)
-
-    def _enforce(self, rules: Rules | None, request: Request, now: datetime) -> str:
-        if rules is None:
+        if context == NULL_SENDER and rules is None and request.encrypted:
+            return DUNNO
+        if rules is None or context not in {ENFORCE, NULL_SENDER}:
             verdict = Verdict(NOT_LISTED, "", "no-rules", "its rules are not known here")
-        else:
+        elif context == ENFORCE:
             verdict = decide(rules.identities, request, now)
+        else:
+            verdict = self._null_sender(rules, request, now)
+        return self._told(verdict, request)
+
+    def _null_sender(self, rules: Rules, request: Request, now: datetime) -> Verdict:
+        domains = self._book.at(request.client)
+        owners = (rules.null_senders[name] for name in domains if name in rules.null_senders)
+        return decide_null_sender(owners, request, now, complete=self._book.complete)
+
+    def _told(self, verdict: Verdict, request: Request) -> str:
         if verdict.reason:
             emit(
                 "refused",

@@ -8,6 +8,7 @@ A look-up that fails (no answer, SERVFAIL, which a bogus signature gives too) is
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import dns.asyncresolver
@@ -31,24 +32,29 @@ class LookupFailure(Exception):
 class Answer:
     """What a name has of one type. `secure`: validated by DNSSEC all along.
 
-    `canonical` is the name behind CNAMEs, without its final dot.
+    `canonical` is the name behind CNAMEs, without its final dot. `ttl`: seconds for which the
+    answer may still be used; 0 where the name does not exist.
     """
 
     records: tuple[dns.rdata.Rdata, ...]
     secure: bool
     canonical: str
+    ttl: int = 0
 
 
 class Lookups:
-    """Asks `nameservers` (addresses, port 53 or `port`); answers are kept for their TTL."""
+    """Asks `nameservers` (addresses, port 53 or `port`).
 
-    def __init__(self, nameservers: list[str], port: int = 53) -> None:
+    Answers are kept for their TTL, unless not `cached`: for one who seldom asks the same again.
+    """
+
+    def __init__(self, nameservers: list[str], port: int = 53, *, cached: bool = True) -> None:
         resolver = dns.asyncresolver.Resolver(configure=False)
         resolver.nameservers = list(nameservers)
         resolver.port = port
         resolver.timeout = TRY_SECONDS
         resolver.lifetime = LIFETIME_SECONDS
-        resolver.cache = dns.resolver.LRUCache(CACHE_ENTRIES)
+        resolver.cache = dns.resolver.LRUCache(CACHE_ENTRIES) if cached else None
         resolver.use_edns(0, 0, 1232)
         # RFC 6840, section 5.7: the bit in the question asks for the bit in the answer.
         resolver.flags = dns.flags.RD | dns.flags.AD
@@ -70,4 +76,5 @@ class Lookups:
             records=tuple(answer.rrset) if answer.rrset is not None else (),
             secure=bool(answer.response.flags & dns.flags.AD),
             canonical=answer.canonical_name.to_text(omit_final_dot=True).lower(),
+            ttl=max(0, round(answer.expiration - time.time())),
         )

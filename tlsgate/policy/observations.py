@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tlsgate.events import emit
+from tlsgate.policy.files import replace_file
 from tlsgate.policy.rules import Evidence
 
 FILE = "observations.json"
@@ -121,13 +121,8 @@ class Observations:
         return text
 
     def _put(self, text: str) -> None:
-        new = self._file.with_name(f".{FILE}.new")
         try:
-            with new.open("w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
+            replace_file(self._file, text)
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="observations cannot be kept", reason=str(fault))

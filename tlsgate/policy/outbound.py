@@ -22,6 +22,9 @@ cannot be had: as without a policy, unless one is known (the table in `tlsgate.p
 Every answer comes within ANSWER_SECONDS, for a delivery process of Postfix waits for it: what
 strangers' servers have not said by then is TEMP.
 
+The map of the name `NOTICE` is for a transport whose default is `secure` instead of `dane`
+(tlsgate.render.notices): there the first row's answer is `dane-only`.
+
 Before it, a map of another name, `partners-<digest>`: the partner rules of the gateway's own
 generation, for what its static table does not answer. By the clock, for rules that end. For a
 subdomain of a partner, because Postfix asks every table for the whole name before it asks any for
@@ -55,6 +58,7 @@ delivery process no longer than this."""
 PARTNERS = "partners-"
 STATUS = "status"
 """The map whose only answer says how things are (`python3 -m tlsgate.policy status`)."""
+NOTICE = "NOTICE"
 
 # Room for `_mta-sts.` and `_25._tcp.` before it in a name of at most 253 octets.
 _MAIL_DOMAIN = re.compile(
@@ -156,16 +160,17 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
         if name == STATUS:
             return bytes(netstring.encode(b"OK " + json.dumps(self._policies.status()).encode()))
         domain = mail_domain(key) if space else None
-        return NOT_FOUND if domain is None else await self._query(domain)
+        return NOT_FOUND if domain is None else await self._query(domain, name)
 
-    async def _query(self, domain: str) -> bytes:
+    async def _query(self, domain: str, name: str) -> bytes:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
         try:
             async with asyncio.timeout_at(deadline):
                 dane = await domain_dane(self._lookups, domain)
             if dane in {Domain.COMPLETE, Domain.FAILED}:
-                return choose(dane, NOT_FOUND)
+                answer = choose(dane, NOT_FOUND)
+                return DANE_ONLY if name == NOTICE and answer == NOT_FOUND else answer
             policy = await self._policies.policy(domain, max(0.0, deadline - loop.time()))
         except LookupFailure as failure:
             return temporary(f"look-up failed: {failure}")

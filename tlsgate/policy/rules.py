@@ -15,9 +15,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from tlsgate.policy.identities import IdentityIndex, read_identities, read_time
+from tlsgate.policy.identities import Identity, IdentityIndex, read_identities, read_time
+from tlsgate.policy.null_sender import read_null_senders
 
 RULES = "partner_rules.json"
+PARTS = ("outbound", "inbound", "observed", "null_senders")
 DIGEST_LENGTH = 16
 
 
@@ -49,12 +51,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One file; `digest` names its content."""
+    """One file; `digest` names its content. `null_senders`: domain → what its MX hosts must do."""
 
     digest: str
     destinations: Mapping[str, Destination]
     identities: IdentityIndex
     observed: Mapping[str, Evidence]
+    null_senders: Mapping[str, Identity]
 
     def destination(self, name: str) -> Destination | None:
         """The rule of a name, or of a `.parent` key: its own, else that of the nearest parent."""
@@ -78,7 +81,7 @@ def load_rules(content: bytes) -> Rules:
     """The rules of a `partner_rules.json`. Raises BadRules, naming the part at fault."""
     try:
         values = json.loads(content)
-        outbound, inbound, observed = (values[key] for key in ("outbound", "inbound", "observed"))
+        outbound, inbound, observed, null_senders = (values[key] for key in PARTS)
     except (ValueError, KeyError, TypeError) as fault:
         raise BadRules(f"{RULES} cannot be read: {fault!r}") from fault
     identities = list(_part("inbound", read_identities(inbound)))
@@ -87,6 +90,7 @@ def load_rules(content: bytes) -> Rules:
         _once("outbound", _part("outbound", map(_destination, outbound))),
         IdentityIndex(_once("inbound", ((one.domain, one) for one in identities)).values()),
         _once("observed", _part("observed", map(_evidence, observed))),
+        _once("null_senders", _part("null_senders", read_null_senders(null_senders))),
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import dns.resolver
 
 from tlsgate.events import emit
+from tlsgate.policy.address_book import AddressBook
 from tlsgate.policy.delegation import REQUEST_LIMIT
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.inbound import PartnerService
@@ -47,8 +48,8 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
     """`TLSGATE_RESOLVER`: the validating resolver's addresses, separated by spaces.
 
     Without it, what /etc/resolv.conf names. `TLSGATE_CONFIG`: the configuration volume's mount,
-    /config by default. `TLSGATE_STATE`: where observations and MTA-STS policies are kept, /state by
-    default. Raises ValueError on an address that is not one.
+    /config by default. `TLSGATE_STATE`: where the helper keeps its files, /state by default. Raises
+    ValueError on an address that is not one.
     """
     nameservers = environment.get("TLSGATE_RESOLVER", "").split()
     for address in nameservers:
@@ -63,7 +64,7 @@ def settings_from(environment: Mapping[str, str]) -> ServeSettings:
 
 
 def state_folder(environment: Mapping[str, str]) -> Path:
-    """Where observations and MTA-STS policies are kept."""
+    """Where observations, MTA-STS policies and the partners' addresses are kept."""
     return Path(environment.get("TLSGATE_STATE", "/state"))
 
 
@@ -86,7 +87,10 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     apart = Lookups(list(settings.nameservers), settings.dns_port)
     trials = Trials(observations, _meeting(apart, generation, settings.smtp_port), loop.time)
     responder = Responder(lookups, policies, generation.rules)
-    service = PartnerService(generation.rules, observations, trials)
+    seldom = Lookups(list(settings.nameservers), settings.dns_port, cached=False)
+    book = AddressBook(seldom, settings.state, loop.time)
+    generation.on_change(lambda: book.follow(generation.null_senders()))
+    service = PartnerService(generation.rules, observations, trials, book)
     await generation.poll()
     outbound = await asyncio.start_server(
         responder.handler, settings.host, settings.outbound_port, backlog=512
@@ -95,7 +99,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
         service.handle, settings.host, settings.inbound_port, limit=REQUEST_LIMIT, backlog=512
     )
     follower = asyncio.create_task(generation.follow())
-    keepers = [asyncio.create_task(one.keep()) for one in (observations, policies)]
+    keepers = [asyncio.create_task(one.keep()) for one in (observations, policies, book)]
     emit("serving", resolver=list(settings.nameservers))
     if ready is not None:
         ready.set()
@@ -111,6 +115,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
             await task
     observations.write()
     policies.write()
+    book.write()
     emit("stopped")
 
 

@@ -19,6 +19,10 @@ empty, `acme.example` means that domain alone and `.acme.example` all below it (
 A session is negotiated before its sender is known. So as soon as one record has `tls: compatible`,
 port 25 offers older encryption to everybody, and what each other record demands is asked of the
 helper: none of them is in partner_tls then.
+
+The null sender names no domain. It needs TLS from the networks that a record names (`networks`),
+and from the partners' MX hosts, which the helper looks up; or, by `tlsgate:inbound.nullSender`,
+from everywhere.
 """
 
 from __future__ import annotations
@@ -38,11 +42,13 @@ from tlsgate.render.outbound_policy import (
 )
 from tlsgate.render.partner_rules import (
     InboundRule,
+    NullSenderRule,
     Observed,
     OutboundRule,
     PartnerRules,
     observed,
 )
+from tlsgate.render.postfix_settings import PARTNERS
 from tlsgate.tls import Strength
 
 CLASS_TLS = "partner_tls"
@@ -56,7 +62,7 @@ CLASS_OBSERVED = "partner_observed"
 CLASS_RECIPIENT = "partner_recipient"
 """Restriction class: mail to an observed partner; the policy helper counts."""
 CLASS_NULL_SENDER = "partner_null_sender"
-"""Restriction class: encrypted if the client is in a partner's network."""
+"""Restriction class: encrypted if the client is in a partner's network, or its MX host."""
 NULL_SENDER = "<>"
 """`smtpd_null_access_lookup_key`."""
 PARTNER = "partner"
@@ -98,16 +104,20 @@ class PartnerMaps:
         return dict(self.outbound) | dated
 
 
-def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
+def compile_partners(partners: Sequence[Partner], null_sender: str = PARTNERS) -> PartnerMaps:
     """Both directions of the whole list. The clock is not asked.
 
+    `null_sender`: whose needs TLS, one of `NULL_SENDERS` of tlsgate.render.postfix_settings.
     Raises ValueError for a record that says what these tables cannot enforce: nothing is ever
     accepted and ignored.
     """
     made = _Tables(weakest(partners))
     for partner in partners:
         made.add(partner)
-    if made.networks:
+    null_senders = made.null_senders if null_sender == PARTNERS else []
+    if null_sender != PARTNERS:
+        made.inbound[NULL_SENDER] = NEEDS_TLS
+    elif made.networks or null_senders:
         made.inbound[NULL_SENDER] = CLASS_NULL_SENDER
     return PartnerMaps(
         outbound=tuple(sorted(made.outbound.items())),
@@ -120,6 +130,7 @@ def compile_partners(partners: Sequence[Partner]) -> PartnerMaps:
             tuple(sorted(made.outbound_rules, key=lambda rule: rule.key)),
             tuple(sorted(made.inbound_rules, key=lambda rule: rule.domain)),
             tuple(sorted(made.observed, key=lambda one: one.partner)),
+            tuple(sorted(null_senders, key=lambda rule: rule.domains)),
         ),
         anchors=tuple(sorted(made.anchors.items())),
         transports=tuple(sorted(made.transports.items())),
@@ -145,6 +156,7 @@ class _Tables:
         self.outbound_rules: list[OutboundRule] = []
         self.inbound_rules: list[InboundRule] = []
         self.observed: list[Observed] = []
+        self.null_senders: list[NullSenderRule] = []
         self.anchors: dict[str, str] = {}
         self.transports: dict[str, str] = {}
 
@@ -168,6 +180,8 @@ class _Tables:
             self.networks[cidr] = min(same, value, key=_BY_STRICTNESS.index)
         if observe:
             self.observed.append(observed(partner))
+        else:
+            self.null_senders.append(_null_sender_rule(partner))
         self.anchors |= anchor_files(partner.outbound)
 
     def _add_outbound(self, partner: Partner, key: str, observe: bool) -> None:
@@ -197,6 +211,12 @@ def _networks(partner: Partner, restriction: str, offered: Strength) -> Iterator
     if restriction in {CLASS_DATED, CLASS_OBSERVED}:
         value = restriction
     return ((_cidr(cidr), value) for cidr in partner.inbound.networks)
+
+
+def _null_sender_rule(partner: Partner) -> NullSenderRule:
+    until = exception_end(partner.exceptions, Direction.INBOUND, Allow.PLAINTEXT)
+    domains = tuple(map(_domain, partner.domains))
+    return NullSenderRule(partner.name, domains, partner.tls, until)
 
 
 def _inbound_rule(partner: Partner, domain: str) -> InboundRule:

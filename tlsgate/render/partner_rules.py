@@ -2,9 +2,10 @@
 
 Postfix's own tables say what holds for ever and for a whole domain. The rest is asked of the
 helper, which has it from this file: rules that end with a date, clients' networks and keys, what
-is only observed, and the policies of subdomains. The latter because Postfix asks all of its tables
-for a name before it asks any for the `.parent` of the name (TLS_README): without the helper's
-answer a subdomain's own MTA-STS policy would go before the partner's.
+is only observed, from whose servers the null sender needs TLS, and the policies of subdomains. The
+latter because Postfix asks all of its tables for a name before it asks any for the `.parent` of the
+name (TLS_README): without the helper's answer a subdomain's own MTA-STS policy would go before the
+partner's.
 
 Postfix names the digest of the file that belongs to its configuration in each question, so that
 it is never answered from the rules of another generation.
@@ -84,6 +85,29 @@ class InboundRule:
 
 
 @dataclass(frozen=True, slots=True)
+class NullSenderRule:
+    """An enforced partner, from whose servers the null sender needs TLS.
+
+    `domains`: whose MX hosts are the servers. `strength`: of the session. `plaintext_until`: no
+    TLS is needed before then.
+    """
+
+    partner: str
+    domains: tuple[str, ...]
+    strength: Strength
+    plaintext_until: datetime | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; the time in ISO 8601."""
+        return {
+            "partner": self.partner,
+            "domains": list(self.domains),
+            "strength": self.strength.value,
+            "plaintext_until": _text(self.plaintext_until),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """A partner that is only observed, and which rules the evidence is about."""
 
@@ -103,6 +127,7 @@ class PartnerRules:
     outbound: tuple[OutboundRule, ...] = ()
     inbound: tuple[InboundRule, ...] = ()
     observed: tuple[Observed, ...] = ()
+    null_senders: tuple[NullSenderRule, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -110,6 +135,7 @@ class PartnerRules:
             "outbound": [rule.to_dict() for rule in self.outbound],
             "inbound": [rule.to_dict() for rule in self.inbound],
             "observed": [one.to_dict() for one in self.observed],
+            "null_senders": [rule.to_dict() for rule in self.null_senders],
         }
 
     def to_json(self) -> str:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops, parent_names
+from tlsgate.render.notices import notice_files
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
 from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_inbound import (
     RECIPIENT_SYNTAX,
     SENDER_SYNTAX,
     alias_table,
+    own_sender_table,
     recipient_table,
     sender_table,
 )
@@ -25,7 +27,7 @@ from tlsgate.render.postfix_outbound import (
     openssl_config,
     verified_status_table,
 )
-from tlsgate.render.postfix_settings import PostfixSettings
+from tlsgate.render.postfix_settings import REFUSE, PostfixSettings
 from tlsgate.tls import GROUPS
 
 __all__ = ["PostfixSettings", "render_postfix"]
@@ -40,7 +42,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     problems = lint_nexthops(partners, dict(settings.routes), settings.domains, settings.relayhost)
     if problems:
         raise ProblemsError(problems)
-    maps = compile_partners(partners)
+    maps = compile_partners(partners, settings.null_sender)
     tables = {
         "partner_policy": _table(maps.outbound),
         "partner_senders": _table(maps.inbound),
@@ -48,6 +50,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
         "partner_recipients": _table(maps.recipients),
         RULES: maps.rules.to_json(),
         **dict(maps.anchors),
+        **notice_files(settings.domains, partners, alias_table(settings)),
         "routes": _table(sorted(_routes(settings, maps).items())),
         VERIFIED_STATUS: verified_status_table(),
         "openssl.cnf": openssl_config(GROUPS),
@@ -58,6 +61,8 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     }
     if settings.recipients == "list":
         tables["recipients"] = _table(recipient_table(settings))
+    if settings.own_senders == REFUSE:
+        tables["own_senders"] = _table(own_sender_table(settings))
     if settings.extra_ca:
         tables["extra-ca.pem"] = settings.extra_ca
 

@@ -22,6 +22,7 @@ from tlsgate.render.partner_maps import (
 )
 from tlsgate.render.postfix_settings import (
     IDENTITY_PORT,
+    REFUSE,
     PostfixSettings,
     Section,
     bracketed,
@@ -82,6 +83,15 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
 def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     """Port 25."""
     enforce = _ask(settings, f"enforce-{maps.rules.digest}")
+    # Without the helper nobody knows whose server this is: every null sender needs TLS then.
+    null_sender = _ask(
+        settings,
+        f"null-sender-{maps.rules.digest}",
+        f"default_action={NEEDS_TLS}",
+        "timeout=5s",
+        "try_limit=1",
+    )
+    own = (f"check_sender_access lmdb:{ACTIVE}/own_senders",)
     return "Port 25: partners first, then who we are; no list holds a permit", {
         "mynetworks": "",
         "smtpd_restriction_classes": (
@@ -98,12 +108,16 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         # Observed: mail flows as before, whether the helper answers or not.
         CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
         CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
-        CLASS_NULL_SENDER: f"check_client_access cidr:{ACTIVE}/partner_networks",
+        CLASS_NULL_SENDER: (
+            f"check_client_access cidr:{ACTIVE}/partner_networks",
+            *((null_sender,) if maps.rules.null_senders else ()),
+        ),
         "smtpd_client_restrictions": _SESSION_AT_RECIPIENT,
         "smtpd_helo_restrictions": "",
         "smtpd_sender_restrictions": (
             f"check_sender_access lmdb:{ACTIVE}/partner_senders",
             *_SYNTAX_OF_SENDER,
+            *(own if settings.own_senders == REFUSE else ()),
         ),
         "smtpd_relay_restrictions": "reject_unauth_destination",
         "smtpd_recipient_restrictions": (
@@ -173,6 +187,12 @@ def recipients(settings: PostfixSettings) -> Section:
         "address_verify_positive_expire_time": "7d",
         "address_verify_positive_refresh_time": "1d",
     }
+
+
+def own_sender_table(settings: PostfixSettings) -> Iterable[tuple[str, str]]:
+    """The own domains, as whom nobody sends from outside (access(5))."""
+    refused = "550 5.7.1 Mail in the name of our own domain is not accepted from outside"
+    return ((domain, refused) for domain in sorted(settings.domains))
 
 
 def sender_table(settings: PostfixSettings) -> Iterable[tuple[str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlsgate.render import notices
 from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_inbound import (
@@ -118,6 +119,7 @@ def _queue(settings: PostfixSettings) -> Section:
         "maximal_backoff_time": settings.retry_longest,
         "notify_classes": "",
         "fast_flush_domains": "",
+        **notices.MAIN_PARAMETERS,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlsgate.render.notices import BOUNCE_OPTIONS, cleanup_service
 from tlsgate.render.postfix_settings import INTERNAL_PORT, PostfixSettings
 from tlsgate.render.postfix_transports import transports
 
@@ -30,8 +31,12 @@ qmgr      unix  n       -       n       300     1       qmgr
 tlsmgr    unix  -       -       n       1000?   1       tlsmgr
 rewrite   unix  -       -       n       -       -       trivial-rewrite
 bounce    unix  -       -       n       -       0       bounce
+{bounce_options}\
 defer     unix  -       -       n       -       0       bounce
+{bounce_options}\
 trace     unix  -       -       n       -       0       bounce
+{bounce_options}\
+{notice_cleanup}\
 verify    unix  -       -       n       -       1       verify
 flush     unix  n       -       n       1000?   0       flush
 proxymap  unix  -       -       n       -       -       proxymap
@@ -51,5 +56,7 @@ def render_master(settings: PostfixSettings, generation: str) -> str:
     lines = (line for one in transports(settings) for line in one.services(generation))
     return _MASTER.format(
         internal_listener=_INTERNAL_LISTENER if settings.internal_networks else "",
+        bounce_options=BOUNCE_OPTIONS,
+        notice_cleanup=cleanup_service(settings.notices_host),
         transports="".join(lines),
     )

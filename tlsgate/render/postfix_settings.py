@@ -11,6 +11,12 @@ from typing import Any
 INTERNAL_TLS_LEVELS = ("none", "may", "encrypt", "secure")
 INTERNAL_PORT = 2525
 """The listener for the organisation's own servers, inside the container."""
+PARTNERS, TLS = "partners", "tls"
+NULL_SENDERS = (PARTNERS, TLS)
+"""From whom the null sender needs TLS on port 25: the partners' servers, or everybody."""
+REFUSE, ACCEPT = "refuse", "accept"
+OWN_SENDERS = (REFUSE, ACCEPT)
+"""What happens on port 25 to a sender in an own domain."""
 POLICY_PORT = 8461
 IDENTITY_PORT = 10040
 RECIPIENT_CHECKS = ("verify", "list", "any")
@@ -38,13 +44,14 @@ class PostfixSettings:
     `queue_lifetime`, `delay_warning`, `retry_shortest`, `retry_longest`: Postfix durations (`5d`).
     `milters`: `inet:host:port` or `unix:/path`; mail waits when one is down. `extra_ca`: PEM of
     roots trusted besides the system's. `routes`: domain, `.domain` or `*` → next hop.
-    `relayhost`: next hop of everything else, or "". `policy_host`: where the policy helper
-    answers. `public_addresses`: of this gateway behind address translation, so that a loop is
-    seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a recipient of an own domain is
-    known: `verify` (the internal server is asked), `list` (`recipient_list`, addresses) or `any`.
-    `internal_senders`: domains, `.domain` and addresses that the internal networks may send as,
-    besides the own domains. `postmaster`: where mail for postmaster@ and abuse@ goes; "": to these
-    addresses at the internal server.
+    `relayhost`: next hop of everything else, or "". `policy_host`, `notices_host`: where the
+    policy helper and the notices' milter answer. `public_addresses`: of this gateway behind address
+    translation, so that a loop is seen. `inet_protocols`: ipv4, ipv6 or all. `recipients`: how a
+    recipient of an own domain is known: `verify` (the internal server is asked), `list`
+    (`recipient_list`, addresses) or `any`. `internal_senders`: domains, `.domain` and addresses
+    that the internal networks may send as, besides the own domains. `postmaster`: where mail for
+    postmaster@ and abuse@ goes; "": to these addresses at the internal server. `null_sender`: one
+    of `NULL_SENDERS`. `own_senders`: one of `OWN_SENDERS`.
     """
 
     host_name: str
@@ -64,12 +71,15 @@ class PostfixSettings:
     routes: tuple[tuple[str, str], ...] = ()
     relayhost: str = ""
     policy_host: str = "policy"
+    notices_host: str = "notices"
     public_addresses: tuple[str, ...] = ()
     inet_protocols: str = "ipv4"
     recipients: str = "verify"
     recipient_list: tuple[str, ...] = ()
     internal_senders: tuple[str, ...] = ()
     postmaster: str = ""
+    null_sender: str = PARTNERS
+    own_senders: str = REFUSE
 
     def __post_init__(self) -> None:
         _check(self)
@@ -110,12 +120,15 @@ def _check(settings: PostfixSettings) -> None:
     _require("routes", all(map(is_route, (hop for _, hop in settings.routes))))
     _require("relayhost", not settings.relayhost or _NEXTHOP.fullmatch(settings.relayhost))
     _require("policy_host", is_address(settings.policy_host) or _host(settings.policy_host))
+    _require("notices_host", is_address(settings.notices_host) or _host(settings.notices_host))
     _require("public_addresses", all(map(is_address, settings.public_addresses)))
     _require("inet_protocols", settings.inet_protocols in {"ipv4", "ipv6", "all"})
     _require("recipients", settings.recipients in RECIPIENT_CHECKS)
     _require("recipient_list", all(map(is_mailbox, settings.recipient_list)))
     _require("internal_senders", all(map(is_sender, settings.internal_senders)))
     _require("postmaster", not settings.postmaster or is_mailbox(settings.postmaster))
+    _require("null_sender", settings.null_sender in NULL_SENDERS)
+    _require("own_senders", settings.own_senders in OWN_SENDERS)
     _require("extra_ca", not settings.extra_ca or "BEGIN CERTIFICATE" in settings.extra_ca)
 
 

@@ -7,8 +7,9 @@
 | internal      | to the internal server                   | `tlsgate:internal.tls`               |
 | smtp          | to everyone else                         | DANE, MTA-STS, else opportunistic    |
 | null-sender   | bounces and notices to everyone else     | the same                             |
+| notice        | those of them about partners' mail (D20) | verified: DANE, MTA-STS, own name    |
 
-Outsiders can fill the last two: with mail that bounces to servers which never answer, with
+Outsiders can fill the last three: with mail that bounces to servers which never answer, with
 policies that cannot be fetched. They can take no process, no time-out and no cached connection
 of the first three. Each class also has a tlsproxy(8) of its own, because that one takes its TLS
 settings from its own command line, and a scache(8), so that no connection made under one class's
@@ -24,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tlsgate.render.notices import TRANSPORT as NOTICE
+from tlsgate.render.notices import transport_options
 from tlsgate.render.partner_maps import DATED, PARTNER
 from tlsgate.render.postfix_settings import PostfixSettings
 
@@ -115,6 +118,13 @@ def transports(settings: PostfixSettings) -> tuple[Transport, ...]:
             "postfix/null-sender",
             _WIDE_TLS,
             {"smtp_helo_timeout": "30s"},
+        ),
+        Transport(
+            NOTICE,
+            10,
+            "postfix/notice",
+            _STRICT_TLS,
+            transport_options(settings.policy_host),
         ),
     )
 

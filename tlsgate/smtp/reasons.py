@@ -20,6 +20,14 @@ from tlsgate.smtp.seen import Seen
 from tlsgate.smtp.tlsa import matching_record
 
 MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
+RENEW = "install a certificate of a public CA and renew it by itself (ACME)"
+NEXT_KEY = "tell us before a key changes, so that the next one is on our list in time"
+NEXT_TLSA = "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used"
+STRONGER = (
+    "offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20, and a key of 2048 bits RSA"
+    " or P-256"
+)
+NEWER = "offer TLS 1.2 or later"
 _NAMES_SHOWN = 3
 
 # X509_V_ERR_* of OpenSSL's x509_vfy.h
@@ -72,7 +80,7 @@ def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
         return Reason(
             "pin",
             f"{seen.place} shows a key that is not one of those agreed",
-            "tell us before a key changes, so that the next one is on our list in time",
+            NEXT_KEY,
         )
     return None
 
@@ -88,7 +96,7 @@ def dane_fault(
         return Reason(
             "tlsa",
             f"{seen.place} shows a key that its TLSA records do not name",
-            "publish a TLSA record (3 1 1) of the key in use, and the next key's before it is used",
+            NEXT_TLSA,
         )
     return None
 
@@ -169,12 +177,11 @@ def _old(place: str, session: Session) -> Reason | None:
     if session.version in MODERN:
         return None
     text = f"{place} offers {session.version or 'no TLS'} at most"
-    return Reason("old-tls", text, "offer TLS 1.2 or later")
+    return Reason("old-tls", text, NEWER)
 
 
 def _untrusted(seen: Seen, now: datetime) -> Reason:
     leaf, code = seen.certificate, seen.strict.code
-    renew = "install a certificate of a public CA and renew it by itself (ACME)"
     if code in {_EXPIRED, _NOT_YET_VALID}:
         if leaf and leaf.not_after < now:
             text = f"the certificate of {seen.place} ended on {leaf.not_after:%Y-%m-%d}"
@@ -182,15 +189,15 @@ def _untrusted(seen: Seen, now: datetime) -> Reason:
             text = f"the certificate of {seen.place} is not valid before {leaf.not_before:%Y-%m-%d}"
         else:
             text = f"{seen.place} sends an intermediate certificate that is out of its dates"
-        return Reason("dates", text, renew)
+        return Reason("dates", text, RENEW)
     if code == _SELF_SIGNED:
-        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", renew)
+        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", RENEW)
     if code in _UNKNOWN_ISSUER:
         issuer = leaf.issuer if leaf else "an unknown issuer"
         return Reason(
             "issuer",
             f"{seen.place} shows a certificate of {issuer!r}, which leads to no public CA",
-            f"send the intermediate certificates with it, or {renew}",
+            f"send the intermediate certificates with it, or {RENEW}",
         )
     if code in _WEAK_CHAIN:
         return Reason(
@@ -202,7 +209,7 @@ def _untrusted(seen: Seen, now: datetime) -> Reason:
     return Reason(
         "untrusted",
         f"the certificate of {seen.place} is not accepted ({seen.strict.detail})",
-        renew,
+        RENEW,
     )
 
 

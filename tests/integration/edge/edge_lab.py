@@ -24,6 +24,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 REPOSITORY = Path(__file__).parents[3]
 LABELS = {"tlsgate.dev": "edge"}
+WATCHDOG = "images/watchdog"
 IMAGES = ("resolver", "policy", "policy-host")
 
 
@@ -35,6 +36,7 @@ def build(client: docker.DockerClient, name: str) -> str:
             for path in sorted((REPOSITORY / folder).rglob("*")):
                 if path.is_file() and path.suffix != ".pyc":
                     tar.add(path, path.relative_to(REPOSITORY).as_posix(), filter=_plain)
+        tar.add(REPOSITORY / WATCHDOG, WATCHDOG, filter=_plain)
         tar.addfile(_directory("tlsgate/generation"))
     context.seek(0)
     image, _ = client.images.build(

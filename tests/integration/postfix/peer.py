@@ -25,7 +25,8 @@ SETTINGS: dict[str, Any] = json.loads(Path("/peer/settings.json").read_text())
 class Mail(socketserver.StreamRequestHandler):
     """One SMTP session; `tls`: none, modern or old. Every session tells its number.
 
-    Whoever is called `slow…` waits two seconds for the answer to his message; `nosuch…` is nobody.
+    Whoever is called `slow…` waits two seconds for the answer to his message; a recipient called
+    `nosuch…` is refused, one called `later…` is put off.
     """
 
     sessions = 0
@@ -57,12 +58,21 @@ class Mail(socketserver.StreamRequestHandler):
             elif verb == "QUIT":
                 self.say("221 bye")
                 return
+            elif verb == "RCPT":
+                mail = line
+                self.say(answer_to(line))
             else:
-                mail = line if verb == "RCPT" else mail
-                self.say("550 5.1.1 unknown" if "<nosuch" in line else "250 ok")
+                self.say("250 ok")
 
     def say(self, text: str) -> None:
         self.connection.sendall(f"{text}\r\n".encode())
+
+
+def answer_to(recipient: str) -> str:
+    """What is said to a RCPT command."""
+    if "<nosuch" in recipient:
+        return "550 5.1.1 nobody of that name"
+    return "451 4.3.0 not now" if "<later" in recipient else "250 ok"
 
 
 def context() -> ssl.SSLContext:

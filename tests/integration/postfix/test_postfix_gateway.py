@@ -170,7 +170,7 @@ def test_inbound(world: World, sender: str, plaintext: int, encrypted: int) -> N
 )
 def test_port_25_relays_for_nobody(world: World, recipient: str) -> None:
     with world.session() as session:
-        session.docmd("MAIL FROM:<a@corp.example>")
+        session.docmd("MAIL FROM:<a@stranger.example>")
         assert session.docmd(f"RCPT TO:<{recipient}>")[0] == 554
 
 

@@ -180,6 +180,12 @@ class World:
         """The policy helper comes up, and this client key is the partner's."""
         self._put_peer(self.containers["policy"], {**self._names, "pin": pin}, "")
 
+    def know_zone(self) -> None:
+        """The name server starts again, with what the zone has now."""
+        container = self.containers["policy"]
+        self._put_peer(container, self._names, "")
+        container.restart(timeout=0)
+
     def server_pem(self, names: Sequence[str]) -> str:
         """Key and certificate of the tests' CA."""
         key = new_key()

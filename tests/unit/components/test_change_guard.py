@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from components.change_guard import LIST_FILE, refusal
+from components.change_guard import refusal
 from components.delivery import DeliveryProvider
 from tests.unit.components.fake_engine import FakeContainer, FakeEngine
 from tests.unit.partners.partner_files import load, record
 from tlsgate.partners.diff import weakening_digest, weakenings
-from tlsgate.partners.format import canonical_json
+from tlsgate.partners.format import LIST_FILE, canonical_json
 from tlsgate.partners.model import Mode, Partner
 
 SERVER = "tlsgate-test-gateway"

@@ -147,6 +147,7 @@ UNSET = [
     *[("messageSize",), ("deleteData",), ("partners",), ("ports", "internal"), ("ports", "https")],
     *[("acme", "challenge"), ("acme", "profile"), ("dns", "sink"), ("internal", "requireTls")],
     *[("queue", "lifetime"), ("queue", "delayWarning"), ("images", "base"), ("ports", "http")],
+    *[("inbound", "nullSender"), ("inbound", "ownSenders")],
     *[("resolver", "stubZones", name) for name in NAMES],
     *[("routes", name) for name in NAMES],
 ]

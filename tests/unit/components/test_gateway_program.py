@@ -19,7 +19,7 @@ from tests.unit.components.program import (
 )
 from tests.unit.components.stack_config import EAB_SECRET, SECRETS
 
-CONTAINERS = ("agent", "gateway", "policy", "policy-host", "resolver")
+CONTAINERS = ("agent", "gateway", "notices", "policy", "policy-host", "resolver")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,14 @@ def test_a_container_runs_the_image_of_its_role_by_its_id(container: Registered)
 
 @pytest.mark.parametrize(
     ("role", "address"),
-    [("resolver", 2), ("gateway", 3), ("policy-host", 4), ("policy", 5), ("agent", 6)],
+    [
+        ("resolver", 2),
+        ("gateway", 3),
+        ("policy-host", 4),
+        ("policy", 5),
+        ("agent", 6),
+        ("notices", 7),
+    ],
 )
 def test_a_container_has_its_address_on_the_stacks_network(
     program: Program, role: str, address: int
@@ -117,6 +124,7 @@ MOUNTS = {
         "/var/spool/postfix": ("spool", False),
         "/var/lib/postfix": ("data", False),
     },
+    "notices": {"/config": ("config", True)},
     "policy": {"/config": ("config", True), "/state": ("policy-state", False)},
     "policy-host": {
         "/config": ("policy-host-config", True),
@@ -183,7 +191,9 @@ ORDER = [
     (("Container", "gateway"), ("Delivery", "partner-list")),
     (("Container", "gateway"), ("Container", "policy")),
     (("Container", "gateway"), ("Container", "resolver")),
+    (("Container", "gateway"), ("Container", "notices")),
     (("Container", "policy"), ("Delivery", "partner-list")),
+    (("Container", "notices"), ("Delivery", "partner-list")),
     # Senders are pointed to it when it works; RFC 8461, section 3.3: the policy, then its id.
     (("DnsRecords", "mail-records"), ("Container", "gateway")),
     (("Job", "policy-served"), ("Job", "issue")),
@@ -264,7 +274,7 @@ def test_the_whole_program_runs_without_dynamic_dns(tmp_path: Path) -> None:
     assert program.of_type("VolumeFiles")["agent-files"].inputs["secrets"] == {}
 
 
-@pytest.mark.parametrize("role", ["agent", "policy", "policy-host", "resolver"])
+@pytest.mark.parametrize("role", ["agent", "notices", "policy", "policy-host", "resolver"])
 def test_an_image_runs_as_an_ordinary_user(role: str) -> None:
     lines = Path("images", role, "Dockerfile").read_text().splitlines()
     assert [line for line in lines if line.startswith("USER ")][-1] == "USER 10001:10001"

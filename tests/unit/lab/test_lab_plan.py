@@ -34,7 +34,7 @@ def test_addresses_are_fixed_ones_of_the_subnet_and_no_two_are_the_same() -> Non
 
 
 def test_every_peer_has_a_record_and_no_twin_has_one() -> None:
-    assert set(PARTNERS) == {peer.domain for peer in plan.PEERS}
+    assert set(PARTNERS) == {plan.FORGED, *(peer.domain for peer in plan.PEERS)}
     for peer in plan.PEERS:
         assert PARTNERS[peer.domain].domains == (peer.domain,)
 

@@ -16,6 +16,7 @@ class FakeLookups:
 
     def __init__(self, table: Table) -> None:
         self.table = dict(table)
+        self.ttl = 0
         self.asked: list[tuple[str, str]] = []
 
     async def ask(self, name: str, rdtype: str) -> Answer:
@@ -25,4 +26,4 @@ class FakeLookups:
             raise LookupFailure(f"{rdtype} of {name}: SERVFAIL")
         secure, texts = entry
         records = tuple(dns.rdata.from_text("IN", rdtype, text) for text in texts)
-        return Answer(records, secure, name)
+        return Answer(records, secure, name, self.ttl if records else 0)

@@ -27,6 +27,7 @@ from tlsgate.policy.outbound import (
 from tlsgate.policy.rules import Rules
 from tlsgate.policy.sts import RECHECK_SECONDS, StsPolicies
 from tlsgate.policy.sts_cache import PolicyCache
+from tlsgate.render.notices import MAP
 
 DIGEST = "ab" * 32
 INSECURE_MX: Table = {("d.example", "MX"): (False, ["10 mx1.example."])}
@@ -65,8 +66,8 @@ class Helper:
         self.responder = Responder(self.lookups, self.policies, find, seconds)
 
 
-async def ask(helper: Helper, key: str = "d.example") -> str:
-    raw = await helper.responder.process_request(f"QUERY {key}".encode())
+async def ask(helper: Helper, key: str = "d.example", name: str = "QUERY") -> str:
+    raw = await helper.responder.process_request(f"{name} {key}".encode())
     (answer,) = netstring.decode(raw)
     return str(answer.decode())
 
@@ -135,6 +136,24 @@ def test_enforced_policy_with_the_attributes_that_turn_on_its_mx_patterns() -> N
 def test_answers(table: Table, body: str | None, answer: str) -> None:
     got = once(table, body)
     assert got.startswith(answer) if answer == "TEMP " else got == answer
+
+
+@pytest.mark.parametrize(
+    ("table", "body", "answer"),
+    [
+        # The transport's default is `secure`: complete DANE must be said.
+        (BOTH_DANE, None, "OK dane-only"),
+        ({**BOTH_DANE, **STS_TXT}, ENFORCE, "OK dane-only"),
+        (DANE, None, "NOTFOUND "),
+        ({}, None, "NOTFOUND "),
+        ({("d.example", "MX"): None}, None, "TEMP "),
+    ],
+)
+def test_answers_for_notices(table: Table, body: str | None, answer: str) -> None:
+    async def run() -> str:
+        return await ask(Helper(table, body), name=MAP)
+
+    assert asyncio.run(run()).startswith(answer)
 
 
 @pytest.mark.parametrize(

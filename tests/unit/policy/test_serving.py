@@ -249,6 +249,51 @@ def test_what_is_observed_is_counted_and_never_refused(
     assert counted["Watched"]["outbound"]["would_hold"] == {"name": 2}
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_null_sender_is_judged_by_where_it_comes_from(
+    known: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    deliver(tmp_path, "1", ACME, WATCHED)
+    if known:  # from before it was started; no name server answers now
+        (tmp_path / "addresses.json").write_text('{"acme.example": ["192.0.2.1"]}')
+    context = f"null-sender-{digest(ACME, WATCHED)}"
+
+    def bounce(client: str, tls: str, context: str) -> bytes:
+        return (
+            f"request=smtpd_access_policy\nsender=\nclient_address={client}\n"
+            f"encryption_protocol={tls}\npolicy_context={context}\n\n"
+        ).encode()
+
+    asked = [
+        bounce("192.0.2.1", "", context),
+        bounce("::ffff:192.0.2.1", "", context),
+        bounce("192.0.2.2", "", context),
+        bounce("192.0.2.2", "", f"null-sender-{UNKNOWN}"),
+        bounce("192.0.2.2", "", f"null-{digest(ACME, WATCHED)}"),
+        bounce("192.0.2.1", "TLSv1.3", context),
+        bounce("192.0.2.1", "TLSv1.3", f"null-sender-{UNKNOWN}"),
+    ]
+
+    async def use(settings: ServeSettings) -> None:
+        reply = await delegate(settings.inbound_port, *asked)
+        said = [one.removeprefix(b"action=")[:9] for one in reply.split(b"\n\n")[:-1]]
+        elsewhere = b"DUNNO" if known else b"450 4.7.1"
+        assert said == [
+            *(b"450 4.7.1", b"450 4.7.1", elsewhere),
+            *(b"450 4.3.0", b"450 4.3.0", b"DUNNO", b"DUNNO"),
+        ]
+
+    run_served(tmp_path, monkeypatch, use)
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    reasons = [event["reason"] for event in events if event["event"] == "refused"]
+    plaintext, unknown = "session is plaintext", "the client may be a partner's server"
+    first = [plaintext] * 2 if known else [unknown] * 3
+    assert reasons == [*first, *["its rules are not known here"] * 2]
+
+
 def test_bad_roots_are_refused_with_their_generation(tmp_path: Path) -> None:
     deliver(tmp_path, "1", ACME)
     generation = Generation(tmp_path / "current")
@@ -341,10 +386,12 @@ def test_health_asks_both_services(
         assert await asyncio.to_thread(health.check) == 0
         deliver(tmp_path, "2", text="no rules")
         assert await asyncio.to_thread(health.check) == 1
+        assert await asyncio.to_thread(health.alive) == 0  # a restart would lose the list before
         deliver(tmp_path, "3", ACME, BRAND)
         assert await asyncio.to_thread(health.check) == 0
         monkeypatch.setattr(health, "INBOUND", (free_port(), *health.INBOUND[1:]))
         assert await asyncio.to_thread(health.check) == 1
+        assert await asyncio.to_thread(health.alive) == 1
 
     monkeypatch.setenv("TLSGATE_CONFIG", str(tmp_path))
     run_served(tmp_path, monkeypatch, use)

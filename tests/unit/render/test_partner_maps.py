@@ -250,6 +250,45 @@ def test_an_observed_partner_is_in_no_table_that_holds_or_refuses() -> None:
     assert evidence.inbound == evidence_digest(other, IN)
 
 
+WATCHED = replace(ACME, name="Watched", mode=Mode.OBSERVE, domains=("watched.example",))
+OPEN = ExceptionRule(DAY, IN, Allow.PLAINTEXT, "late", "s@corp.example")
+ENCRYPTED = ExceptionRule(DAY, IN, Allow.ENCRYPTED, "late", "s@corp.example")
+
+
+@pytest.mark.parametrize(
+    ("partners", "null_sender", "restriction", "asked"),
+    [
+        ([], "partners", None, []),
+        ([], "tls", "reject_plaintext_session", []),
+        ([ACME], "partners", "partner_null_sender", [("Acme", ("acme.example",), None)]),
+        ([ACME], "tls", "reject_plaintext_session", []),
+        ([WATCHED], "partners", None, []),
+        (
+            [replace(ACME, exceptions=(OPEN,), domains=("b.example", "a.example"))],
+            "partners",
+            "partner_null_sender",
+            [("Acme", ("b.example", "a.example"), end_of_day(DAY))],
+        ),
+        (
+            [replace(ACME, exceptions=(ENCRYPTED,))],
+            "partners",
+            "partner_null_sender",
+            [("Acme", ("acme.example",), None)],
+        ),
+    ],
+)
+def test_whose_null_sender_needs_tls(
+    partners: list[Partner],
+    null_sender: str,
+    restriction: str | None,
+    asked: list[tuple[str, tuple[str, ...], datetime | None]],
+) -> None:
+    maps = compile_partners(partners, null_sender)
+    assert dict(maps.inbound).get("<>") == restriction
+    found = [(one.partner, one.domains, one.plaintext_until) for one in maps.rules.null_senders]
+    assert found == asked
+
+
 @pytest.mark.parametrize(
     ("partner", "message"),
     [
@@ -277,11 +316,11 @@ DOMAIN = st.builds("{}.{}.example".format, LABEL, LABEL)
 def test_every_entry_is_one_line_that_only_restricts(domains: list[str], below: bool) -> None:
     maps = compile_partners([replace(ACME, domains=tuple(domains), subdomains=below)])
     assert {key.lstrip(".") for key, _ in maps.outbound} == set(domains)
-    assert [key for key, _ in maps.outbound] == sorted(key for key, _ in maps.inbound)
+    assert [key for key, _ in maps.outbound] == sorted({key for key, _ in maps.inbound} - {"<>"})
     for key, value in maps.outbound:
         assert not set("\n\t #") & set(key)
         assert value.startswith("secure match=")
-    assert {value for _, value in maps.inbound} == {"partner_tls"}
+    assert {value for _, value in maps.inbound} == {"partner_tls", "partner_null_sender"}
 
 
 def excepted(partner: Partner, now: datetime) -> bool:

@@ -207,6 +207,7 @@ def test_partners_mail_has_a_way_of_its_own(
         ("internal unix", False, ""),
         ("smtp unix", False, r".* socketmap:\S+:QUERY"),
         ("null-sender unix", False, r".* socketmap:\S+:QUERY"),
+        ("notice unix", True, r"socketmap:\S+:NOTICE"),
     ],
 )
 def test_what_each_class_of_mail_demands(service: str, strict: bool, maps: str) -> None:
@@ -328,9 +329,52 @@ def test_port_25_never_permits() -> None:
     assert not [value for value in lists if "permit" in value]
     assert values["smtpd_relay_restrictions"] == "reject_unauth_destination"
     assert values["smtpd_sender_restrictions"].startswith("check_sender_access lmdb:")
-    for table in ("partner_senders", "partner_networks", "sender_syntax", "recipient_syntax"):
+    for table in (
+        *("partner_senders", "partner_networks", "own_senders"),
+        *("sender_syntax", "recipient_syntax"),
+    ):
         for line in files[table].splitlines():
             assert re.search(r"\s(partner_\w+|reject_plaintext_session|DUNNO|55\d .*)$", line), line
+
+
+OWN = "550 5.7.1 Mail in the name of our own domain is not accepted from outside"
+
+
+def test_own_domains_come_from_inside() -> None:
+    files = render_postfix(SETTINGS, [ACME])
+    assert files["own_senders"] == f"brand.example\t{OWN}\ncorp.example\t{OWN}\n"
+    values = parameters(files["main.cf"])
+    asked = re.findall(r"\w+:/run/tlsgate/active/(\w+)", values["smtpd_sender_restrictions"])
+    assert asked == ["partner_senders", "sender_syntax", "own_senders"]
+    assert "own_senders" not in values["internal_sender_restrictions"]
+    files = render_postfix(replace(SETTINGS, own_senders="accept"), [ACME])
+    assert "own_senders" not in str(files)
+
+
+@pytest.mark.parametrize(
+    ("partners", "changes", "asks_helper"),
+    [
+        ([ACME], {}, True),
+        ([ACME], {"null_sender": "tls"}, False),
+        # What is only observed flows whether the helper answers or not.
+        (
+            [replace(ACME, mode=Mode.OBSERVE, inbound=Inbound(networks=("192.0.2.0/24",)))],
+            {},
+            False,
+        ),
+        ([], {}, False),
+    ],
+)
+def test_the_helper_is_asked_about_the_null_sender(
+    partners: list[Partner], changes: dict[str, Any], asks_helper: bool
+) -> None:
+    values = parameters(render_postfix(replace(SETTINGS, **changes), partners)["main.cf"])
+    static, _, asked = values["partner_null_sender"].partition(" check_policy_service ")
+    assert static == "check_client_access cidr:/run/tlsgate/active/partner_networks"
+    assert bool(asked) == asks_helper
+    if asked:
+        assert re.search(r"policy_context=null-sender-[0-9a-f]{16},", asked)
+        assert "default_action=reject_plaintext_session" in asked
 
 
 def test_what_settings_change() -> None:

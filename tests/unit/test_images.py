@@ -1,4 +1,4 @@
-"""The image of the policy helper holds all that the helper imports."""
+"""The images of the helpers hold all that the helpers import."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+import pytest
+
+ROOT = Path(__file__).parents[2]
 PREFIX = "/opt/tlsgate/"
 
 
-def test_what_the_dockerfile_copies_is_enough(tmp_path: Path) -> None:
-    text = (ROOT / "images/policy/Dockerfile").read_text().replace("\\\n", " ")
+@pytest.mark.parametrize("role", ["policy", "notices"])
+def test_what_the_dockerfile_copies_is_enough(tmp_path: Path, role: str) -> None:
+    text = (ROOT / f"images/{role}/Dockerfile").read_text().replace("\\\n", " ")
     copies = [line.split()[1:] for line in text.splitlines() if line.startswith("COPY ")]
     for *sources, target in copies:
         for source in sources:
@@ -23,9 +26,11 @@ def test_what_the_dockerfile_copies_is_enough(tmp_path: Path) -> None:
             else:
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / source, place)
+    # Debian's, and in the image only.
+    (tmp_path / "Milter.py").write_text("class Base: ...")
     modules = [
-        f"tlsgate.policy.{path.stem}"
-        for path in (tmp_path / "tlsgate/policy").glob("*.py")
+        f"tlsgate.{role}.{path.stem}"
+        for path in (tmp_path / "tlsgate" / role).glob("*.py")
         if path.stem != "__init__"
     ]
     script = f"import importlib, tlsgate; [importlib.import_module(m) for m in {modules}]; " + (

@@ -1,0 +1,218 @@
+"""Held mail as it is shown: by partner, then by domain and reason.
+
+What stands in here came from Postfix, from peers and from the list, and is not escaped yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tlsgate.partners.model import Partner
+from tlsgate.queue.attempts import Attempt, Attempts
+from tlsgate.queue.entries import Held
+from tlsgate.queue.reasons import WAITING, Why, why_held
+
+WAITING_LONG = timedelta(minutes=5)
+"""Mail that waits this long for the end of its first attempt is held like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known besides the queue and the log.
+
+    `lifetime` and `notice_lifetime`: how long mail, and mail of the null sender, is kept.
+    `tries`: queue id → the time before which there is no next attempt.
+    """
+
+    now: datetime
+    lifetime: timedelta
+    notice_lifetime: timedelta
+    tries: Mapping[str, datetime] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Entry:
+    """The messages to one domain that wait for the same reason.
+
+    `since`, `until`: of the oldest, and of the one that would be returned first. `last`: the last
+    attempt. `next`: not before this time is one of them tried again; None if that is not known.
+    `postfix`: the log's own lines, the queue's reason first. `server`: `host[address]:port`.
+    """
+
+    domain: str
+    why: Why
+    since: datetime
+    until: datetime
+    messages: set[str] = field(default_factory=set)
+    recipients: int = 0
+    last: datetime | None = None
+    next: datetime | None = None
+    server: str = ""
+    postfix: tuple[str, ...] = ()
+    addresses: list[Held] = field(default_factory=list)
+
+    def is_held(self, now: datetime) -> bool:
+        """Whether an attempt failed, or none ended for long."""
+        return self.why.reason.code != WAITING or now - self.since >= WAITING_LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A partner's entries, the oldest first; `partner` is None for everybody else's."""
+
+    partner: Partner | None
+    entries: tuple[Entry, ...]
+
+    @property
+    def messages(self) -> int:
+        """How many different messages."""
+        return len(set().union(*(entry.messages for entry in self.entries)))
+
+
+class Partners:
+    """Finds the partner that a domain is of, as Postfix does: the domain, then `.parent` keys."""
+
+    def __init__(self, partners: Iterable[Partner]) -> None:
+        self._by_key: dict[str, Partner] = {}
+        for partner in partners:
+            for domain in partner.domains:
+                self._by_key[domain] = partner
+                if partner.subdomains:
+                    self._by_key[f".{domain}"] = partner
+
+    def of(self, domain: str) -> Partner | None:
+        """The partner, None if the domain is not on the list."""
+        found = self._by_key.get(domain)
+        while found is None and "." in domain:
+            domain = domain.partition(".")[2]
+            found = self._by_key.get(f".{domain}")
+        return found
+
+
+def group_held(
+    held: Iterable[Held], attempts: Attempts, partners: Partners, known: Known
+) -> tuple[Group, ...]:
+    """The groups: partners by their name, then everybody else."""
+    entries: dict[tuple[bool, str], dict[tuple[str, str], Entry]] = {}
+    owners: dict[str, Partner | None] = {}
+    for one in held:
+        partner = owners.setdefault(one.domain, partners.of(one.domain))
+        attempt = attempts.of(one)
+        why = why_held(one, attempt, partner.outbound if partner else None)
+        key = (partner is None, partner.name if partner else "")
+        _add(entries.setdefault(key, {}), one, attempt, why, known)
+    return tuple(
+        Group(
+            owners[next(iter(mine.values())).domain],
+            tuple(sorted(mine.values(), key=lambda entry: (entry.since, entry.domain))),
+        )
+        for _, mine in sorted(entries.items(), key=lambda item: item[0])
+    )
+
+
+def _add(
+    entries: dict[tuple[str, str], Entry],
+    one: Held,
+    attempt: Attempt | None,
+    why: Why,
+    known: Known,
+) -> None:
+    until = one.arrived + (known.lifetime if one.sender else known.notice_lifetime)
+    key = (one.domain, why.reason.code)
+    entry = entries.get(key)
+    if entry is None:
+        entry = entries[key] = Entry(one.domain, why, one.arrived, until)
+    entry.messages.add(one.id)
+    entry.recipients += 1
+    entry.since = min(entry.since, one.arrived)
+    entry.until = min(entry.until, until)
+    entry.addresses.append(one)
+    following = known.tries.get(one.id)
+    if following and (entry.next is None or following < entry.next):
+        entry.next = following
+    said = _said(one, attempt)
+    time = attempt.time if attempt else None
+    # The words of the latest attempt stand for all; those with the detail before those without.
+    newer = time is not None and (entry.last is None or time >= entry.last)
+    if not entry.postfix or (why.exact, newer) > (entry.why.exact, False):
+        entry.why, entry.postfix = why, said
+        entry.server = attempt.server if attempt else ""
+    if newer:
+        entry.last = time
+
+
+def _said(one: Held, attempt: Attempt | None) -> tuple[str, ...]:
+    if attempt is None:
+        return (one.said,) if one.said else ()
+    return (attempt.said, *attempt.details)
+
+
+def chosen(groups: Sequence[Group], partner: str, domain: str) -> tuple[Group, ...]:
+    """The groups of this partner and the entries of this domain, where they are not empty."""
+    found = []
+    for group in groups:
+        if partner and (group.partner is None or group.partner.name != partner):
+            continue
+        kept = tuple(
+            one
+            for one in group.entries
+            if not domain or one.domain == domain or one.domain.endswith(f".{domain}")
+        )
+        if kept:
+            found.append(Group(group.partner, kept))
+    return tuple(found)
+
+
+def to_dict(groups: Sequence[Group], now: datetime, *, addresses: bool) -> list[dict[str, object]]:
+    """The JSON form (tlsgate.commands.queue); addresses only where they are asked for."""
+    return [
+        {
+            "partner": group.partner.name if group.partner else None,
+            "contact": group.partner.contact if group.partner else None,
+            "messages": group.messages,
+            "entries": [_entry_dict(entry, now, addresses=addresses) for entry in group.entries],
+        }
+        for group in groups
+    ]
+
+
+def _entry_dict(entry: Entry, now: datetime, *, addresses: bool) -> dict[str, object]:
+    reason = entry.why.reason
+    found: dict[str, object] = {
+        "domain": entry.domain,
+        "messages": len(entry.messages),
+        "recipients": entry.recipients,
+        "held": entry.is_held(now),
+        "since": stamp(entry.since),
+        "until": stamp(entry.until),
+        "last_attempt": stamp(entry.last),
+        "next_attempt": stamp(entry.next),
+        "server": entry.server or None,
+        "reason": {
+            "code": reason.code,
+            "text": reason.text,
+            "remedy": reason.remedy,
+            "whose": "ours" if entry.why.ours else "theirs",
+            "exact": entry.why.exact,
+        },
+        "postfix": list(entry.postfix),
+    }
+    if addresses:
+        found["mail"] = [
+            {
+                "id": one.id,
+                "queue": one.queue,
+                "since": stamp(one.arrived),
+                "sender": one.sender,
+                "recipient": one.recipient,
+            }
+            for one in entry.addresses
+        ]
+    return found
+
+
+def stamp(time: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the second."""
+    return None if time is None else f"{time:%Y-%m-%dT%H:%M:%SZ}"

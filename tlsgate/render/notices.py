@@ -1,0 +1,90 @@
+"""How the gateway's notices reach the milter, and how protected ones leave (D20).
+
+Postfix's own `bounce` controls do not go by recipient, so bounce(8) hands what it makes to a
+cleanup(8) of its own, whose milter (tlsgate.notices) decides. A milter that does not answer means
+that the notice is not made: the message stays in the queue, and Postfix tries again.
+
+The way of a protected notice hangs on a header. Only one that the milter adds counts
+(`milter_header_checks`); one that a message brought is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tlsgate.notices.listed import LISTED, Entry, Listed
+from tlsgate.notices.words import HEADER, PORT, PROTECTED
+from tlsgate.partners.model import Mode, Partner
+from tlsgate.render.outbound_policy import ACTIVE
+from tlsgate.render.postfix_settings import POLICY_PORT, bracketed
+
+CLEANUP = "notice-cleanup"
+TRANSPORT = "notice"
+MAP = "NOTICE"
+"""The policy helper's map that leaves no destination to a default (tlsgate.policy.outbound)."""
+ROUTES = "notice_routes"
+MAIN_PARAMETERS = {
+    # Notices hold headers only, whatever the size: every message is larger than an octet.
+    "bounce_size_limit": "1",
+}
+BOUNCE_OPTIONS = f"""\
+    -o internal_mail_filter_classes=bounce
+    -o cleanup_service_name={CLEANUP}
+"""
+"""For each of bounce, defer and trace in master.cf: whatever makes a notice."""
+
+
+def notice_files(
+    domains: Sequence[str], partners: Sequence[Partner], aliases: Iterable[tuple[str, str]] = ()
+) -> dict[str, str]:
+    """File name → content, for the generation. `domains`: the own ones. `aliases`: virtual(5)."""
+    listed = Listed(
+        frozenset(domains),
+        {
+            domain: Entry(partner.name, partner.subdomains, partner.mode is Mode.ENFORCE)
+            for partner in partners
+            for domain in partner.domains
+        },
+        dict(aliases),
+    )
+    # Without a next hop: the recipient's domain (default_filter_nexthop).
+    return {
+        LISTED: listed.to_json(),
+        ROUTES: f"/^{HEADER}: {PROTECTED}$/ FILTER {TRANSPORT}:\n",
+    }
+
+
+def cleanup_service(notices_host: str) -> str:
+    """The lines of master.cf; `notices_host`: where the milter answers.
+
+    A milter that hangs costs a notice 10 s, and the message is tried again later.
+    """
+    return f"""\
+# Notices: none is queued that the milter has not judged.
+{CLEANUP} unix n -     n       -       0       cleanup
+    -o syslog_name=postfix/notice
+    -o non_smtpd_milters=inet:{bracketed(notices_host)}:{PORT}
+    -o milter_default_action=tempfail
+    -o milter_connect_timeout=5s
+    -o milter_command_timeout=10s
+    -o milter_content_timeout=30s
+    -o milter_header_checks=regexp:{ACTIVE}/{ROUTES}
+"""
+
+
+def transport_options(policy_host: str) -> dict[str, str]:
+    """Of the transport `notice`; `policy_host`: where the policy helper answers.
+
+    Verified TLS by what the destination itself publishes (DANE, MTA-STS), else by its own name,
+    as for a partner. Suites and protocols are those of main.cf, which are the strong ones.
+    """
+    return {
+        "smtp_tls_security_level": "secure",
+        "smtp_tls_secure_cert_match": "nexthop,dot-nexthop",
+        "smtp_tls_policy_maps": f"socketmap:inet:{bracketed(policy_host)}:{POLICY_PORT}:{MAP}",
+        "smtp_tls_servername": "hostname",
+        # So few that nothing is gained by reuse; each connection proves itself anew.
+        "smtp_tls_connection_reuse": "no",
+        "smtp_connection_cache_on_demand": "no",
+        "smtp_helo_timeout": "30s",
+    }
