@@ -53,6 +53,7 @@ class ScanWorld(World):
     ) -> None:
         """All of it, from these images; `folder` becomes the policy host's files."""
         self.add_peer("internal", MODERN, ["internal.example"], self.server_pem(["internal"]))
+        self.add_peer("one", MODERN, ["one.example"], self.server_pem(["mx.one.example"]))
         self.add_names({}, {})
         key = new_key()
         self.put_certificate("1", key, self.ca.chain([HOST], key))

@@ -7,6 +7,7 @@ refused by configuration, not for want of a key.
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -118,3 +119,17 @@ def test_the_key_exchange_withstands_quantum_computers_where_both_can(
     )
     assert (match[1] if match and suite(answer) else None) == chosen
     assert not chosen or "Verify return code: 0 (ok)" in answer
+
+
+def test_so_does_that_of_the_gateway_as_a_client(world: ScanWorld) -> None:
+    context = ssl.create_default_context(cadata=world.ca.pem)
+    context.check_hostname = False  # it is connected to by its address
+    with world.session(2525, tls=False) as session:
+        session.starttls(context=context)
+        session.sendmail("sender@corp.example", ["someone@one.example"], "Subject: test\r\n\r\n")
+    assert world.outcome("someone@one.example").status == "sent"
+    assert re.search(
+        r"Verified TLS connection established to mx\.one\.example\S+"
+        r" TLSv1\.3 with cipher \S+ \(.*?\) key-exchange X25519MLKEM768 ",
+        world.log(),
+    )
