@@ -41,8 +41,13 @@ COMPATIBLE_SUITES = (
 )
 """As STRONG_SUITES, then those with CBC and SHA-2."""
 
-GROUPS = ("X25519MLKEM768", "X25519", "prime256v1", "secp384r1")
-"""Key exchange, the preferred first. The first one also withstands a quantum computer."""
+GROUPS = "*X25519MLKEM768/*X25519:prime256v1:secp384r1"
+"""Key exchange, the preferred first (SSL_CTX_set1_curves(3)).
+
+The first one also withstands a quantum computer: the `/` gives it to every peer that has it, even
+to one that began with another. The `*` are what the gateway begins with as a client: one of them
+suits nearly every server, so that none asks for a second round.
+"""
 
 
 class Strength(StrEnum):

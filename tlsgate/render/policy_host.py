@@ -1,7 +1,8 @@
 """The files of a policy host's generation: nginx, and the policy that it serves.
 
 RFC 8461, section 3.3: HTTPS with a certificate for `mta-sts.<domain>`, media type text/plain, no
-redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else.
+redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else. Cryptography is
+that of tlsgate.tls; whoever came once comes back by HTTPS only (RFC 6797).
 
 `nginx.conf` stands by itself; `https.conf` names the certificates. The watcher puts `https.conf`
 at `HTTPS_INCLUDE` once the certificates are staged: until then port 80 alone is served, which is
@@ -15,11 +16,14 @@ from dataclasses import dataclass
 
 from tlsgate.render.dns_records import require_hostname
 from tlsgate.render.mta_sts import PolicySettings, policy_text
+from tlsgate.tls import GROUPS, Strength, cipher_list
 
 HTTPS_INCLUDE = "/run/tlsgate/https.conf"
 POLICY_FILE = "mta-sts.txt"
 NAMES_PER_CERTIFICATE = 25
 """Public CAs' short-lived and TLS-server profiles take no more."""
+HSTS_SECONDS = 63_072_000
+"""Two years, as Mozilla's intermediate profile asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,10 @@ def render_policy_host(settings: PolicyHostSettings) -> dict[str, str]:
     """File name → content: `nginx.conf`, `https.conf` and the policy, `mta-sts.txt`."""
     return {
         "nginx.conf": _NGINX.format(
-            listen=_listen("80", settings.ipv6), https_include=_as_pattern(HTTPS_INCLUDE)
+            listen=_listen("80", settings.ipv6),
+            https_include=_as_pattern(HTTPS_INCLUDE),
+            ciphers=cipher_list(Strength.STRONG),
+            groups=GROUPS,
         ),
         "https.conf": _https(settings),
         POLICY_FILE: policy_text(settings.policy),
@@ -64,6 +71,7 @@ def _https(settings: PolicyHostSettings) -> str:
             names="\n            ".join(names),
             certificate=f"/run/tlsgate/tls/{certificate}.pem",
             policy=f"/run/tlsgate/active/{POLICY_FILE}",
+            hsts=HSTS_SECONDS,
         )
         for certificate, names in group_certificates(settings.domains)
     ]
@@ -112,6 +120,11 @@ http {{
     fastcgi_temp_path /tmp/fastcgi;
     uwsgi_temp_path /tmp/uwsgi;
     scgi_temp_path /tmp/scgi;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    ssl_ciphers {ciphers};
+    ssl_ecdh_curve {groups};
+    ssl_prefer_server_ciphers on;
+    ssl_session_tickets off;
 
     server {{
         {listen}
@@ -135,7 +148,6 @@ _REJECT = """\
     server {{
         {listen}
         server_name _;
-        ssl_protocols TLSv1.2 TLSv1.3;
         ssl_reject_handshake on;
     }}
 """
@@ -147,8 +159,10 @@ _SERVER = """\
             {names};
         ssl_certificate {certificate};
         ssl_certificate_key {certificate};
-        ssl_protocols TLSv1.2 TLSv1.3;
-        ssl_session_tickets off;
+        # `always`: of errors too. A location inherits them, as long as it adds none of its own.
+        add_header Strict-Transport-Security "max-age={hsts}" always;
+        add_header X-Content-Type-Options nosniff always;
+        add_header Content-Security-Policy "default-src 'none'; frame-ancestors 'none'" always;
         location / {{
             return 404;
         }}

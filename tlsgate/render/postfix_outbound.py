@@ -94,7 +94,7 @@ def time_outs() -> Section:
     }
 
 
-def openssl_config(groups: tuple[str, ...]) -> str:
+def openssl_config(groups: str) -> str:
     """openssl.cnf(5) for `tls_config_name`: the groups of the key exchange, preferred first."""
     return (
         "tlsgate = tlsgate_init\n"
@@ -103,7 +103,7 @@ def openssl_config(groups: tuple[str, ...]) -> str:
         "[tlsgate_ssl]\n"
         "system_default = tlsgate_defaults\n"
         "[tlsgate_defaults]\n"
-        f"Groups = {':'.join(groups)}\n"
+        f"Groups = {groups}\n"
     )
 
 

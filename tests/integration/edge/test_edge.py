@@ -33,7 +33,7 @@ from tests.unit.policy.partner_list import partner, until_last_day
 from tlsgate.partners.model import Allow, Direction, Inbound, Require
 from tlsgate.render.mta_sts import PolicySettings, policy_text
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
+from tlsgate.render.policy_host import HSTS_SECONDS, PolicyHostSettings, render_policy_host
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 
 pytestmark = pytest.mark.integration
@@ -220,6 +220,7 @@ def test_policy_host_serves_the_policy(edge: Edge, domain: str) -> None:
     assert response.status == 200
     assert response.getheader("Content-Type") == "text/plain"
     assert response.getheader("Server") == "nginx"
+    assert response.getheader("Strict-Transport-Security") == f"max-age={HSTS_SECONDS}"
     assert response.read().decode() == policy_text(POLICY)
 
 
@@ -228,6 +229,8 @@ def test_policy_host_serves_nothing_else(edge: Edge, path: str) -> None:
     response = get(edge, path)
     assert response.status == 404
     assert response.getheader("Location") is None
+    assert response.getheader("Server") == "nginx"
+    assert response.getheader("Strict-Transport-Security") == f"max-age={HSTS_SECONDS}"
 
 
 def test_policy_host_has_no_answer_for_other_names(edge: Edge) -> None:

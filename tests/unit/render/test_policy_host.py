@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tlsgate.render.mta_sts import PolicySettings
 from tlsgate.render.policy_host import PolicyHostSettings, group_certificates, render_policy_host
+from tlsgate.tls import GROUPS, Strength, cipher_list
 
 POLICY = PolicySettings("enforce", 604800, ("mx1.corp.example",))
 DOMAINS = tuple(f"d{number}.example" for number in range(60))
@@ -53,6 +54,24 @@ def test_port_80_stands_without_certificates() -> None:
 def test_ipv6_listeners_only_where_asked(ipv6: bool, listeners: int) -> None:
     files = render_policy_host(PolicyHostSettings(("corp.example",), POLICY, ipv6))
     assert (files["nginx.conf"] + files["https.conf"]).count("listen [::]:") == listeners
+
+
+def test_cryptography_is_that_of_the_gateway() -> None:
+    files = render_policy_host(PolicyHostSettings(DOMAINS, POLICY))
+    nginx = files["nginx.conf"]
+    assert f"ssl_ciphers {cipher_list(Strength.STRONG)};" in nginx
+    assert f"ssl_ecdh_curve {GROUPS};" in nginx
+    assert "ssl_" not in re.sub(
+        "ssl_(certificate|certificate_key|reject_handshake) ", "", files["https.conf"]
+    )
+
+
+def test_every_server_of_policies_demands_https_for_two_years() -> None:
+    https = render_policy_host(PolicyHostSettings(DOMAINS, POLICY))["https.conf"]
+    header = 'add_header Strict-Transport-Security "max-age=63072000" always;'
+    assert https.count(header) == https.count("ssl_certificate ") == 3
+    # A header in a location would hide those of its server.
+    assert not re.search(r"location [^{}]*{[^}]*add_header", https)
 
 
 def test_a_domain_cannot_carry_configuration() -> None:
