@@ -65,8 +65,8 @@ class Spare:
             "https": "none",
             "http": "none",
         }
-        # The lab's internal server has no mailbox of this domain.
-        values["tlsgate:internal"]["recipients"] = "any"
+        # The lab's internal server has no mailbox of this domain, and sends as its own.
+        values["tlsgate:internal"] |= {"recipients": "any", "senders": [ZONE]}
         change(values)
         write_config(config_file(STACK), config)
 
