@@ -90,7 +90,7 @@ def processes(spare: Spare) -> frozenset[int]:
 def test_there_was_something_to_destroy(life: Mapping[str, Step]) -> None:
     up = life["up"]
     assert up.said.code == 0, up.said.text
-    assert len(up.left.containers) == 5
+    assert len(up.left.containers) == 6
     assert {line.split()[2] for line in up.left.records} == {"A", "CAA", "MX", "TLSA", "TXT"}
     assert len(up.processes) == 5
     assert HELD in up.queue
