@@ -92,7 +92,7 @@ def test_there_was_something_to_destroy(life: Mapping[str, Step]) -> None:
     assert up.said.code == 0, up.said.text
     assert len(up.left.containers) == 6
     assert {line.split()[2] for line in up.left.records} == {"A", "CAA", "MX", "TLSA", "TXT"}
-    assert len(up.processes) == 5
+    assert len(up.processes) == 6
     assert HELD in up.queue
 
 
