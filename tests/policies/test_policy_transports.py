@@ -30,8 +30,11 @@ def test_rendered_files_pass(rule: str) -> None:
 
 
 _PARTNER = "-o smtp_tls_security_level=secure\n    -o smtp_tls_servername=hostname\n"
-_FILTER = "    -o smtp_delivery_status_filter=$verified_status_filter\n"
-_MAPS = f"{_FILTER}    -o smtp_tls_policy_maps=$partner_policy_maps"
+_FINAL = (
+    "    -o smtp_delivery_status_filter=$verified_status_filter\n"
+    "    -o smtp_discard_ehlo_keywords=silent-discard,size\n"
+)
+_MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
 
 
 @pytest.mark.parametrize(

@@ -113,13 +113,11 @@ def verified_status_table() -> str:
     Postfix writes `host NAME[ADDRESS] said: …` of answers to MAIL, RCPT and DATA, which at a
     mandatory level come after the server has proved itself. Null MX, NXDOMAIN, an MX without
     address or that leads back here, a greeting or EHLO that is refused: all become temporary.
+    So does what Postfix concludes itself, for it may have been told that before TLS.
     """
     said = r"^5\.[0-9.]+ host [^ ]+\[[^] ]+\] said: .* \(in reply to [A-Za-z ]+ command\)$"
-    large = r"^5\.3\.4 message size [0-9]+ exceeds size limit [0-9]+ of server [^ ]+\[[^] ]+\]$"
     return f"""\
 if !/{said}/
-if !/{large}/
 /^5(\\.[0-9]+\\.[0-9]+ .*)$/ 4$1
-endif
 endif
 """

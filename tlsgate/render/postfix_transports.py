@@ -52,13 +52,20 @@ _WIDE_TLS: Options = {
     "tls_config_file": "default",
     "tls_config_name": "",
 }
+_VERIFIED_STATUS: Options = {
+    "smtp_delivery_status_filter": "$verified_status_filter",
+    # Postfix keeps a size limit that was announced before TLS, by whoever stood in between, and
+    # would give up by itself. Without it the server says under TLS what is too large.
+    "smtp_discard_ehlo_keywords": "silent-discard,size",
+}
+"""Only the server itself returns mail (tlsgate.render.postfix_outbound)."""
 _PARTNER: Options = {
     # Whatever the table does not answer is not sent to an opportunistic level.
     "smtp_tls_security_level": "secure",
     # The server may have its right certificate for this name only (RFC 7817, section 3).
     "smtp_tls_servername": "hostname",
     # What only DNS says is never final for a partner (D19).
-    "smtp_delivery_status_filter": "$verified_status_filter",
+    **_VERIFIED_STATUS,
 }
 
 
@@ -96,7 +103,7 @@ def transports(settings: PostfixSettings) -> tuple[Transport, ...]:
         "smtp_dns_support_level": "enabled",
         "smtp_host_lookup": "dns,native",
         # A name that does not resolve today does not return yesterday's mail.
-        "smtp_delivery_status_filter": "$verified_status_filter",
+        **_VERIFIED_STATUS,
     }
     return (
         Transport(

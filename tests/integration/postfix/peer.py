@@ -23,7 +23,8 @@ SETTINGS: dict[str, Any] = json.loads(Path("/peer/settings.json").read_text())
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """One SMTP session; `tls`: none, modern or old. Every session tells its number.
+    """One SMTP session; `tls`: none, modern or old. Every session tells its number. `before`: a
+    keyword that its first EHLO has, and the one under TLS has not.
 
     Whoever is called `slow…` waits two seconds for the answer to his message; a recipient called
     `nosuch…` is refused, one called `later…` is put off.
@@ -40,7 +41,9 @@ class Mail(socketserver.StreamRequestHandler):
             verb = line.upper().split(" ")[0]
             if verb == "EHLO":
                 offer = SETTINGS["tls"] != "none" and not tls
-                self.say("250-peer\r\n250-PIPELINING\r\n250 " + ("STARTTLS" if offer else "SIZE"))
+                before = f"250-{SETTINGS['before']}\r\n" if offer and "before" in SETTINGS else ""
+                last = "STARTTLS" if offer else "SIZE"
+                self.say(f"250-peer\r\n{before}250-PIPELINING\r\n250 {last}")
             elif verb == "STARTTLS":
                 self.say("220 go ahead")
                 secure = context().wrap_socket(self.connection, server_side=True)

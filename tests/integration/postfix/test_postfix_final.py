@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.postfix.pki import new_key
-from tests.integration.postfix.world import HOST, NONE, World, partner, until
+from tests.integration.postfix.world import HOST, MODERN, NONE, World, partner, until
 
 pytestmark = pytest.mark.integration
 
@@ -18,7 +18,10 @@ def gateway(world: World) -> None:
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     world.add_peer("rude", NONE, ["rude.example"], greeting="554 no mail from you")
-    world.deliver([partner("one"), *map(partner, NAMES)])
+    # As whoever stands on the way writes into the part of the session that is in plaintext.
+    pem = world.server_pem(["mx.small.example"])
+    world.add_peer("small", MODERN, ["small.example"], pem, before="SIZE 10")
+    world.deliver([partner("one"), partner("small"), *map(partner, NAMES)])
     world.start_gateway()
     here = {"A": [world.address(world.gateway)]}
     zone: dict[str, dict[str, list[str]]] = {"mx.loop.example": here, "mx.noaddress.example": {}}
@@ -56,3 +59,8 @@ def test_a_partners_name_below_its_domain_is_a_partners(world: World) -> None:
     world.send("a@nowhere.one.example")
     assert world.outcome("a@nowhere.one.example").status == "deferred"
     until(lambda: "postfix/partner/smtp" in world.log())
+
+
+def test_a_size_that_was_said_in_plaintext_returns_no_mail(world: World) -> None:
+    world.send("a@small.example")
+    assert world.outcome("a@small.example").status == "sent"
