@@ -52,6 +52,8 @@ from tlsgate.render.postfix_settings import INTERNAL_PORT
 COMMAND = "python -m lab.bench.flood"
 LISTED = 10_000
 MESSAGES = 60
+WARM_UP = 8
+"""Messages before the first measured one: what starts for the first time is slow."""
 RATE = 4.0
 """Measured messages a second."""
 BYTES = 5000
@@ -128,6 +130,7 @@ def measurements(names: Sequence[str] = (), sizes: Sizes = Sizes()) -> Iterator[
 
 def _attacked(world: World, attack: Attack, count: int) -> dict[str, Any]:
     with _gateway(world, attack.name) as gateway:
+        _phase(world, gateway, WARM_UP)
         without = _phase(world, gateway, count)
         seen = len(_lines(world.silent, LOG))
         if attack.helper == "hung":
