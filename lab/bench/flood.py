@@ -51,7 +51,7 @@ from tlsgate.render.postfix_settings import INTERNAL_PORT
 
 COMMAND = "python -m lab.bench.flood"
 LISTED = 10_000
-MESSAGES = 60
+MESSAGES = 48
 WARM_UP = 8
 """Messages before the first measured one: what starts for the first time is slow."""
 RATE = 4.0

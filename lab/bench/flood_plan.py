@@ -56,8 +56,20 @@ def attacks(scale: float = 1.0) -> tuple[Attack, ...]:
             tuple(_internal("sts", STS, scale)),
             rate=40,
         ),
-        Attack("hung", "the policy helper hangs", others, rate=20, helper="hung"),
-        Attack("dead", "the policy helper is dead", others, rate=20, helper="dead"),
+        Attack(
+            "hung",
+            "messages to others while the policy helper hangs",
+            others,
+            rate=20,
+            helper="hung",
+        ),
+        Attack(
+            "dead",
+            "messages to others while the policy helper is dead",
+            others,
+            rate=20,
+            helper="dead",
+        ),
     )
 
 

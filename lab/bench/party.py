@@ -36,7 +36,14 @@ def say(**values: Any) -> None:
 
 
 async def mail(pem: Path, refused: str) -> None:
-    """A mail server on port 25, with STARTTLS if the file `pem` is there.
+    """A mail server on port 25."""
+    handler = session_of(pem, refused)
+    server = await asyncio.start_server(handler, "0.0.0.0", 25, backlog=512)  # noqa: S104
+    await server.serve_forever()
+
+
+def session_of(pem: Path, refused: str) -> Callable[[Reader, Writer], Awaitable[None]]:
+    """What serves one SMTP session, with STARTTLS if the file `pem` is there.
 
     Tells each message's first recipient and time. What is for the domain `refused` is refused
     after its content, as a filter does.
@@ -47,12 +54,11 @@ async def mail(pem: Path, refused: str) -> None:
         context.load_cert_chain(pem)
 
     async def session(reader: Reader, writer: Writer) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError, asyncio.IncompleteReadError):
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):  # TLS's own are OSErrors
             await _serve(reader, writer, context, refused)
         writer.close()
 
-    server = await asyncio.start_server(session, "0.0.0.0", 25, backlog=512)  # noqa: S104
-    await server.serve_forever()
+    return session
 
 
 async def _serve(
@@ -178,10 +184,14 @@ async def send(plan: dict[str, Any]) -> None:
                 await client.send(sender, recipient, plan["bytes"])
             except OSError as fault:  # a time-out is one
                 say(recipient=recipient, fault=str(fault) or "no answer")
+                if client:
+                    client.close()
                 client = None
             else:
                 now = time.time()
                 say(recipient=recipient, at=now, seconds=now - at)
+        if client:
+            client.close()
 
     await asyncio.gather(*(work() for _ in range(plan["sessions"])))
 
