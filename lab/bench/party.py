@@ -21,6 +21,8 @@ Writer: TypeAlias = asyncio.StreamWriter
 
 CLIENT_SECONDS = 60.0
 """How long a sender waits for an answer."""
+GREETING_SECONDS = 20.0
+"""How long an honest client waits to be greeted."""
 AGAIN_SECONDS = 1.0
 """After this a slow client that was turned away comes again."""
 BYTE_SECONDS = 20.0
@@ -224,17 +226,21 @@ async def _linger(reader: Reader, writer: Writer, talks: bool) -> None:
 
 
 async def greet(host: str, count: int, rate: float) -> None:
-    """An honest client: tells how long each of `count` greetings took from the first packet."""
+    """An honest client: tells how long each of `count` greetings took from the first packet.
+
+    `greeted`: whether it came at all, within GREETING_SECONDS.
+    """
 
     async def one(number: int) -> None:
         await asyncio.sleep(number / rate)
         begun = time.monotonic()
         try:
-            client = await Client.connect(host, 25)
-        except OSError as fault:
-            say(fault=str(fault) or "no answer")
+            async with asyncio.timeout(GREETING_SECONDS):
+                client = await Client.connect(host, 25)
+        except OSError:
+            say(seconds=GREETING_SECONDS, greeted=False)
             return
-        say(seconds=time.monotonic() - begun)
+        say(seconds=time.monotonic() - begun, greeted=True)
         with contextlib.suppress(OSError):
             await client.command("QUIT", 221)
         client.close()
