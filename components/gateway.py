@@ -247,7 +247,9 @@ class MailGateway(pulumi.ComponentResource):
             "gateway",
             ContainerArgs(
                 image=image_id,
-                memory=1024,
+                # All of master.cf's processes at once take 2.5 GB: with less, outsiders who fill
+                # port 25 get others killed.
+                memory=3072,
                 health=["python3", "-m", "tlsgate.generation", "health", "--kind", "postfix"],
                 network=network,
                 address=settings.network.address("gateway"),

@@ -14,6 +14,7 @@ from pathlib import Path
 from tlsgate.generation import needs, sessions
 from tlsgate.generation.command import run
 from tlsgate.generation.files import Paths
+from tlsgate.generation.listeners import Listeners
 from tlsgate.generation.manifest import COMPILED, Refused
 
 OBEY_SECONDS = 5.0
@@ -30,7 +31,7 @@ class Engine:
     program at its place in force. `stage(paths, directory)` makes what one needs beside its files,
     before it is switched to. `check(paths)` asks the program about the files in force;
     `reload(paths)` makes it read them; `tidy(paths)`, called every second, ends what a reload left
-    for later. All raise Refused. `port` is where it answers.
+    behind. All raise Refused. `port` is where it answers.
     """
 
     kind: str
@@ -45,13 +46,19 @@ class Engine:
 def engine(kind: str) -> Engine:
     """The engine of this kind, one of `needs.KINDS`."""
     if kind == needs.POSTFIX:
+        listeners = Listeners()
+
+        def tidy(paths: Paths) -> None:
+            sessions.end_grace(paths)
+            listeners.look(paths)
+
         return Engine(
             kind,
             _prepare_postfix,
             _stage_postfix,
             _nothing,
             _reload_postfix,
-            sessions.end_grace,
+            tidy,
             25,
         )
     return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)

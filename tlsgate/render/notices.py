@@ -57,7 +57,8 @@ def notice_files(
 def cleanup_service(notices_host: str) -> str:
     """The lines of master.cf; `notices_host`: where the milter answers.
 
-    A milter that hangs costs a notice 10 s, and the message is tried again later.
+    A milter that hangs costs a notice 2 s, and the message is tried again later. Longer, and the
+    notices of a flood use up the memory: Postfix lets bounce(8) and cleanup(8) have no limit.
     """
     return f"""\
 # Notices: none is queued that the milter has not judged.
@@ -65,9 +66,9 @@ def cleanup_service(notices_host: str) -> str:
     -o syslog_name=postfix/notice
     -o non_smtpd_milters=inet:{bracketed(notices_host)}:{PORT}
     -o milter_default_action=tempfail
-    -o milter_connect_timeout=5s
-    -o milter_command_timeout=10s
-    -o milter_content_timeout=30s
+    -o milter_connect_timeout=2s
+    -o milter_command_timeout=3s
+    -o milter_content_timeout=10s
     -o milter_header_checks=regexp:{ACTIVE}/{ROUTES}
 """
 

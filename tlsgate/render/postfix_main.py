@@ -82,6 +82,8 @@ def _identity(settings: PostfixSettings, generation: str) -> Section:
         "data_directory": "/var/lib/postfix",
         # A process that starts loads OpenSSL, certificates and tables anew: a tenth as often.
         "max_use": "1000",
+        # For so long no other one starts after one was killed (tlsgate.generation.listeners).
+        "service_throttle_time": "2s",
     }
 
 
