@@ -270,6 +270,13 @@ def test_only_the_verified_server_refuses_for_good(status: str, becomes: str | N
     assert (f"4{found[1]}" if found else None) == (f"{becomes}{status[5:]}" if becomes else None)
 
 
+def test_a_host_that_is_named_as_its_domain_has_all_of_its_recipients() -> None:
+    settings = replace(SETTINGS, host_name=SETTINGS.domains[0])
+    files = render_postfix(settings, [])
+    assert parameters(files["main.cf"])["virtual_alias_domains"] == ""
+    assert files["aliases"] == ""
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "expected"),
     [
