@@ -40,7 +40,7 @@ IDLE_SECONDS = 0.5
 WRITE_SECONDS = 60.0
 LOOKUP_SECONDS = 60.0
 HOSTS, ADDRESSES = 32, 256
-"""Of one domain, at most."""
+"""Of one domain, at most; the addresses known longest stay."""
 
 
 @dataclass(slots=True)
@@ -206,12 +206,11 @@ class AddressBook:
     def _add(self, domain: str, entry: _Entry, found: Iterable[Address], now: float) -> None:
         for address in found:
             if address not in entry.seen:
+                if len(entry.seen) >= ADDRESSES:
+                    continue  # a forged answer with many must not push the known ones out
                 self._domains.setdefault(address, set()).add(domain)
                 self._dirty = True
             entry.seen[address] = now
-        if len(entry.seen) > ADDRESSES:
-            oldest = sorted(entry.seen, key=lambda address: entry.seen[address])
-            self._drop(domain, entry, oldest[: len(oldest) - ADDRESSES])
 
     def _drop(self, domain: str, entry: _Entry, addresses: Iterable[Address]) -> None:
         for address in addresses:

@@ -16,7 +16,7 @@ from tlsgate.notices.listed import LISTED, Entry, Listed
 from tlsgate.notices.words import HEADER, PORT, PROTECTED
 from tlsgate.partners.model import Mode, Partner
 from tlsgate.render.outbound_policy import ACTIVE
-from tlsgate.render.postfix_settings import POLICY_PORT, bracketed
+from tlsgate.render.postfix_settings import bracketed
 
 CLEANUP = "notice-cleanup"
 TRANSPORT = "notice"
@@ -73,19 +73,16 @@ def cleanup_service(notices_host: str) -> str:
 """
 
 
-def transport_options(policy_host: str) -> dict[str, str]:
-    """Of the transport `notice`; `policy_host`: where the policy helper answers.
-
-    Verified TLS by what the destination itself publishes (DANE, MTA-STS), else by its own name,
-    as for a partner. Suites and protocols are those of main.cf, which are the strong ones.
-    """
-    return {
-        "smtp_tls_security_level": "secure",
-        "smtp_tls_secure_cert_match": "nexthop,dot-nexthop",
-        "smtp_tls_policy_maps": f"socketmap:inet:{bracketed(policy_host)}:{POLICY_PORT}:{MAP}",
-        "smtp_tls_servername": "hostname",
-        # So few that nothing is gained by reuse; each connection proves itself anew.
-        "smtp_tls_connection_reuse": "no",
-        "smtp_connection_cache_on_demand": "no",
-        "smtp_helo_timeout": "30s",
-    }
+TRANSPORT_OPTIONS = {
+    "smtp_tls_security_level": "secure",
+    "smtp_tls_secure_cert_match": "nexthop,dot-nexthop",
+    "smtp_tls_policy_maps": "$notice_policy_maps",
+    "smtp_tls_servername": "hostname",
+    # So few that nothing is gained by reuse; each connection proves itself anew.
+    "smtp_tls_connection_reuse": "no",
+    "smtp_connection_cache_on_demand": "no",
+    "smtp_helo_timeout": "30s",
+}
+"""Of the transport `notice`: verified TLS by what the destination itself publishes (DANE, MTA-STS),
+else by its own name, as for a partner. Suites and protocols are those of main.cf, the strong ones.
+"""

@@ -168,8 +168,8 @@ def recipients(settings: PostfixSettings) -> Section:
     listed = {"relay_recipient_maps": f"lmdb:{ACTIVE}/recipients"}
     return "Recipients of the own domains", {
         **(listed if settings.recipients == "list" else {}),
-        # The gateway's own name is a mail domain with two addresses.
-        "virtual_alias_domains": settings.host_name,
+        # The gateway's own name is a mail domain with two addresses, unless it is an own domain.
+        "virtual_alias_domains": "" if _is_own(settings) else settings.host_name,
         "virtual_alias_maps": f"lmdb:{ACTIVE}/aliases",
         "address_verify_map": "lmdb:$data_directory/verify_cache",
         # As a bounce: what the internal server refuses from the null sender cannot be returned.
@@ -204,7 +204,8 @@ def alias_table(settings: PostfixSettings) -> Iterable[tuple[str, str]]:
     """Where mail for the roles goes (virtual(5))."""
     for role in ROLES:
         target = settings.postmaster or f"{role}@{settings.domains[0]}"
-        yield f"{role}@{settings.host_name}", target
+        if not _is_own(settings):
+            yield f"{role}@{settings.host_name}", target
         if settings.postmaster:
             yield from ((f"{role}@{domain}", target) for domain in settings.domains)
 
@@ -213,6 +214,10 @@ def recipient_table(settings: PostfixSettings) -> Iterable[tuple[str, str]]:
     """The addresses that exist, with `recipients: list`."""
     roles = {f"{role}@{domain}" for role in ROLES for domain in settings.domains}
     return ((address, "OK") for address in sorted({*settings.recipient_list, *roles}))
+
+
+def _is_own(settings: PostfixSettings) -> bool:
+    return settings.host_name in settings.domains
 
 
 def _ask(settings: PostfixSettings, context: str, *attributes: str) -> str:

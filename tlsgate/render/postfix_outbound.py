@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tlsgate.render import notices
 from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_settings import (
@@ -25,6 +26,8 @@ def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         # Mail to partners at a rule without end needs no helper, so none can keep it waiting.
         "partner_policy_maps": partners,
         "dated_policy_maps": (partners, rules),
+        # Partners first: the list may have grown since the milter chose a notice's way.
+        "notice_policy_maps": (partners, f"{helper}:{notices.MAP}"),
         # Everyone else's, and what a fault would bring here of a partner's. The first table that
         # answers wins: partners, then MTA-STS; else DANE, else opportunistic. All tables are
         # asked for a name before any is for its `.parent`.

@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tlsgate.render.notices import TRANSPORT as NOTICE
-from tlsgate.render.notices import transport_options
+from tlsgate.render.notices import TRANSPORT_OPTIONS
 from tlsgate.render.partner_maps import DATED, PARTNER
 from tlsgate.render.postfix_settings import PostfixSettings
 
@@ -140,7 +140,7 @@ def transports(settings: PostfixSettings) -> tuple[Transport, ...]:
             10,
             "postfix/notice",
             _STRICT_TLS,
-            transport_options(settings.policy_host),
+            TRANSPORT_OPTIONS,
         ),
     )
 

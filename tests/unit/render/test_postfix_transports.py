@@ -68,7 +68,7 @@ def test_partners_mail_has_a_way_of_its_own(
         ("address-check unix", False, ""),
         ("smtp unix", False, r".* socketmap:\S+:QUERY"),
         ("null-sender unix", False, r".* socketmap:\S+:QUERY"),
-        ("notice unix", True, r"socketmap:\S+:NOTICE"),
+        ("notice unix", True, r"lmdb:\S+/partner_policy socketmap:\S+:NOTICE"),
     ],
 )
 def test_what_each_class_of_mail_demands(service: str, strict: bool, maps: str) -> None:
