@@ -51,7 +51,7 @@ DOMAIN = partner_domain(7)
 SINK_HOST = f"mx.{DOMAIN}"
 HOSTED = range(1000, 2000)
 """The partners that get one message each; all have their mail at the same host."""
-SECONDS = 300
+SECONDS = 120
 
 _SINK = """\
 compatibility_level = 3.10
@@ -176,6 +176,8 @@ def _run(world: _World, name: str) -> Run:
         handshakes = None if name == "plaintext" else _handshakes(world, gateway, target)
         _check_connections(gateway, name)
         return Run(rate, processor, handshakes)
+    except LabError as fault:
+        raise LabError(f"{name}: {fault}; not sent: {_not_sent(gateway)}") from fault
     finally:
         gateway.remove(force=True, v=True)
 
@@ -213,6 +215,11 @@ def _handshakes(world: _World, gateway: Container, target: tuple[str, int]) -> f
     return rate
 
 
+def _not_sent(gateway: Container) -> str:
+    command = f"grep -v status=sent {LOG} | grep -m 3 -e status= -e warning: -e fatal: || :"
+    return run(gateway, "sh", "-c", command).strip() or "nothing is logged"
+
+
 def _await_received(world: _World, count: int) -> None:
     until(world.sink, f'[ "$(grep -c status=sent {LOG})" -ge {count} ]', SECONDS)
 
@@ -220,7 +227,7 @@ def _await_received(world: _World, count: int) -> None:
 def _check_connections(gateway: Container, name: str) -> None:
     seen = set(_connections(gateway))
     if seen != _CONNECTIONS[name]:
-        raise LabError(f"{name}: the connections to the sink were {sorted(seen)}")
+        raise LabError(f"the connections to the sink were {sorted(seen)}")
 
 
 def _connections(gateway: Container) -> list[str]:
