@@ -7,7 +7,8 @@ generation is in force. Once another one is, the watcher writes answers into it,
 processes see at once: 421, and the peer connects again under the new rules.
 
 A session that stands between messages ends at its next one. A message whose recipients were
-accepted has GRACE_SECONDS until its data begins; data that has begun is never cut off.
+accepted has GRACE_SECONDS until its data begins; data that has begun is never cut off, but to
+bring a port back that is silent (tlsgate.generation.listeners).
 """
 
 from __future__ import annotations

@@ -184,6 +184,7 @@ def recipients(settings: PostfixSettings) -> Section:
         # A mailbox that was made a moment ago is not refused for days.
         "address_verify_negative_expire_time": "1h",
         "address_verify_negative_refresh_time": "5m",
+        "address_verify_cache_cleanup_interval": "1h",
         "address_verify_positive_expire_time": "7d",
         "address_verify_positive_refresh_time": "1d",
     }

@@ -133,7 +133,9 @@ def _queue(settings: PostfixSettings) -> Section:
 def _protocol() -> Section:
     return "SMTP as strangers speak it", {
         # U-labels would be another key than the A-labels of the partner list.
-        "smtpd_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn"),
+        # DSN from strangers would send reports of success to whomever they forge as the sender.
+        "smtpd_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn", "dsn"),
+        "internal_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn"),
         "strict_smtputf8": "yes",
         "smtpd_delay_reject": "yes",
         "smtpd_helo_required": "yes",

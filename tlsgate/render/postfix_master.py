@@ -13,6 +13,7 @@ _INTERNAL_LISTENER = f"""\
     -o mynetworks=$internal_networks
     -o smtpd_tls_security_level=$internal_tls_level
     -o smtpd_tls_ask_ccert=no
+    -o smtpd_discard_ehlo_keywords=$internal_discard_ehlo_keywords
     -o smtpd_client_restrictions=$internal_client_restrictions
     -o smtpd_sender_restrictions=$internal_sender_restrictions
     -o smtpd_relay_restrictions=permit_mynetworks,reject

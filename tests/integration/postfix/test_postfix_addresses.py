@@ -21,6 +21,19 @@ def gateway(world: World) -> None:
     world.start_gateway()
 
 
+@pytest.mark.parametrize(("port", "offered"), [(25, False), (2525, True)])
+def test_strangers_cannot_ask_for_reports_of_success(
+    world: World, port: int, offered: bool
+) -> None:
+    """They would go to whomever they forge as the sender."""
+    with world.session(port) as session:
+        assert session.has_extn("dsn") == offered
+        session.docmd("MAIL FROM:<jane@corp.example>" if offered else "MAIL FROM:<a@b.example>")
+        code, _ = session.docmd("RCPT TO:<postmaster@corp.example> NOTIFY=SUCCESS")
+        assert (code == 250) == offered
+        session.rset()
+
+
 def answer(world: World, port: int, sender: str, recipient: str) -> tuple[int, str]:
     """To the recipient of one transaction under TLS."""
     with world.session(port) as session:
