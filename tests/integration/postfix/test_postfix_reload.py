@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import threading
 
 import pytest
@@ -24,6 +26,32 @@ def gateway(world: World) -> None:
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     world.deliver([partner("one")])
     world.start_gateway()
+
+
+def test_a_connection_taken_during_a_reload_keeps_nobody_out(world: World) -> None:
+    until(lambda: len(world.events("generation")) == 2)
+    with world.session(tls=False):
+        pass  # leaves an idle process, which takes the next connection
+    world.gateway.kill("STOP")
+    try:
+        held = socket.create_connection((world.address(world.gateway), 25), timeout=30)
+        until(lambda: _accepted(world), what="the taking of the connection")
+        # The master process closes the pipe with the report in it, unread.
+        world.gateway.kill("HUP")
+    finally:
+        world.gateway.kill("CONT")
+    with held:
+        assert held.recv(100).startswith(b"220 ")
+        # It waits for a process until the watcher has ended the one that nobody counts.
+        with world.session(tls=False) as other:
+            assert other.noop()[0] == 250
+        assert held.recv(100) == b""
+
+
+def _accepted(world: World) -> bool:
+    """Whether no connection to port 25 waits for a process (proc_net_tcp(5))."""
+    text = world.run("cat", "/proc/net/tcp")[1]
+    return bool(re.search(r": 00000000:0019 00000000:0000 0A 00000000:00000000 ", text))
 
 
 def test_a_policy_is_in_force_once_postfix_has_obeyed(world: World) -> None:
