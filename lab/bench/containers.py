@@ -119,7 +119,7 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A run. It cleans up after itself also when it is told to end."""
+    """A run. It cleans up after itself, on SIGTERM too."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number in before:
         signal.signal(number, _end)

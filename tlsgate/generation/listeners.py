@@ -4,7 +4,7 @@ A reload ends every idle smtpd(8). One that takes a connection in that very mome
 cannot tell the master process, which counts it as free until it ends: as long as that one session
 lasts, no process is started for the port (Postfix 3.10, master_avail.c). Whoever connects all the
 time brings it about. So the watcher looks at the connections that wait for a process. If some do
-for long although there is room for one more, the processes of before the reload are ended. Their
+for long although there is room for one more, the processes that are older than the reload are ended. Their
 peers try again.
 """
 
@@ -35,7 +35,7 @@ class Listeners:
         self._waiting: Counter[int] = Counter()
 
     def look(self, paths: Paths) -> None:
-        """Ends the processes of before if a port is silent. Raises Refused."""
+        """Ends the older processes if a port is silent. Raises Refused."""
         ports = silent_ports()
         for port, service in SERVICES.items():
             self._waiting[port] = self._waiting[port] + 1 if port in ports else 0
