@@ -4,8 +4,8 @@ A reload ends every idle smtpd(8). One that takes a connection in that very mome
 cannot tell the master process, which counts it as free until it ends: as long as that one session
 lasts, no process is started for the port (Postfix 3.10, master_avail.c). Whoever connects all the
 time brings it about. So the watcher looks at the connections that wait for a process. If some do
-for long although there is room for one more, the processes that are older than the reload are ended. Their
-peers try again.
+for long although there is room for one more, the processes that are older than the reload are
+ended. Their peers try again.
 """
 
 from __future__ import annotations
