@@ -44,7 +44,16 @@ from lab.bench.flood_plan import (
     percentile,
     records,
 )
-from lab.bench.gateways import ACTIVE, HOST, OWN_DOMAIN, Product, partners, serve, start_names
+from lab.bench.gateways import (
+    ACTIVE,
+    HOST,
+    OWN_DOMAIN,
+    Product,
+    partners,
+    serve,
+    serve_notices,
+    start_names,
+)
 from lab.bench.line import line
 from lab.commands import LabError
 from tlsgate.render.postfix import PostfixSettings
@@ -67,7 +76,7 @@ GREETINGS = 24
 GREETING_LIMIT = 2.0
 SESSIONS = 300
 """As many processes as port 25 has."""
-MEMORY_LIMIT = 1024
+MEMORY_LIMIT = 3072
 LOG = "/party/log"
 
 
@@ -279,7 +288,7 @@ def _world() -> Iterator[World]:
         party(silent, "silent", "25", "443", output=LOG)
         names = start_names(made, records(*map(made.address, (partner, other, silent))))
         product = Product(made)
-        helper = product.create_helper(names)
+        helper, milter = product.create_helper(names), product.create_notices()
         settings = PostfixSettings(
             host_name=HOST,
             domains=(OWN_DOMAIN,),
@@ -288,9 +297,11 @@ def _world() -> Iterator[World]:
             internal_tls_required=False,
             extra_ca=authority.pem(),
             policy_host=made.address(helper),
+            notices_host=made.address(milter),
         )
         product.install(settings, partners(LISTED, range(PARTNERS), PARTNER_HOST), authority)
         serve(helper)
+        serve_notices(milter)
         yield World(made, product, names, inside, outside, partner, silent, helper)
 
 

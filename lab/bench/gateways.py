@@ -20,7 +20,7 @@ HOST = "mx1.corp.example"
 OWN_DOMAIN = "corp.example"
 LOG = "/var/log/mail.log"
 ACTIVE = "/run/tlsgate/active"
-MEMORY_LIMIT = "1024m"
+MEMORY_LIMIT = "3072m"
 """As components.gateway gives it."""
 START_SECONDS = 30.0
 
@@ -105,6 +105,12 @@ class Product:
             environment={"TLSGATE_RESOLVER": names},
         )
 
+    def create_notices(self) -> Container:
+        """The container of the notices' milter, not serving yet."""
+        return self._bench.start(
+            "notices", "notices", volumes={self._config: {"bind": "/config", "mode": "ro"}}
+        )
+
     def install(
         self, settings: PostfixSettings, listed: Sequence[Partner], authority: pki.Authority
     ) -> None:
@@ -150,6 +156,12 @@ def serve(helper: Container) -> None:
     """Starts the policy helper in its container; it is in good health then."""
     background(helper, ["python3", "-m", "tlsgate.policy", "serve"])
     until(helper, "python3 -m tlsgate.policy health", START_SECONDS)
+
+
+def serve_notices(milter: Container) -> None:
+    """Starts the notices' milter in its container: without it no bounce is made."""
+    background(milter, ["python3", "-m", "tlsgate.notices", "serve"])
+    until(milter, "python3 -m tlsgate.notices health", START_SECONDS)
 
 
 def start_stock(bench: Bench, name: str, names: str, level: str, sender: str) -> Container:
