@@ -12,9 +12,10 @@
 
 Outsiders can fill the last four: with recipients that do not exist, with mail that bounces to
 servers which never answer, with policies that cannot be fetched. They can take no process, no
-time-out and no cached connection of the first three. Each class also has a tlsproxy(8) of its own,
-because that one takes its TLS settings from its own command line, and a scache(8), so that no
-connection made under one class's rules is ever found by another's.
+time-out and no cached connection of the first two, and of the third only by mail that the internal
+server is to have. Each class also has a tlsproxy(8) of its own, because that one takes its TLS
+settings from its own command line, and a scache(8), so that no connection made under one class's
+rules is ever found by another's.
 
 The name of a scache also holds the digest of the generation: Postfix tells connections apart by
 next hop and level, not by the whole policy, so a delivery that goes on while the policy is
