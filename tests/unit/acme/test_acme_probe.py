@@ -13,10 +13,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tlsgate.acme.keys import new_key, to_pem
 from tlsgate.acme.probe import Probe, ProbeFault, Servers, shown
 from tlsgate.acme.running import Stop
+
+pytestmark = serves_on_loopback
 
 NAME = "mx1.corp.example"
 Talk = Callable[[socket.socket], None]

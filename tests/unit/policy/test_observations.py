@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.fake_dns import FakeLookups, Table
 from tests.unit.policy.partner_list import partner, rules_json
 from tests.unit.smtp.probe.probe_pki import issue
@@ -22,6 +23,8 @@ from tlsgate.policy.observations import INBOUND, OUTBOUND, Observations, read
 from tlsgate.policy.rules import Evidence
 from tlsgate.policy.trials import UNKNOWN, Trials
 from tlsgate.render.partner_maps import compile_partners
+
+pytestmark = serves_on_loopback
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ACME = {"Acme": Evidence("out1", "in1")}

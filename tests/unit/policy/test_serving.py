@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.partner_list import partner, rules, rules_json
 from tlsgate.partners.model import Inbound, Partner, Require
 from tlsgate.policy import health, status
@@ -24,6 +25,8 @@ from tlsgate.policy.serve import ServeSettings, serve, settings_from
 from tlsgate.policy.sts_cache import PolicyCache
 from tlsgate.policy.sts_file import PolicyFile
 from tlsgate.policy.sts_format import StsPolicy
+
+pytestmark = serves_on_loopback
 
 PIN = "ab" * 32
 CERTIFICATE = Inbound(Require.CERTIFICATE, public_keys=(PIN,))

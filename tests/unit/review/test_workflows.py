@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.partners.partner_files import record
 from tests.unit.review.git_lists import ACME, ENVIRONMENT, Repository
+
+pytestmark = serves_on_loopback
 
 ROOT = Path(__file__).resolve().parents[3]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))

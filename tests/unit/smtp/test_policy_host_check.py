@@ -10,10 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tests.unit.smtp.web_host import POLICY, Answer, WebHost
 from tlsgate.smtp import policy_host_check
 from tlsgate.smtp.policy_host_check import fetch, main, trust, until_served
+
+pytestmark = serves_on_loopback
 
 DOMAIN = "corp.example"
 NOW = -1.0

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe import probe_world as world
 from tests.unit.smtp.probe.probe_pki import DAY, NOW, Issued, issue
@@ -28,6 +29,8 @@ from tlsgate.smtp import check
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.prediction import Outcome, Prediction, Protection, predict_offline
 from tlsgate.smtp.resolver import Resolver
+
+pytestmark = serves_on_loopback
 
 SELF = issue((HOST,))
 OTHER = issue(("elsewhere.example",), CA)

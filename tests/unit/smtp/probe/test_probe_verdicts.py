@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe import probe_world as world
 from tests.unit.smtp.probe.probe_pki import DAY, NOW, Issued, intermediate, issue
@@ -19,6 +20,8 @@ from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.probe import ProbeSettings, probe_all
 from tlsgate.smtp.resolver import Resolver
 from tlsgate.smtp.result import ProbeResult
+
+pytestmark = serves_on_loopback
 
 SELF = issue((HOST,))
 MIDDLE = intermediate(CA, "Middle")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.postfix.pki import Authority
 from tests.integration.postfix.weak_peer import Mail
+from tests.support.loopback import serves_on_loopback
 from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe.probe_servers import serving
@@ -26,6 +27,8 @@ from tlsgate.smtp.helper import Policies
 from tlsgate.smtp.offers import Contexts
 from tlsgate.smtp.prediction import Outcome
 from tlsgate.smtp.resolver import Resolver
+
+pytestmark = serves_on_loopback
 
 AUTHORITY = Authority()
 BY_NAME = {peer.name: peer for peer in PEERS}
