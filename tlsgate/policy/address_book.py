@@ -200,7 +200,7 @@ class AddressBook:
                 "alert",
                 what=f"the mail servers of {domain} cannot be looked up",
                 reason=failure,
-                next="their bounces are accepted in plaintext, unless inbound.networks names them",
+                next="Their bounces are accepted in plaintext, unless inbound.networks names them.",
             )
 
     def _add(self, domain: str, entry: _Entry, found: Iterable[Address], now: float) -> None:

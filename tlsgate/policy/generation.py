@@ -126,11 +126,11 @@ class Generation:
                     "alert",
                     what=f"generation {target} refused",
                     reason=str(fault),
-                    next="the generation before stays in force; deliver the list again",
+                    next="The generation before stays in force. Run `pulumi up` again.",
                 )
                 return
             self._take(loaded)
-            emit("generation", target=target, rules=loaded.rules.digest)
+            emit("generation", generation=Path(target).name, rules=loaded.rules.digest)
 
     def _take(self, loaded: Loaded) -> None:
         self._loaded = loaded

@@ -67,7 +67,12 @@ class Trials:
             async with self._slots:
                 reason = await self._meet(domain, policy)
         except Exception as fault:  # told, and counted as held
-            emit("alert", what=f"{domain} could not be tried", reason=repr(fault)[:300])
+            emit(
+                "alert",
+                what=f"{domain} could not be tried",
+                reason=repr(fault)[:300],
+                next="Its messages count as held. It is tried again with the next message.",
+            )
             reason = UNKNOWN
         messages = self._waiting.pop((partner, domain, policy))
         self._known[domain] = _Trial(policy, self._clock() + VALID_SECONDS, reason)

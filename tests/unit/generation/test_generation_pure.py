@@ -106,16 +106,21 @@ def test_what_nginx_needs() -> None:
 OLD = Wanted("old", {"mx": ("mx.example",)})
 NEW = Wanted("new", {"mx": ("mx.example",)})
 RENAMED = Wanted("new", {"mx2": ("mx2.example",)})
-BAD = Alert("generation new refused", "changed")
+NEXT = "What is in force stays. Correct the configuration and run `pulumi up` again."
+BAD = Alert("generation new refused", "changed", NEXT)
 EXPIRED, WRONG = Fault("certificate has expired", expired=True), Fault("wrong key")
 MX = frozenset({"mx"})
 
 
 def refused(fault: Fault) -> Alert:
-    return Alert("certificate mx refused", fault.reason)
+    return Alert(
+        "certificate mx refused",
+        fault.reason,
+        "The certificate in use stays, if there is one. The agent's log says more.",
+    )
 
 
-NO_CERTIFICATE = Alert("generation new refused", "no certificate mx")
+NO_CERTIFICATE = Alert("generation new refused", "no certificate mx", NEXT)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +153,7 @@ NO_CERTIFICATE = Alert("generation new refused", "no certificate mx")
         (
             "postfix",
             Seen(OLD, RENAMED, {}, frozenset()),
-            Decision(alerts=(Alert("generation new refused", "no certificate mx2"),)),
+            Decision(alerts=(Alert("generation new refused", "no certificate mx2", NEXT),)),
         ),
         # The policy host
         ("nginx", Seen(None, NEW, {}, frozenset()), Decision(NEW)),
