@@ -21,8 +21,8 @@ from components.settings import (
     QueueSettings,
     ResolverSettings,
 )
-from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
-from tlsgate.acme.limits import KINDS
+from tlsgate.acme.config.ca import FAILURES_BEFORE_FALLBACK
+from tlsgate.acme.config.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
 from tlsgate.render.postfix_settings import (
     NULL_SENDERS,
