@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -29,10 +29,6 @@ from tlsgate.events import emit
 from tlsgate.generation.files import sync_directory, write
 
 T = TypeVar("T")
-
-Time = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time with its zone, as ISO 8601 writes it."""
-Count = Annotated[int, msgspec.Meta(ge=0)]
 
 Migration = Callable[[Any], Any]
 """Data of one version to that of the next. What it raises on unsuitable data counts as damage."""
@@ -52,13 +48,6 @@ class StateFault(OSError):
 
 class Damaged(StateFault):
     """The file holds something else than what was written."""
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One entry of a state file; fields that it does not have are damage.
-
-    A class below it says `frozen=True` again, for the type checker.
-    """
 
 
 def unchanged(data: Any) -> Any:
@@ -189,11 +178,11 @@ class StateMap(StateFile[dict[str, T]]):
         """One entry; None if there is none of that name."""
         return self.all().get(name)
 
-    def put(self, name: str, entry: T | None) -> None:
-        """Keeps an entry; None removes it. The others stay as they are."""
+    def put(self, name: str, entry: T | None, stays: Callable[[T], bool] = lambda _: True) -> None:
+        """Keeps an entry; None removes it. `stays`: whether another entry does."""
 
         def change(before: dict[str, T] | None) -> dict[str, T]:
-            others = {key: one for key, one in (before or {}).items() if key != name}
+            others = {key: one for key, one in (before or {}).items() if key != name and stays(one)}
             return others if entry is None else {**others, name: entry}
 
         if entry is not None or self.get(name) is not None:

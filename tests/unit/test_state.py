@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tlsgate import state
-from tlsgate.state import Count, Damaged, Record, StateFault, StateFile, StateMap, Time, unchanged
+from tlsgate.record import Count, Record, Time
+from tlsgate.state import Damaged, StateFault, StateFile, StateMap, unchanged
 
 Capture = pytest.CaptureFixture[str]
 LOSS = "Everything is asked for again."

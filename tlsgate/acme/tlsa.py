@@ -7,29 +7,27 @@ every authoritative server was seen to have it, and how long caches may hold wha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, dns_told
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.record import Count, Record, Time
+from tlsgate.state import StateMap
 
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Record, frozen=True):
     """The records of one owner. `ttl`: seconds. `seen`: since when every authoritative server
     has them. `cached_until`: until then a cache may hold what was there before. Times are UTC.
     """
 
     values: tuple[str, ...]
-    ttl: int
-    seen: datetime
-    cached_until: datetime
+    ttl: Count
+    seen: Time
+    cached_until: Time
 
 
 def value(spki_sha256: str) -> str:
@@ -37,49 +35,11 @@ def value(spki_sha256: str) -> str:
     return f"3 1 1 {spki_sha256}"
 
 
-class Noted:
+class Noted(StateMap[Published]):
     """tlsa.json: owner → what was published there and seen."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def get(self, owner: str) -> Published | None:
-        """None for an owner of which nothing is known."""
-        return self.all().get(owner)
-
-    def put(self, owner: str, published: Published | None) -> None:
-        """Keeps it; None forgets."""
-        noted = {**self.all()}
-        if published is None:
-            noted.pop(owner, None)
-        else:
-            noted[owner] = published
-        values = {
-            name: {
-                "values": list(one.values),
-                "ttl": one.ttl,
-                "seen": one.seen.isoformat(),
-                "cached_until": one.cached_until.isoformat(),
-            }
-            for name, one in noted.items()
-        }
-        write_json(self._path, values)
-
-    def all(self) -> Mapping[str, Published]:
-        """Everything that is noted."""
-        try:
-            values = json.loads(self._path.read_text())
-            return {
-                name: Published(
-                    tuple(one["values"]),
-                    one["ttl"],
-                    datetime.fromisoformat(one["seen"]),
-                    datetime.fromisoformat(one["cached_until"]),
-                )
-                for name, one in values.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # a memory only: what is not noted is published and looked for anew
+        super().__init__(path, Published, loss="TLSA records are looked for and published anew.")
 
 
 class Tlsa:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tlsgate.acme.agent.assembly import issuer
 from tlsgate.acme.agent.status import HEALTHY, certificate_faults
@@ -21,7 +21,7 @@ from tlsgate.problems import ProblemsError
 Stamp = frozenset[tuple[str, int, int, int]]
 Build = Callable[[Config, Paths, Pause, Clock], Issuer]
 _SLICE = 1.0
-_AGAIN = "Tried again at each look."
+_AGAIN = "It is tried again at each look."
 _CONFIG = "the new agent.json is refused"
 _VOLUME = "the state volume cannot be used"
 
@@ -127,7 +127,9 @@ class Agent:
     def _sleep(self) -> None:
         """Until the next look, until a roll-over goes on, or until a person wants something."""
         now = self._clock()
-        waits = [self._issuer.roller.waits_until(one) for one in self._config.certificates]
+        waits: list[datetime | None] = []
+        with suppress(OSError):  # told by the look
+            waits = [self._issuer.roller.waits_until(one) for one in self._config.certificates]
         # What could go on already and did not is a fault, for the next ordinary look.
         ends = [wait for wait in waits if wait is not None and wait > now]
         end = min([*ends, now + timedelta(seconds=self._config.look_seconds)])
@@ -146,7 +148,10 @@ class Agent:
 
     def _tell_health(self) -> None:
         """For the container's health check, which need not start Python every few seconds."""
-        found = certificate_faults(self._config, self._paths, self._clock())
+        try:
+            found = certificate_faults(self._config, self._paths, self._clock())
+        except OSError as fault:
+            found = [f"a volume cannot be used: {fault}"]
         text = "".join(f"{line}\n" for line in found or [HEALTHY])
         if self._paths.heartbeat.read_text() != text:
             write(self._paths.heartbeat, text.encode())

@@ -54,7 +54,7 @@ class Webhook:
             try:
                 self._waiting.put_nowait(event)
             except queue.Full:
-                emit("webhook", sent=False, reason="too many alerts wait")
+                _not_sent("too many alerts wait")
 
     def _run(self) -> None:
         while not self._end.is_set():
@@ -72,7 +72,7 @@ class Webhook:
             if not reason or self._end.wait(self._pause):
                 break
         if reason:
-            emit("webhook", sent=False, reason=reason)
+            _not_sent(reason)
 
     def _post(self, body: Mapping[str, object]) -> str:
         """Why it was not taken; empty if it was. Nothing of the URL is in it."""
@@ -89,3 +89,8 @@ class Webhook:
         except ValueError:
             return "the file of the webhook holds no URL"
         return "" if answer.ok else f"it answered with HTTP status {answer.status_code}"
+
+
+def _not_sent(reason: str) -> None:
+    next_step = "The alert is in this log, and is not sent again."
+    emit("webhook", sent=False, reason=reason, next=next_step)

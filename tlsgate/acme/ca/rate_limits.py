@@ -7,16 +7,15 @@ something count that never reached the CA.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.generation.files import write_json
+from tlsgate.record import Record, Time
+from tlsgate.state import StateFile
 
 ACCOUNT = "account"
 """The subject of what is counted for the account as a whole."""
@@ -27,13 +26,16 @@ def names_subject(names: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Record, frozen=True, array_like=True):
     """Something that the CA counted: `subject` is a name, a set of names, or the account."""
 
     kind: str
     subject: str
-    at: datetime
+    at: Time
+
+
+class _Uses(Record, frozen=True):
+    uses: tuple[Use, ...] = ()
 
 
 def exhausted(
@@ -48,7 +50,8 @@ class Ledger:
     """ledger.json of the account at one CA; read anew each time."""
 
     def __init__(self, path: Path, limits: Limits, clock: Callable[[], datetime]) -> None:
-        self._path = path
+        loss = "What was ordered before is not counted any more; the CA's own limits still hold."
+        self._file = StateFile(path, _Uses, loss=loss)
         self._limits = limits
         self._clock = clock
 
@@ -70,37 +73,32 @@ class Ledger:
     def note(self, kind: str, subjects: Sequence[str]) -> None:
         """Counts one of each."""
         now = self._clock()
-        self._write([*self._read(), *(Use(kind, subject, now) for subject in subjects)])
+        self._write(lambda before: [*before, *(Use(kind, one, now) for one in subjects)])
 
     def strike(self, kind: str, subjects: Sequence[str]) -> None:
         """Takes the last one of each back: the CA did not count it after all."""
-        too_many = Counter(subjects)
-        left: list[Use] = []
-        for use in reversed(self._read()):
-            if use.kind == kind and too_many[use.subject] > 0:
-                too_many[use.subject] -= 1
-            else:
-                left.append(use)
-        self._write(left[::-1])
 
-    def _read(self) -> list[Use]:
-        try:
-            values = json.loads(self._path.read_text())
-            return [
-                Use(kind, what, datetime.fromisoformat(at)) for kind, what, at in values["uses"]
-            ]
-        except FileNotFoundError:
-            return []
-        except (ValueError, KeyError, TypeError):
-            # Written as a whole, so somebody else wrote it. The CA's own limits still stand.
-            return []
+        def without(before: Sequence[Use]) -> list[Use]:
+            too_many, left = Counter(subjects), list[Use]()
+            for use in reversed(before):
+                if use.kind == kind and too_many[use.subject] > 0:
+                    too_many[use.subject] -= 1
+                else:
+                    left.append(use)
+            return left[::-1]
 
-    def _write(self, uses: Sequence[Use]) -> None:
+        self._write(without)
+
+    def _read(self) -> tuple[Use, ...]:
+        return (self._file.load() or _Uses()).uses
+
+    def _write(self, change: Callable[[Sequence[Use]], Iterable[Use]]) -> None:
         now = self._clock()
-        kept = [
-            [use.kind, use.subject, use.at.isoformat()]
-            for use in uses
-            if use.kind in KINDS
-            and (now - use.at).total_seconds() < self._limits.of(use.kind).seconds
-        ]
-        write_json(self._path, {"uses": kept})
+
+        def matters(use: Use) -> bool:
+            known = use.kind in KINDS
+            return known and (now - use.at).total_seconds() < self._limits.of(use.kind).seconds
+
+        self._file.update(
+            lambda before: _Uses(tuple(filter(matters, change((before or _Uses()).uses))))
+        )

@@ -7,10 +7,8 @@ process that is killed leaves nothing behind for longer than until the next one.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +16,11 @@ from josepy.b64 import b64encode
 
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.record import Record
+from tlsgate.state import StateFile
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Record, frozen=True):
     """That we control `name`. `token` and `authorization` are public once they are in place."""
 
     name: str
@@ -55,12 +53,18 @@ class Solver(Protocol):
         """Where the CA looks and what is seen there from here, for a report of failure."""
 
 
+class _Noted(Record, frozen=True):
+    type: str
+    proofs: tuple[Proof, ...]
+
+
 class Proofs:
     """Places answers and takes them away."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
-        self._journal = journal
+        loss = "An answer to a challenge that is still in DNS or on the web stays there."
+        self._journal = StateFile(journal, _Noted, loss=loss)
 
     @contextmanager
     def standing(self, proofs: Sequence[Proof]) -> Iterator[None]:
@@ -91,14 +95,9 @@ class Proofs:
             self._note(left)
 
     def _noted(self) -> list[Proof]:
-        try:
-            values = json.loads(self._journal.read_text())
-            if values["type"] != self.solver.type:
-                return []  # another kind of challenge was configured: out of this one's reach
-            return [Proof(**entry) for entry in values["proofs"]]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return []
+        noted = self._journal.load()
+        # Another kind of challenge that was configured before is out of this one's reach.
+        return list(noted.proofs) if noted and noted.type == self.solver.type else []
 
     def _note(self, proofs: Sequence[Proof]) -> None:
-        values = {"type": self.solver.type, "proofs": [asdict(proof) for proof in proofs]}
-        write_json(self._journal, values)
+        self._journal.update(lambda _: _Noted(self.solver.type, tuple(proofs)))

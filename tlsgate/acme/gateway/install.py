@@ -34,7 +34,12 @@ class Switch:
             self.prove(wanted, store)
             return
         if probe is not None and not first:
-            emit("unproven", certificate=wanted.name, reason=f"{probe} shows no certificate")
+            emit(
+                "unproven",
+                certificate=wanted.name,
+                reason=f"{probe} shows no certificate",
+                next="The new certificate stays. See that its server runs.",
+            )
         store.proven()
 
     def prove(self, wanted: Wanted, store: Store) -> None:
@@ -48,7 +53,13 @@ class Switch:
             emit("proven", certificate=wanted.name, generation=current.id)
             return
         store.revert()
-        emit("switched-back", certificate=wanted.name, generation=before.id, reason=fault)
+        emit(
+            "switched-back",
+            certificate=wanted.name,
+            generation=before.id,
+            reason=fault,
+            next="The certificate before is served. The new one is kept and tried again.",
+        )
         again = self._fault(wanted, before)
         state = "and is shown" if again is None else f"but {again}"
         raise AcmeFault(

@@ -107,7 +107,9 @@ class Orders:
             except AcmeFault as fault:
                 if not self._about_replacing(fault):
                     raise
-                emit("order-repeated", names=list(request.names), reason=fault.reason)
+                next_step = "It is placed again as an ordinary order."
+                names = list(request.names)
+                emit("order-repeated", names=names, reason=fault.reason, next=next_step)
         self._ledger.demand("duplicates", names_subject(request.names))
         return self._place(request, None)
 
@@ -133,8 +135,8 @@ class Orders:
         self._ledger.note("orders", [ACCOUNT])
         with self._server.told(f"ordering a certificate for {', '.join(request.names)}"):
             uri, body = self._server.protocol.place(request.names, self._ca.profile, replaces)
-        placed = Placed(uri, replaces is not None)
-        self._unfinished.keep(request, self._ca.profile, placed, self._clock())
+        placed = Placed(uri, replaces is not None, self._clock())
+        self._unfinished.keep(request, self._ca.profile, placed)
         emit("order", uri=uri, names=list(request.names), replaces=replaces)
         return placed, body
 

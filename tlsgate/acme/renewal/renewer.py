@@ -255,12 +255,13 @@ def fault_of(error: Exception) -> AcmeFault:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return AcmeFault(
-            f"a file cannot be written: {where}{error.strerror or error}",
+            f"a file cannot be read or written: {where}{error.strerror or error}",
             "See that the volumes are mounted writable for user 10001 and have room",
         )
     # A bug must not become a loop that orders without end: it counts as a failure, with its trace.
-    emit("fault", trace="".join(traceback.format_exception(error)))
-    return AcmeFault(f"unexpected: {error!r}", "Report this with the trace in the log")
+    trace, report = "".join(traceback.format_exception(error)), "Report this with the trace"
+    emit("fault", reason=repr(error), next=f"{report}.", trace=trace)
+    return AcmeFault(f"unexpected: {error!r}", f"{report} in the log")
 
 
 def _kept_key(current: Generation | None) -> Key | None:

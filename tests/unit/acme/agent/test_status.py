@@ -41,7 +41,8 @@ def test_result_is_the_same_after_a_renewal_and_another_key(tmp_path: Path) -> N
     parts = issued(Parts(tmp_path))
     account = parts.paths.account(CONFIG.directory)
     account.mkdir(parents=True)
-    values = {"uri": "https://ca.example/account/1", "contact": []}
+    uri = "https://ca.example/account/1"
+    values = {"directory": CONFIG.directory, "uri": uri, "contact": []}
     (account / "account.json").write_text(json.dumps(values))
     first = result(CONFIG, parts.paths)
     assert first == {
