@@ -8,16 +8,15 @@ every authoritative server was seen to have it, and how long caches may hold wha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, dns_told
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.generation.files import write_json
-
-Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,11 @@ from tlsgate.acme.gateway.tls_probe import Servers
 from tlsgate.acme.orders.authorities import Authorities, Means
 from tlsgate.acme.process import Pause
 from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.renewal.renewer import Clock, Issuer
+from tlsgate.acme.renewal.renewer import Issuer
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted, Tlsa
+from tlsgate.clock import Clock
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.tsig import read_tsig_key

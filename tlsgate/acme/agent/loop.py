@@ -12,8 +12,9 @@ from tlsgate.acme.agent.status import HEALTHY, certificate_faults
 from tlsgate.acme.config.agent_json import Config, Wanted, load
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Busy, Pause, Stop, Stopped, locked
-from tlsgate.acme.renewal.renewer import Clock, Issuer
+from tlsgate.acme.renewal.renewer import Issuer
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.generation.files import write
 from tlsgate.problems import ProblemsError

@@ -5,7 +5,7 @@ The agent looks for it once a second, so a command returns at once and `status` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from tlsgate.acme.certificate import ChainFault, facts
@@ -18,9 +18,9 @@ from tlsgate.acme.rollover.roller import by_hand
 from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.problems import Problem, ProblemsError
 
-Clock = Callable[[], datetime]
 ASKED, COMPROMISED = "a person asked for it", "the key is compromised"
 
 

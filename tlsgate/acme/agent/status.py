@@ -16,7 +16,7 @@ JSON of one certificate (times are ISO 8601, UTC; null where there is nothing to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,8 +33,7 @@ from tlsgate.acme.rollover.saved import Rollovers, rollover_values
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted
-
-Clock = Callable[[], datetime]
+from tlsgate.clock import Clock
 
 SILENT = timedelta(minutes=5)
 HEALTHY = "healthy"

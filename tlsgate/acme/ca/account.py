@@ -16,13 +16,14 @@ from acme import errors, messages
 from josepy.jwk import JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.ca.client import Clock, Server
+from tlsgate.acme.ca.client import Server
 from tlsgate.acme.ca.trusted_roots import system_roots
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.config.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.generation.files import sync_directory, write, write_json
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,17 +20,12 @@ from requests.adapters import BaseAdapter
 from tlsgate.acme.ca.problem_documents import KNOWN, Answer, explain, header_time, retry_time
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key
+from tlsgate.clock import Clock, utc_now
 
-Clock = Callable[[], datetime]
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 30
 NONCE_ATTEMPTS = 10
 LONGEST_WAIT = 30.0
 _NEEDED = ("newNonce", "newAccount", "newOrder")
-
-
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 class Network(client.ClientNetwork):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.clock import Clock
 from tlsgate.generation.files import write_json
 
 ACCOUNT = "account"
@@ -47,7 +48,7 @@ def exhausted(
 class Ledger:
     """ledger.json of the account at one CA; read anew each time."""
 
-    def __init__(self, path: Path, limits: Limits, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
         self._path = path
         self._limits = limits
         self._clock = clock

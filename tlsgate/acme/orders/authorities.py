@@ -12,7 +12,7 @@ from acme import messages
 from requests.adapters import BaseAdapter
 
 from tlsgate.acme.ca.account import Connector, contact_differs
-from tlsgate.acme.ca.client import Clock, Server
+from tlsgate.acme.ca.client import Server
 from tlsgate.acme.ca.rate_limits import Ledger
 from tlsgate.acme.ca.renewal_info import Suggestion, suggestion
 from tlsgate.acme.ca.revocation import revoke
@@ -29,6 +29,7 @@ from tlsgate.acme.orders.order import Orders
 from tlsgate.acme.orders.request import Issued, Request
 from tlsgate.acme.process import Pause
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 
 CONNECTION_SECONDS = 600.0

@@ -11,7 +11,7 @@ from typing import NoReturn
 from acme import crypto_util, messages
 from acme.errors import ConflictError, IssuanceError, TimeoutError
 
-from tlsgate.acme.ca.client import Clock, Server
+from tlsgate.acme.ca.client import Server
 from tlsgate.acme.ca.rate_limits import ACCOUNT, Ledger, names_subject
 from tlsgate.acme.ca.renewal_info import certificate_id
 from tlsgate.acme.challenges.validation import Validation
@@ -21,6 +21,7 @@ from tlsgate.acme.keys import to_pem
 from tlsgate.acme.orders.open_orders import Placed, Unfinished
 from tlsgate.acme.orders.request import Request
 from tlsgate.acme.process import Pause
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 
 FINALIZATION_SECONDS = 180.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import random as uniform
@@ -16,10 +15,10 @@ from tlsgate.acme.orders.authorities import Authorities
 from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.generation.files import write_json
 
-Clock = Callable[[], datetime]
 _FORGOTTEN = timedelta(days=30)
 
 

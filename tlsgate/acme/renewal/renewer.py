@@ -8,7 +8,7 @@ revoked here (decision D2).
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
@@ -30,9 +30,8 @@ from tlsgate.acme.renewal.turns import next_turn
 from tlsgate.acme.rollover import state_machine as rollover
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
-
-Clock = Callable[[], datetime]
 
 
 class Issuer:

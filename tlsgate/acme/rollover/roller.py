@@ -6,7 +6,7 @@ it again. What a step needs is on the volumes; nothing is kept in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from tlsgate.acme.certificate import ChainFault, facts
@@ -19,9 +19,9 @@ from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Event, Rollover, Step
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted, Tlsa
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 
-Clock = Callable[[], datetime]
 SCHEDULE = "schedule"
 
 
