@@ -8,11 +8,11 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from tlsgate.acme.agent.arguments import LOCKED, paths_of, read
-from tlsgate.acme.agent.assembly import issuer, proofs, published
+from tlsgate.acme.agent.assembly import proofs, published, renewer
 from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.agent.metrics import serving
 from tlsgate.acme.agent.operator import Operator
-from tlsgate.acme.agent.status import Status, faults, in_words, keys, result
+from tlsgate.acme.agent.status import Status, as_text, faults, keys, result
 from tlsgate.acme.agent.webhook import Webhook
 from tlsgate.acme.ca.account import Accounts
 from tlsgate.acme.ca.trusted_roots import system_roots
@@ -76,7 +76,7 @@ def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list
     The same code as the agent's, but asked for by a person: what failed a minute ago is tried
     again at once. One certificate's failure does not keep the others back.
     """
-    orders = issuer(config, paths, stop.pause, utc_now)
+    orders = renewer(config, paths, stop.pause, utc_now)
     found = []
     for wanted in config.certificates:
         fault = orders.attempt(wanted)
@@ -130,7 +130,7 @@ def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"certificates": entries}, indent=2))
     else:
-        print("\n\n".join(in_words(entry) for entry in entries))
+        print("\n\n".join(as_text(entry) for entry in entries))
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Config, Paths, Stop], list[str]]] = {

@@ -1,6 +1,6 @@
 """Answers to challenges (RFC 8555, section 8): put in place, seen, and taken away again.
 
-What stands in DNS or on the web is noted on the state volume before it is put there, so that a
+What stands in DNS or on the web is recorded on the state volume before it is put there, so that a
 process that is killed leaves nothing behind for longer than until the next one.
 """
 
@@ -22,7 +22,7 @@ from tlsgate.generation.files import write_json
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class ChallengeResponse:
     """That we control `name`. `token` and `authorization` are public once they are in place."""
 
     name: str
@@ -42,20 +42,20 @@ class Solver(Protocol):
     def type(self) -> str:
         """The challenge's name in ACME."""
 
-    def place(self, proof: Proof) -> None:
+    def place(self, proof: ChallengeResponse) -> None:
         """Put it where the CA looks."""
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         """Until the CA can see it."""
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, proof: ChallengeResponse) -> None:
         """Take it away; no fault if it is not there."""
 
-    def where(self, proof: Proof) -> str:
+    def where(self, proof: ChallengeResponse) -> str:
         """Where the CA looks and what is seen there from here, for a report of failure."""
 
 
-class Proofs:
+class ChallengeResponses:
     """Places answers and takes them away."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
@@ -63,9 +63,9 @@ class Proofs:
         self._journal = journal
 
     @contextmanager
-    def standing(self, proofs: Sequence[Proof]) -> Iterator[None]:
+    def in_place(self, proofs: Sequence[ChallengeResponse]) -> Iterator[None]:
         """The answers stand and can be seen while the block runs."""
-        self._note([*self._noted(), *proofs])
+        self._record([*self._recorded(), *proofs])
         try:
             for proof in proofs:
                 self.solver.place(proof)
@@ -76,10 +76,10 @@ class Proofs:
             self.clean()
 
     def clean(self) -> None:
-        """Takes away whatever is noted; what cannot be taken away now stays noted."""
-        left: list[Proof] = []
-        noted = self._noted()
-        for proof in noted:
+        """Takes away whatever is recorded; what cannot be taken away now stays recorded."""
+        left: list[ChallengeResponse] = []
+        recorded = self._recorded()
+        for proof in recorded:
             try:
                 self.solver.remove(proof)
             except AcmeFault as fault:
@@ -87,18 +87,18 @@ class Proofs:
                 what = f"the {self.solver.type} answer for {proof.name} is still in place"
                 next_step = "It is removed at the next attempt."
                 emit("alert", what=what, reason=fault.reason, next=next_step)
-        if noted:
-            self._note(left)
+        if recorded:
+            self._record(left)
 
-    def _noted(self) -> list[Proof]:
+    def _recorded(self) -> list[ChallengeResponse]:
         try:
             values = json.loads(self._journal.read_text())
             if values["type"] != self.solver.type:
                 return []  # another kind of challenge was configured: out of this one's reach
-            return [Proof(**entry) for entry in values["proofs"]]
+            return [ChallengeResponse(**entry) for entry in values["proofs"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []
 
-    def _note(self, proofs: Sequence[Proof]) -> None:
+    def _record(self, proofs: Sequence[ChallengeResponse]) -> None:
         values = {"type": self.solver.type, "proofs": [asdict(proof) for proof in proofs]}
         write_json(self._journal, values)

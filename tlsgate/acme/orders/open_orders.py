@@ -22,25 +22,27 @@ _FORGOTTEN = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedOrder:
     """An order at the CA. `replaces`: whether the CA took it as a replacement."""
 
     uri: str
     replaces: bool
 
 
-class Unfinished:
+class OpenOrders:
     """orders.json of the account at one CA."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, request: Request, profile: str | None) -> Placed | None:
+    def get(self, request: Request, profile: str | None) -> PlacedOrder | None:
         """The order for exactly these names, this key and this profile."""
         entry = self._read().get(_key(request, profile))
-        return Placed(entry["uri"], entry["replaces"]) if entry else None
+        return PlacedOrder(entry["uri"], entry["replaces"]) if entry else None
 
-    def keep(self, request: Request, profile: str | None, placed: Placed, now: datetime) -> None:
+    def keep(
+        self, request: Request, profile: str | None, placed: PlacedOrder, now: datetime
+    ) -> None:
         """Before anything is done for it."""
         kept = {
             key: entry

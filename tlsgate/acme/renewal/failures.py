@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.renewal.turns import next_turn
 from tlsgate.generation.files import write_json
@@ -37,7 +37,7 @@ class Failure:
     holds: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
     """One more failure, counted if the CA was asked at all. The CA's own word (Retry-After) can
     only make the wait longer.
     """
@@ -63,7 +63,7 @@ class Failures:
         """The failure that stands, if one does."""
         return self._read().get(certificate)
 
-    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
         """Counts one and returns it."""
         failures = self._read()
         failures[certificate] = failed(failures.get(certificate), fault, now, cas)

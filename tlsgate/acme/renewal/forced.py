@@ -8,7 +8,7 @@ from tlsgate.acme.state.json_file import read_mapping
 from tlsgate.generation.files import write_json
 
 
-class Forced:
+class ForcedRenewals:
     """forced.json: `<volume>/<name>` → the generation that is to be replaced, whatever its age.
 
     The generation, so that nothing is renewed twice if the wish is not taken away in time.

@@ -11,7 +11,7 @@ from typing import Any
 from tlsgate.acme.ca.renewal_info import Window, certificate_id
 from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
@@ -22,7 +22,7 @@ from tlsgate.generation.files import write_json
 _FORGOTTEN = timedelta(days=30)
 
 
-class Renewals:
+class RenewalInfo:
     """renewals.json; read anew each time, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
@@ -47,7 +47,7 @@ class Renewals:
         if identifier is not None and kept.pop(identifier, None) is not None:
             self._write(kept)
 
-    def look(self, served: Issued, cas: Authorities) -> None:
+    def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
         """Asks the CA that issued it, if it is time to. No fault here keeps a renewal back."""
         now = self._clock()
         try:
@@ -59,7 +59,7 @@ class Renewals:
             return  # RFC 9773, section 4.3: an expired certificate is not asked about
         kept = self._read()
         before = kept.get(identifier)
-        if not ari.looks_again(before, now):
+        if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
         # What was chosen is on the disk before anything is done about it.
@@ -69,7 +69,7 @@ class Renewals:
 
     def _answer(
         self,
-        cas: Authorities,
+        cas: CertificateAuthorities,
         directory: str,
         identifier: str,
         found: Facts,
@@ -79,11 +79,11 @@ class Renewals:
         try:
             suggestion = cas.suggestion(directory, identifier)
         except AcmeFault as fault:
-            return ari.missed(before, fault.reason, fault.retry_at, now)
+            return ari.after_error(before, fault.reason, fault.retry_at, now)
         if suggestion is None:
-            return ari.unsupported(now)
+            return ari.without_support(now)
         validity = found.not_before, found.not_after
-        return ari.taken(before, suggestion, validity, now, self._random)
+        return ari.after_answer(before, suggestion, validity, now, self._random)
 
     def _read(self) -> dict[str, ari.Advice]:
         try:
