@@ -29,11 +29,11 @@ from tlsgate.acme.agent.assembly import agent_zone
 from tlsgate.acme.ca.account import account_key
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.challenges.dns01 import Dns01
-from tlsgate.acme.challenges.responses import Proof, Proofs
+from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
 from tlsgate.acme.config.agent_json import DnsUpdates, load
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
-from tlsgate.acme.orders.authorities import Authority, Means
+from tlsgate.acme.orders.authorities import CaContext, CertificateAuthority
 from tlsgate.acme.orders.request import Request
 from tlsgate.acme.process import Stop
 
@@ -183,14 +183,14 @@ def test_http_01_that_the_ca_cannot_reach(world: World, capsys: Capture) -> None
 class Misplaced(Dns01):
     """Publishes something else than the CA looks for."""
 
-    def place(self, proof: Proof) -> None:
-        super().place(Proof(proof.name, proof.token, "wrong"))
+    def place(self, proof: ChallengeResponse) -> None:
+        super().place(ChallengeResponse(proof.name, proof.token, "wrong"))
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         return
 
-    def remove(self, proof: Proof) -> None:
-        super().remove(Proof(proof.name, proof.token, "wrong"))
+    def remove(self, proof: ChallengeResponse) -> None:
+        super().remove(ChallengeResponse(proof.name, proof.token, "wrong"))
 
 
 def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None:
@@ -198,16 +198,16 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
     config = load(configure(world, volumes, [mx()]))
     assert isinstance(config.challenge, DnsUpdates)
     used = paths(volumes)
-    proofs = Proofs(Misplaced(agent_zone(config.challenge), 5), used.proofs)
+    proofs = ChallengeResponses(Misplaced(agent_zone(config.challenge), 5), used.proofs)
     with pytest.raises(AcmeFault) as caught:
-        Authority(
+        CertificateAuthority(
             config.ca,
             used.account(config.directory),
-            Means(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
+            CaContext(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
         ).obtain(Request((MX,), new_key(), None))
     assert f"the dns-01 challenge for {MX} failed: " in caught.value.reason
     assert f"The CA looks for TXT _acme-challenge.{MX} " in caught.value.reason
-    wrong = Proof(MX, "", "wrong").text
+    wrong = ChallengeResponse(MX, "", "wrong").text
     assert f"; the authoritative server has {wrong}" in caught.value.reason
     assert_nothing_half_done(world, volumes)
     assert account_key(used.account(config.directory)).curve.name == "secp256r1"

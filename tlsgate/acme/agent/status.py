@@ -16,7 +16,7 @@ JSON of one certificate (times are ISO 8601, UTC; null where there is nothing to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,19 +24,18 @@ import msgspec
 
 from tlsgate.acme.ca.account import account_uri
 from tlsgate.acme.certificate import ChainFault, Facts, facts
-from tlsgate.acme.config.agent_json import Config, Wanted
-from tlsgate.acme.gateway.generations import Generation, Store
+from tlsgate.acme.config.agent_json import Config, WantedCertificate
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
 from tlsgate.acme.renewal.decision import latest_renewal
 from tlsgate.acme.renewal.failures import Failures
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.rollover import state_machine as rollover
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import by_hand, spread_at
 from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted
-
-Clock = Callable[[], datetime]
+from tlsgate.clock import Clock
 
 SILENT = timedelta(minutes=5)
 HEALTHY = "healthy"
@@ -59,22 +58,22 @@ class Status:
     def __init__(self, config: Config, paths: Paths, clock: Clock) -> None:
         self._config = config
         self._paths = paths
-        self._renewals = Renewals(paths.renewals, clock)
+        self._renewals = RenewalInfo(paths.renewals, clock)
         self._clock = clock
 
     def all(self) -> list[dict[str, Any]]:
         """Every configured certificate, in the configuration's order."""
         return [self.one(wanted) for wanted in self._config.certificates]
 
-    def one(self, wanted: Wanted) -> dict[str, Any]:
+    def one(self, wanted: WantedCertificate) -> dict[str, Any]:
         """One certificate."""
-        store = Store(self._paths.certificate(wanted.volume, wanted.name))
+        store = CertificateStore(self._paths.certificate(wanted.volume, wanted.name))
         current = store.current()
         found = _facts(current)
         failure = Failures(self._paths.failures).get(wanted.id)
         state = Rollovers(self._paths.rollovers).get(wanted.id)
         if state is not None and found is not None:
-            state = rollover.observed(state, found.spki_sha256, self._clock())
+            state = state_machine.observed(state, found.spki_sha256, self._clock())
         return {
             "name": wanted.name,
             "volume": wanted.volume,
@@ -95,7 +94,7 @@ class Status:
             "kept": [generation.id for generation in store.past()],
         }
 
-    def _renewal(self, current: Generation) -> dict[str, object]:
+    def _renewal(self, current: CertificateGeneration) -> dict[str, object]:
         advice = self._renewals.advice(current.chain)
         return {
             "at": self._renewals.time(current.chain).isoformat(),
@@ -104,7 +103,7 @@ class Status:
             "error": advice.error if advice else None,
         }
 
-    def _tlsa(self, wanted: Wanted) -> list[dict[str, object]]:
+    def _tlsa(self, wanted: WantedCertificate) -> list[dict[str, object]]:
         noted = Noted(self._paths.tlsa).all()
         return [
             {
@@ -117,7 +116,7 @@ class Status:
             if owner in noted
         ]
 
-    def _rollover(self, wanted: Wanted, state: Rollover) -> dict[str, object]:
+    def _rollover(self, wanted: WantedCertificate, state: Rollover) -> dict[str, object]:
         until = self._until(wanted, state)
         return {
             **{name: _value(one) for name, one in msgspec.structs.asdict(state).items()},
@@ -125,20 +124,23 @@ class Status:
             "until": until.isoformat() if until else None,
         }
 
-    def _until(self, wanted: Wanted, state: Rollover) -> datetime | None:
+    def _until(self, wanted: WantedCertificate, state: Rollover) -> datetime | None:
         if state.step is Step.HELD:
-            return state.begun + rollover.HOLD
+            return state.begun + state_machine.HOLD
         if state.now:
             return None
         if state.step is Step.SPREAD:
             return spread_at(Noted(self._paths.tlsa), wanted.tlsa)
         ttl = self._config.tlsa.ttl if self._config.tlsa and wanted.tlsa else 0
         if state.step is Step.SETTLE:
-            return rollover.settled_at(state, timedelta(seconds=ttl))
+            return state_machine.settled_at(state, timedelta(seconds=ttl))
         return None
 
     def _next_rollover(
-        self, wanted: Wanted, current: Generation | None, state: Rollover | None
+        self,
+        wanted: WantedCertificate,
+        current: CertificateGeneration | None,
+        state: Rollover | None,
     ) -> str | None:
         days = self._config.rotate_days
         if current is None or days == 0 or by_hand(self._config, wanted):
@@ -147,18 +149,18 @@ class Status:
             return None
         at = current.key_made + timedelta(days=days)
         if state is not None:
-            at = max(at, state.begun + rollover.HOLD)
+            at = max(at, state.begun + state_machine.HOLD)
         return at.isoformat()
 
 
-def _facts(current: Generation | None) -> Facts | None:
+def _facts(current: CertificateGeneration | None) -> Facts | None:
     try:
         return facts(current.chain) if current else None
     except ChainFault:
         return None
 
 
-def _served(current: Generation, found: Facts) -> dict[str, object]:
+def _served(current: CertificateGeneration, found: Facts) -> dict[str, object]:
     return {
         "names": list(found.names),
         "issuer": current.meta.directory,
@@ -172,7 +174,7 @@ def _served(current: Generation, found: Facts) -> dict[str, object]:
     }
 
 
-def in_words(entry: dict[str, Any]) -> str:
+def as_text(entry: dict[str, Any]) -> str:
     """One certificate as a person reads it."""
     served, renewal, failure = entry["served"], entry["renewal"], entry["failure"]
     lines = [f"{entry['name']} ({entry['volume']})"]
@@ -276,9 +278,11 @@ def certificate_faults(config: Config, paths: Paths, now: datetime) -> list[str]
     return found
 
 
-def _in_service(config: Config, paths: Paths) -> Iterator[tuple[Wanted, Generation, Facts]]:
+def _in_service(
+    config: Config, paths: Paths
+) -> Iterator[tuple[WantedCertificate, CertificateGeneration, Facts]]:
     for wanted in config.certificates:
-        generation = Store(paths.certificate(wanted.volume, wanted.name)).current()
+        generation = CertificateStore(paths.certificate(wanted.volume, wanted.name)).current()
         if generation is None:
             continue
         try:

@@ -15,13 +15,14 @@ from acme import errors, messages
 from josepy.jwk import JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.ca.client import Clock, Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.ca.trusted_roots import system_roots
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.config.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.generation.files import sync_directory, write
 from tlsgate.record import Record
@@ -83,7 +84,7 @@ def retire(path: Path) -> None:
             (path / name).rename(path / f"{name}.{RETIRED}-{number}")
 
 
-def open_account(server: Server, path: Path, ca: Ca) -> str:
+def open_account(server: AcmeServer, path: Path, ca: Ca) -> str:
     """Registers the account or finds it again; returns its URI. Raises AcmeFault."""
     known = _file(path).load()
     uri = find(server, known.uri) if known else None
@@ -95,14 +96,14 @@ def open_account(server: Server, path: Path, ca: Ca) -> str:
     return uri
 
 
-def find(server: Server, uri: str) -> str | None:
+def find(server: AcmeServer, uri: str) -> str | None:
     """The URI of the account that has the server's key; None if the CA knows no such account.
 
     Raises AcmeFault, AccountGone for one that was deactivated.
     """
     asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
     try:
-        with server.told("looking the account up"):
+        with server.explaining_errors("looking the account up"):
             found = server.protocol.query_registration(asked)
     except AcmeFault as fault:
         cause = fault.__cause__
@@ -132,7 +133,7 @@ def _file(path: Path) -> StateFile[_Account]:
     return StateFile(path / ACCOUNT, _Account, loss="The CA finds the account by its key.")
 
 
-def _register(server: Server, ca: Ca, *, known: bool) -> str:
+def _register(server: AcmeServer, ca: Ca, *, known: bool) -> str:
     binding = _binding(server, ca.eab) if ca.eab else None
     if binding is None and server.protocol.external_account_required():
         raise AcmeFault(
@@ -143,7 +144,7 @@ def _register(server: Server, ca: Ca, *, known: bool) -> str:
         contact=ca.contact, terms_of_service_agreed=True, external_account_binding=binding
     )
     try:
-        with server.told("registering the account"):
+        with server.explaining_errors("registering the account"):
             return str(server.protocol.new_account(new).uri)
     except AcmeFault as fault:
         cause = fault.__cause__
@@ -163,7 +164,7 @@ def _register(server: Server, ca: Ca, *, known: bool) -> str:
         raise
 
 
-def _binding(server: Server, eab: Eab) -> dict[str, object]:
+def _binding(server: AcmeServer, eab: Eab) -> dict[str, object]:
     try:
         secret = eab.hmac_key_file.read_bytes().strip().decode("ascii", "replace")
     except OSError as fault:
@@ -182,9 +183,9 @@ def _binding(server: Server, eab: Eab) -> dict[str, object]:
     return binding
 
 
-def _update(server: Server, uri: str, contact: tuple[str, ...]) -> None:
+def _update(server: AcmeServer, uri: str, contact: tuple[str, ...]) -> None:
     account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
-    with server.told("changing the account's contact"):
+    with server.explaining_errors("changing the account's contact"):
         server.protocol.update_registration(
             account, messages.Registration.from_data(contact=contact)
         )
@@ -201,11 +202,11 @@ class Connector:
         self._clock = clock
         self._transport = transport
 
-    def plain(self) -> Server:
+    def plain(self) -> AcmeServer:
         """Without looking after the account: enough for what needs no signature."""
         return self._server(account_key(self._path))
 
-    def open(self) -> Server:
+    def open(self) -> AcmeServer:
         """With the account open; a deactivated one is replaced by a new one."""
         self._settle()
         server = self.plain()
@@ -244,7 +245,7 @@ class Connector:
         if uri is None:
             raise AcmeFault("the account is not on the state volume", "Run this again")
         new = make_key(self._path / NEXT_KEY)
-        with server.told("changing the account's key"):
+        with server.explaining_errors("changing the account's key"):
             server.protocol.change_key(uri, server.account_key, JWKEC(key=new))
         self._promote()
         emit("account-key", uri=uri, directory=self._ca.directory)
@@ -264,9 +265,9 @@ class Connector:
         (self._path / NEXT_KEY).replace(self._path / KEY)
         sync_directory(self._path)
 
-    def _server(self, key: Key) -> Server:
+    def _server(self, key: Key) -> AcmeServer:
         roots = self._ca.ca_file or system_roots()
-        return Server(self._ca.directory, key, roots, self._clock, self._transport)
+        return AcmeServer(self._ca.directory, key, roots, self._clock, self._transport)
 
 
 class Accounts:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,21 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.ca.problem_documents import KNOWN, Answer, explain, header_time, retry_time
+from tlsgate.acme.ca.problem_documents import (
+    LIBRARY_ERRORS,
+    HttpAnswer,
+    explain,
+    header_time,
+    retry_time,
+)
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key
+from tlsgate.clock import Clock, utc_now
 
-Clock = Callable[[], datetime]
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 30
 NONCE_ATTEMPTS = 10
 LONGEST_WAIT = 30.0
 _NEEDED = ("newNonce", "newAccount", "newOrder")
-
-
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
 
 
 class Network(client.ClientNetwork):
@@ -43,7 +44,7 @@ class Network(client.ClientNetwork):
             user_agent=f"tlsgate acme/{version('acme')}",
         )
         self.verify_ssl = str(roots)  # type: ignore[assignment]  # requests takes a bundle's path
-        self.answer: Answer | None = None
+        self.answer: HttpAnswer | None = None
         if transport is not None:
             self.session.mount("https://", transport)
 
@@ -52,7 +53,9 @@ class Network(client.ClientNetwork):
         kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         response = super()._send_request(method, url, *args, **kwargs)
         headers = response.headers
-        self.answer = Answer(response.status_code, headers.get("Retry-After"), headers.get("Date"))
+        self.answer = HttpAnswer(
+            response.status_code, headers.get("Retry-After"), headers.get("Date")
+        )
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
@@ -128,8 +131,8 @@ class Protocol(client.ClientV2):
         return self._post_as_get(url).text
 
 
-class Server:
-    """A connection to the CA. Whatever goes wrong inside `told` becomes an AcmeFault."""
+class AcmeServer:
+    """A connection to the CA. Inside `explaining_errors` every error becomes an AcmeFault."""
 
     def __init__(
         self,
@@ -144,7 +147,7 @@ class Server:
         self._key = JWKEC(key=key)
         self._clock = clock
         self.network = Network(self._key, roots, transport)
-        with self.told("reading the CA's directory"):
+        with self.explaining_errors("reading the CA's directory"):
             values = self.network.get(directory).json()
         if not isinstance(values, dict) or not all(name in values for name in _NEEDED):
             raise AcmeFault(
@@ -161,11 +164,11 @@ class Server:
         return self._key
 
     @contextmanager
-    def told(self, doing: str) -> Iterator[None]:
+    def explaining_errors(self, doing: str) -> Iterator[None]:
         """`doing` begins the reason: what was being done when it failed."""
         try:
             yield
-        except (*KNOWN, KeyError) as fault:
+        except (*LIBRARY_ERRORS, KeyError) as fault:
             answer = self.network.answer
             raise explain(doing, self.directory, fault, answer, self._clock()) from fault
 

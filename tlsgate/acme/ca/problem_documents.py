@@ -17,7 +17,7 @@ from josepy.errors import Error as JoseError
 
 from tlsgate.acme.faults import AcmeFault
 
-KNOWN = (errors.Error, requests.RequestException, JoseError)
+LIBRARY_ERRORS = (errors.Error, requests.RequestException, JoseError)
 """Everything that the acme library raises for an answer, or for none."""
 
 _REMEDIES = {
@@ -40,7 +40,7 @@ _DEFAULT_REMEDY = "Mend what the CA names; the agent tries again by itself, and 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What the acme library drops of the last HTTP answer."""
 
     status: int
@@ -49,7 +49,7 @@ class Answer:
 
 
 def explain(
-    doing: str, url: str, fault: Exception, answer: Answer | None, now: datetime
+    doing: str, url: str, fault: Exception, answer: HttpAnswer | None, now: datetime
 ) -> AcmeFault:
     """The fault in words. `url`: of the CA's directory. `answer`: the last one, None without."""
     retry_at = retry_time(answer.retry_after, now) if answer else None

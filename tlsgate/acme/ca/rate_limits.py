@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.clock import Clock
 from tlsgate.record import Record, Time
 from tlsgate.state import StateFile
 
@@ -26,7 +27,7 @@ def names_subject(names: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-class Use(Record, frozen=True, array_like=True):
+class CountedRequest(Record, frozen=True, array_like=True):
     """Something that the CA counted: `subject` is a name, a set of names, or the account."""
 
     kind: str
@@ -34,35 +35,40 @@ class Use(Record, frozen=True, array_like=True):
     at: Time
 
 
-class _Uses(Record, frozen=True):
-    uses: tuple[Use, ...] = ()
+Uses = Sequence[CountedRequest]
+
+
+class _Saved(Record, frozen=True):
+    """ledger.json."""
+
+    uses: tuple[CountedRequest, ...]
 
 
 def exhausted(
-    limits: Limits, uses: Sequence[Use], kind: str, subject: str, now: datetime
+    limits: Limits, uses: Sequence[CountedRequest], kind: str, subject: str, now: datetime
 ) -> datetime | None:
     """When one more of this kind is allowed; None for now."""
     times = (use.at for use in uses if use.kind == kind and use.subject == subject)
     return limits.of(kind).free_at(times, now)
 
 
-class Ledger:
+class RateLimiter:
     """ledger.json of the account at one CA; read anew each time."""
 
-    def __init__(self, path: Path, limits: Limits, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
         loss = "What was ordered before is not counted any more; the CA's own limits still hold."
-        self._file = StateFile(path, _Uses, loss=loss)
+        self._file = StateFile(path, _Saved, loss=loss)
         self._limits = limits
         self._clock = clock
 
-    def demand(self, kind: str, subject: str, told: str = "") -> None:
-        """Raises AcmeFault if one more would be above the limit. `told`: the subject, in words."""
+    def check(self, kind: str, subject: str, label: str = "") -> None:
+        """Raises AcmeFault if one more is above the limit. `label`: the subject, in words."""
         free_at = exhausted(self._limits, self._read(), kind, subject, self._clock())
         if free_at is None:
             return
         limit, what = self._limits.of(kind), KINDS[kind][2]
         raise AcmeFault(
-            f"not asked, to keep the CA's limit of {limit.count} {what}{told and f' {told}'} in "
+            f"not asked, to keep the CA's limit of {limit.count} {what}{label and f' {label}'} in "
             f"{limit.seconds} s; the next is allowed at {free_at:%Y-%m-%d %H:%M:%S} UTC",
             "Mend what failed before; the agent goes on by itself then. A CA with other limits: "
             "set tlsgate:acme.limits",
@@ -70,35 +76,37 @@ class Ledger:
             untried=True,
         )
 
-    def note(self, kind: str, subjects: Sequence[str]) -> None:
+    def count(self, kind: str, subjects: Sequence[str]) -> None:
         """Counts one of each."""
         now = self._clock()
-        self._write(lambda before: [*before, *(Use(kind, one, now) for one in subjects)])
+        self._change(lambda uses: [*uses, *(CountedRequest(kind, one, now) for one in subjects)])
 
-    def strike(self, kind: str, subjects: Sequence[str]) -> None:
+    def uncount(self, kind: str, subjects: Sequence[str]) -> None:
         """Takes the last one of each back: the CA did not count it after all."""
 
-        def without(before: Sequence[Use]) -> list[Use]:
-            too_many, left = Counter(subjects), list[Use]()
-            for use in reversed(before):
+        def without(uses: Uses) -> Uses:
+            too_many, left = Counter(subjects), list[CountedRequest]()
+            for use in reversed(uses):
                 if use.kind == kind and too_many[use.subject] > 0:
                     too_many[use.subject] -= 1
                 else:
                     left.append(use)
             return left[::-1]
 
-        self._write(without)
+        self._change(without)
 
-    def _read(self) -> tuple[Use, ...]:
-        return (self._file.load() or _Uses()).uses
+    def _read(self) -> Uses:
+        saved = self._file.load()
+        return saved.uses if saved else ()
 
-    def _write(self, change: Callable[[Sequence[Use]], Iterable[Use]]) -> None:
+    def _change(self, change: Callable[[Uses], Uses]) -> None:
         now = self._clock()
 
-        def matters(use: Use) -> bool:
+        def matters(use: CountedRequest) -> bool:
             known = use.kind in KINDS
             return known and (now - use.at).total_seconds() < self._limits.of(use.kind).seconds
 
-        self._file.update(
-            lambda before: _Uses(tuple(filter(matters, change((before or _Uses()).uses))))
-        )
+        def changed(before: _Saved | None) -> _Saved:
+            return _Saved(tuple(filter(matters, change(before.uses if before else ()))))
+
+        self._file.update(changed)

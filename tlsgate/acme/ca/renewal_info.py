@@ -10,7 +10,7 @@ from acme import messages
 from cryptography import x509
 from josepy.errors import Error as JoseError
 
-from tlsgate.acme.ca.client import Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.record import Record, Time
 
@@ -44,7 +44,7 @@ class Suggestion:
     look_at: datetime | None
 
 
-def suggestion(server: Server, identifier: str) -> Suggestion | None:
+def suggestion(server: AcmeServer, identifier: str) -> Suggestion | None:
     """When the CA would like the certificate of this CertID to be renewed.
 
     None if it does not say such things at all. Needs no account. Raises AcmeFault.
@@ -53,7 +53,7 @@ def suggestion(server: Server, identifier: str) -> Suggestion | None:
     if base is None:
         return None
     doing = "asking for renewal information"
-    with server.told(doing):
+    with server.explaining_errors(doing):
         values = server.network.get(f"{base.rstrip('/')}/{identifier}").json()
     try:
         found = messages.RenewalInfo.from_json(values).suggested_window

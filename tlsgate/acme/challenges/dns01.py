@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from tlsgate.acme.challenges.responses import Proof
+from tlsgate.acme.challenges.responses import ChallengeResponse
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.dns.errors import DnsError
 
@@ -41,22 +41,22 @@ class Dns01:
         self._zone = zone
         self._ttl = ttl
 
-    def place(self, proof: Proof) -> None:
+    def place(self, proof: ChallengeResponse) -> None:
         """Adds the value: others may stand there for another client."""
-        with dns_told(f"publishing TXT {_owner(proof)}"):
+        with explaining_dns_errors(f"publishing TXT {_owner(proof)}"):
             self._zone.add_text(_owner(proof), proof.text, self._ttl)
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         """Until the authoritative servers answer with it."""
-        with dns_told(f"waiting for TXT {_owner(proof)}"):
+        with explaining_dns_errors(f"waiting for TXT {_owner(proof)}"):
             self._zone.wait_visible(_owner(proof), "TXT", proof.text, VISIBLE_SECONDS)
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, proof: ChallengeResponse) -> None:
         """Removes the value."""
-        with dns_told(f"removing TXT {_owner(proof)}"):
+        with explaining_dns_errors(f"removing TXT {_owner(proof)}"):
             self._zone.remove_text(_owner(proof), proof.text)
 
-    def where(self, proof: Proof) -> str:
+    def where(self, proof: ChallengeResponse) -> str:
         """The record, and what the authoritative server holds."""
         looks = f'The CA looks for TXT {_owner(proof)} "{proof.text}"'
         try:
@@ -67,7 +67,7 @@ class Dns01:
 
 
 @contextmanager
-def dns_told(doing: str) -> Iterator[None]:
+def explaining_dns_errors(doing: str) -> Iterator[None]:
     """Whatever DNS refuses inside becomes an AcmeFault; its text holds its own remedy."""
     try:
         yield
@@ -76,5 +76,5 @@ def dns_told(doing: str) -> Iterator[None]:
         raise AcmeFault(f"{doing}: {str(fault).rstrip('.')}", remedy) from fault
 
 
-def _owner(proof: Proof) -> str:
+def _owner(proof: ChallengeResponse) -> str:
     return f"_acme-challenge.{proof.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tlsgate.acme.challenges.responses import Proof
+from tlsgate.acme.challenges.responses import ChallengeResponse
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.generation.files import write
 
@@ -19,7 +19,7 @@ class Http01:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / _PLACE
 
-    def place(self, proof: Proof) -> None:
+    def place(self, proof: ChallengeResponse) -> None:
         """Writes the file, readable to the web server's user."""
         try:
             self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -27,17 +27,17 @@ class Http01:
         except OSError as fault:
             raise _unusable(self._directory, fault) from fault
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         """A file is there at once."""
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, proof: ChallengeResponse) -> None:
         """Deletes the file."""
         try:
             (self._directory / proof.token).unlink(missing_ok=True)
         except OSError as fault:
             raise _unusable(self._directory, fault) from fault
 
-    def where(self, proof: Proof) -> str:
+    def where(self, proof: ChallengeResponse) -> str:
         """The URL."""
         return f"The CA asks http://{proof.name}/{_PLACE}/{proof.token} on port 80"
 

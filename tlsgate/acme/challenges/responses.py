@@ -1,6 +1,6 @@
 """Answers to challenges (RFC 8555, section 8): put in place, seen, and taken away again.
 
-What stands in DNS or on the web is noted on the state volume before it is put there, so that a
+What stands in DNS or on the web is recorded on the state volume before it is put there, so that a
 process that is killed leaves nothing behind for longer than until the next one.
 """
 
@@ -20,7 +20,7 @@ from tlsgate.record import Record
 from tlsgate.state import StateFile
 
 
-class Proof(Record, frozen=True):
+class ChallengeResponse(Record, frozen=True):
     """That we control `name`. `token` and `authorization` are public once they are in place."""
 
     name: str
@@ -40,36 +40,36 @@ class Solver(Protocol):
     def type(self) -> str:
         """The challenge's name in ACME."""
 
-    def place(self, proof: Proof) -> None:
+    def place(self, proof: ChallengeResponse) -> None:
         """Put it where the CA looks."""
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         """Until the CA can see it."""
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, proof: ChallengeResponse) -> None:
         """Take it away; no fault if it is not there."""
 
-    def where(self, proof: Proof) -> str:
+    def where(self, proof: ChallengeResponse) -> str:
         """Where the CA looks and what is seen there from here, for a report of failure."""
 
 
-class _Noted(Record, frozen=True):
+class _Journal(Record, frozen=True):
     type: str
-    proofs: tuple[Proof, ...]
+    proofs: tuple[ChallengeResponse, ...]
 
 
-class Proofs:
+class ChallengeResponses:
     """Places answers and takes them away."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
         loss = "An answer to a challenge that is still in DNS or on the web stays there."
-        self._journal = StateFile(journal, _Noted, loss=loss)
+        self._journal = StateFile(journal, _Journal, loss=loss)
 
     @contextmanager
-    def standing(self, proofs: Sequence[Proof]) -> Iterator[None]:
+    def in_place(self, proofs: Sequence[ChallengeResponse]) -> Iterator[None]:
         """The answers stand and can be seen while the block runs."""
-        self._note([*self._noted(), *proofs])
+        self._record([*self._recorded(), *proofs])
         try:
             for proof in proofs:
                 self.solver.place(proof)
@@ -80,10 +80,10 @@ class Proofs:
             self.clean()
 
     def clean(self) -> None:
-        """Takes away whatever is noted; what cannot be taken away now stays noted."""
-        left: list[Proof] = []
-        noted = self._noted()
-        for proof in noted:
+        """Takes away whatever is recorded; what cannot be taken away now stays recorded."""
+        left: list[ChallengeResponse] = []
+        recorded = self._recorded()
+        for proof in recorded:
             try:
                 self.solver.remove(proof)
             except AcmeFault as fault:
@@ -91,13 +91,13 @@ class Proofs:
                 what = f"the {self.solver.type} answer for {proof.name} is still in place"
                 next_step = "It is removed at the next attempt."
                 emit("alert", what=what, reason=fault.reason, next=next_step)
-        if noted:
-            self._note(left)
+        if recorded:
+            self._record(left)
 
-    def _noted(self) -> list[Proof]:
+    def _recorded(self) -> list[ChallengeResponse]:
         noted = self._journal.load()
         # Another kind of challenge that was configured before is out of this one's reach.
         return list(noted.proofs) if noted and noted.type == self.solver.type else []
 
-    def _note(self, proofs: Sequence[Proof]) -> None:
-        self._journal.update(lambda _: _Noted(self.solver.type, tuple(proofs)))
+    def _record(self, proofs: Sequence[ChallengeResponse]) -> None:
+        self._journal.update(lambda _: _Journal(self.solver.type, tuple(proofs)))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from acme import messages
 from acme.errors import TimeoutError
 
-from tlsgate.acme.ca.client import Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.ca.problem_documents import describe, remedy
-from tlsgate.acme.ca.rate_limits import Ledger
-from tlsgate.acme.challenges.responses import Proof, Proofs
+from tlsgate.acme.ca.rate_limits import RateLimiter
+from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Pause
 
@@ -23,15 +23,19 @@ class Validation:
     """Answers challenges of the configured type."""
 
     def __init__(
-        self, proofs: Proofs, ledger: Ledger, pause: Pause, elapsed: Callable[[], float]
+        self,
+        proofs: ChallengeResponses,
+        limiter: RateLimiter,
+        pause: Pause,
+        elapsed: Callable[[], float],
     ) -> None:
         self._proofs = proofs
-        self._ledger = ledger
+        self._limiter = limiter
         self._pause = pause
         self._elapsed = elapsed
 
     def validate(
-        self, server: Server, authorizations: Sequence[messages.AuthorizationResource]
+        self, server: AcmeServer, authorizations: Sequence[messages.AuthorizationResource]
     ) -> None:
         """Until all are valid. Leaves no answer in place. Raises AcmeFault, or Stopped.
 
@@ -46,7 +50,7 @@ class Validation:
             return
         challenges = [self._challenge(authorization) for authorization in pending]
         proofs = [
-            Proof(
+            ChallengeResponse(
                 authorization.body.identifier.value,
                 challenge.chall.encode("token"),
                 challenge.chall.key_authorization(server.account_key),
@@ -55,14 +59,14 @@ class Validation:
         ]
         names = [proof.name for proof in proofs]
         for name in names:
-            self._ledger.demand(_KIND, name, name)
-        with self._proofs.standing(proofs):
+            self._limiter.check(_KIND, name, name)
+        with self._proofs.in_place(proofs):
             # Counts as failed until it is known to be valid: a crash must not make it free.
-            self._ledger.note(_KIND, names)
+            self._limiter.count(_KIND, names)
             for challenge in challenges:
                 if challenge.status != messages.STATUS_PENDING:
                     continue  # answered before, by a process that did not see the end of it
-                with server.told("answering a challenge"):
+                with server.explaining_errors("answering a challenge"):
                     server.protocol.answer_challenge(
                         challenge, challenge.chall.response(server.account_key)
                     )
@@ -73,7 +77,7 @@ class Validation:
                 for result, proof in zip(results, proofs, strict=True)
                 if result.body.status != messages.STATUS_VALID
             ]
-        self._ledger.strike(
+        self._limiter.uncount(
             _KIND,
             [
                 proof.name
@@ -98,12 +102,12 @@ class Validation:
         )
 
     def _settled(
-        self, server: Server, authorization: messages.AuthorizationResource, deadline: float
+        self, server: AcmeServer, authorization: messages.AuthorizationResource, deadline: float
     ) -> messages.AuthorizationResource:
         name = authorization.body.identifier.value
         wait = 0.25
         while True:
-            with server.told(f"asking for the validation of {name}"):
+            with server.explaining_errors(f"asking for the validation of {name}"):
                 authorization, _ = server.protocol.poll(authorization)
                 if authorization.body.status != messages.STATUS_PENDING:
                     return authorization
@@ -112,7 +116,9 @@ class Validation:
             wait = min(2 * wait, 5.0)
             self._pause(server.wait_seconds(wait))
 
-    def _refusal(self, result: messages.AuthorizationResource, proof: Proof) -> AcmeFault:
+    def _refusal(
+        self, result: messages.AuthorizationResource, proof: ChallengeResponse
+    ) -> AcmeFault:
         """What the CA says of the challenge, and what is seen from here."""
         errors = [entry.error for entry in result.body.challenges if entry.error is not None]
         words = "\n".join(describe(error) for error in errors)

@@ -10,7 +10,7 @@ from tlsgate.problems import Problem
 
 
 @dataclass(slots=True)
-class Section:
+class JsonObject:
     """`path` leads to the object, such as `challenge.`. Wrong values are noted and replaced by
     empty ones, so that one mistake does not hide the next.
     """
@@ -82,17 +82,17 @@ class Section:
         """The path of something that exists, or None."""
         return None if self._take(key) is None else self.file(key)
 
-    def section(self, key: str) -> Section | None:
+    def section(self, key: str) -> JsonObject | None:
         """An object below this one, or None where there is none."""
         value = self._take(key)
         if value is None:
             return None
         if isinstance(value, dict):
-            return Section(self.file_name, f"{self.path}{key}.", value, self.problems)
+            return JsonObject(self.file_name, f"{self.path}{key}.", value, self.problems)
         self.problem(key, f"is {value!r}", "Write an object")
         return None
 
-    def sections(self, key: str) -> Iterator[Section]:
+    def sections(self, key: str) -> Iterator[JsonObject]:
         """The objects of a list that is not empty."""
         value = self._take(key)
         if not isinstance(value, list) or not value:
@@ -101,7 +101,7 @@ class Section:
         for index, entry in enumerate(value):
             place = f"{self.path}{key}[{index}]"
             if isinstance(entry, dict):
-                yield Section(self.file_name, f"{place}.", entry, self.problems)
+                yield JsonObject(self.file_name, f"{place}.", entry, self.problems)
             else:
                 self.problem(f"{key}[{index}]", f"is {entry!r}", "Write an object")
 

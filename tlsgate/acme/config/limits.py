@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tlsgate.acme.config.json_object import Section
+from tlsgate.acme.config.json_object import JsonObject
 
 KINDS = {
     "orders": (300, 3 * 3600, "new orders of the account"),
@@ -60,7 +60,7 @@ class Limits:
         return timedelta(seconds=max(self.of(kind).seconds for kind in KINDS))
 
 
-def read_limits(section: Section | None) -> Limits:
+def read_limits(section: JsonObject | None) -> Limits:
     """`limits` of agent.json: for each kind, `{"count": n, "seconds": s}`, both optional."""
     if section is None:
         return Limits()

@@ -33,7 +33,7 @@ _BIRTH = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class CertificateGeneration:
     """A whole generation. The key is read only when it is needed."""
 
     path: Path
@@ -57,7 +57,7 @@ class Generation:
         return load_key(self.path / KEY)
 
 
-class Store:
+class CertificateStore:
     """The directory of one certificate; made when the first generation begins."""
 
     def __init__(self, path: Path) -> None:
@@ -68,21 +68,21 @@ class Store:
         self._next_key = path / "next-key.pem"
         self._generations = path / "generations"
 
-    def current(self) -> Generation | None:
+    def current(self) -> CertificateGeneration | None:
         """The generation that is served; None if there is none that is whole. Raises OSError."""
         return self._whole(link_target(self._current))
 
-    def staged(self) -> Generation | None:
+    def staged(self) -> CertificateGeneration | None:
         """A whole generation that is not served yet."""
         name = link_target(self._next)
         return None if name == link_target(self._current) else self._whole(name)
 
-    def unproven(self) -> Generation | None:
+    def unconfirmed(self) -> CertificateGeneration | None:
         """What was served before a switch that nobody has proven or undone yet."""
         name = link_target(self._before)
         return None if name == link_target(self._current) else self._whole(name)
 
-    def past(self) -> Iterator[Generation]:
+    def past(self) -> Iterator[CertificateGeneration]:
         """The whole generations that are not served, the youngest first."""
         served = {link_target(self._current), link_target(self._next)}
         for name in sorted(self._names() - served, reverse=True):
@@ -103,14 +103,14 @@ class Store:
         sync_directory(self._generations)
         return directory
 
-    def complete(self, chain: bytes, meta: Meta) -> Generation:
+    def complete(self, chain: bytes, meta: Meta) -> CertificateGeneration:
         """Adds the chain to the generation that was begun; meta.json makes it whole."""
         directory = self._next.resolve(strict=True)
         write(directory / CHAIN, chain, mode=_PRIVATE)
         _meta(directory).write(meta)
-        return Generation(directory, chain, meta)
+        return CertificateGeneration(directory, chain, meta)
 
-    def switch(self, generation: Generation) -> None:
+    def make_current(self, generation: CertificateGeneration) -> None:
         """Makes it the served one; the one before stays named until `proven` or `revert`."""
         served = link_target(self._current)
         if self.current() is not None and served != generation.id:
@@ -118,16 +118,16 @@ class Store:
         point(self._current, Path("generations") / generation.id)
         if link_target(self._next) == generation.id:
             self._next.unlink()
-        self.tidy()
+        self.prune()
 
-    def proven(self) -> None:
+    def confirm(self) -> None:
         """The switch stands: forgets what was before, and the oldest generations."""
         self._before.unlink(missing_ok=True)
-        self.tidy()
+        self.prune()
 
     def revert(self) -> None:
         """Undoes a switch that is not proven: what was before is served, the other one staged."""
-        before = self.unproven()
+        before = self.unconfirmed()
         if before is not None:
             point(self._next, Path("generations") / str(link_target(self._current)))
             point(self._current, Path("generations") / before.id)
@@ -142,12 +142,12 @@ class Store:
             shutil.rmtree(self._generations / name, ignore_errors=True)
         self._next.unlink()
 
-    def forget(self, generation: Generation) -> None:
+    def forget(self, generation: CertificateGeneration) -> None:
         """Removes a generation of the past, key and all."""
         if generation.id not in self._named():
             shutil.rmtree(generation.path, ignore_errors=True)
 
-    def tidy(self) -> None:
+    def prune(self) -> None:
         """Keeps the served generation, what is staged or unproven, and a few of the past."""
         kept = self._named()
         old = sorted(self._names() - kept)
@@ -157,7 +157,7 @@ class Store:
             if name not in past:
                 shutil.rmtree(self._generations / name, ignore_errors=True)
 
-    def begun_key(self) -> Key | None:
+    def unfinished_key(self) -> Key | None:
         """The key of a generation that was begun and has no chain yet."""
         name = link_target(self._next)
         try:
@@ -201,13 +201,15 @@ class Store:
             return set()
         return {path.name for path in self._generations.iterdir()}
 
-    def _whole(self, name: str | None) -> Generation | None:
+    def _whole(self, name: str | None) -> CertificateGeneration | None:
         if name is None:
             return None
         directory = self._generations / name
         meta = _meta(directory).load()
+        if meta is None:
+            return None
         try:
-            return Generation(directory, (directory / CHAIN).read_bytes(), meta) if meta else None
+            return CertificateGeneration(directory, (directory / CHAIN).read_bytes(), meta)
         except FileNotFoundError:
             return None
 

@@ -7,20 +7,22 @@ no order. A process that is killed in between leaves `before`, and the next one 
 
 from __future__ import annotations
 
-from tlsgate.acme.config.agent_json import Wanted
+from tlsgate.acme.config.agent_json import WantedCertificate
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.gateway.generations import Generation, Store
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
 from tlsgate.acme.gateway.tls_probe import Servers
 from tlsgate.events import emit
 
 
-class Switch:
+class Installer:
     """Switches certificates."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
 
-    def switch(self, wanted: Wanted, store: Store, staged: Generation) -> None:
+    def install(
+        self, wanted: WantedCertificate, store: CertificateStore, staged: CertificateGeneration
+    ) -> None:
         """Raises AcmeFault after it went back to the generation from before.
 
         Without a certificate from before, or without a server that runs, there is nothing to
@@ -28,10 +30,10 @@ class Switch:
         """
         probe, first = wanted.probe, store.current() is None
         provable = probe is not None and not first and self._servers.answer(probe, wanted.names[0])
-        store.switch(staged)
+        store.make_current(staged)
         emit("switch", certificate=wanted.name, generation=staged.id)
         if provable:
-            self.prove(wanted, store)
+            self.confirm(wanted, store)
             return
         if probe is not None and not first:
             emit(
@@ -40,16 +42,16 @@ class Switch:
                 reason=f"{probe} shows no certificate",
                 next="The new certificate stays. See that its server runs.",
             )
-        store.proven()
+        store.confirm()
 
-    def prove(self, wanted: Wanted, store: Store) -> None:
+    def confirm(self, wanted: WantedCertificate, store: CertificateStore) -> None:
         """Nothing to do where no switch is undecided. Raises AcmeFault, as `switch` does."""
-        before, current = store.unproven(), store.current()
+        before, current = store.unconfirmed(), store.current()
         if before is None or current is None:
             return
         fault = self._fault(wanted, current)
         if fault is None:
-            store.proven()
+            store.confirm()
             emit("proven", certificate=wanted.name, generation=current.id)
             return
         store.revert()
@@ -69,7 +71,7 @@ class Switch:
             "tried again",
         )
 
-    def _fault(self, wanted: Wanted, generation: Generation) -> str | None:
+    def _fault(self, wanted: WantedCertificate, generation: CertificateGeneration) -> str | None:
         if wanted.probe is None:
             return None
         return self._servers.fault(wanted.probe, wanted.names[0], generation.chain)

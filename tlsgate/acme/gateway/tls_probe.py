@@ -26,7 +26,7 @@ class ProbeFault(Exception):
     """No certificate was shown; the text says why."""
 
 
-def shown(probe: Probe, name: str) -> bytes:
+def served_certificate(probe: Probe, name: str) -> bytes:
     """The certificate that the server shows to a client which asks for `name`: DER.
 
     Raises ProbeFault.
@@ -63,7 +63,7 @@ class Servers:
     def answer(self, probe: Probe, name: str) -> bool:
         """Whether there is a server to look at."""
         try:
-            shown(probe, name)
+            served_certificate(probe, name)
         except ProbeFault:
             return False
         return True
@@ -75,7 +75,7 @@ class Servers:
         deadline = time.monotonic() + self._seconds
         while True:
             try:
-                found = shown(probe, name)
+                found = served_certificate(probe, name)
                 if found == wanted:
                     return None
                 serial = f"{x509.load_der_x509_certificate(found).serial_number:x}"

@@ -19,7 +19,7 @@ _FORGOTTEN = timedelta(days=7)
 """No CA keeps an order that is not filled for longer."""
 
 
-class Placed(Record, frozen=True):
+class PlacedOrder(Record, frozen=True):
     """An order at the CA. `replaces`: whether the CA took it as a replacement. `at`: when."""
 
     uri: str
@@ -27,18 +27,18 @@ class Placed(Record, frozen=True):
     at: Time
 
 
-class Unfinished:
+class OpenOrders:
     """orders.json of the account at one CA."""
 
     def __init__(self, path: Path) -> None:
         loss = "An order that is not filled yet is placed again."
-        self._orders = StateMap(path, Placed, loss=loss)
+        self._orders = StateMap(path, PlacedOrder, loss=loss)
 
-    def get(self, request: Request, profile: str | None) -> Placed | None:
+    def get(self, request: Request, profile: str | None) -> PlacedOrder | None:
         """The order for exactly these names, this key and this profile."""
         return self._orders.get(_key(request, profile))
 
-    def keep(self, request: Request, profile: str | None, placed: Placed) -> None:
+    def keep(self, request: Request, profile: str | None, placed: PlacedOrder) -> None:
         """Before anything is done for it."""
         since = placed.at - _FORGOTTEN
         self._orders.put(_key(request, profile), placed, lambda one: one.at > since)

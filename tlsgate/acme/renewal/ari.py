@@ -35,7 +35,7 @@ class Advice(Record, frozen=True):
     errors: Count = 0
 
 
-def taken(
+def after_answer(
     before: Advice | None,
     suggestion: Suggestion,
     validity: tuple[datetime, datetime],
@@ -49,12 +49,14 @@ def taken(
     return Advice(_look(suggestion.look_at, USUAL_LOOK, now), found, chosen, error)
 
 
-def unsupported(now: datetime) -> Advice:
+def without_support(now: datetime) -> Advice:
     """The advice of a CA that gives none."""
     return Advice(now + USUAL_LOOK, error="the CA gives no renewal information")
 
 
-def missed(before: Advice | None, error: str, look_at: datetime | None, now: datetime) -> Advice:
+def after_error(
+    before: Advice | None, error: str, look_at: datetime | None, now: datetime
+) -> Advice:
     """The advice after no answer, or none that can be used: what was known is kept."""
     before = before or Advice(now)
     wait = AFTER_ERRORS[min(before.errors, len(AFTER_ERRORS) - 1)]
@@ -62,7 +64,7 @@ def missed(before: Advice | None, error: str, look_at: datetime | None, now: dat
     return replace(before, next_look=next_look, error=error, errors=before.errors + 1)
 
 
-def looks_again(advice: Advice | None, now: datetime) -> bool:
+def should_ask(advice: Advice | None, now: datetime) -> bool:
     """Whether it is time to ask. A clock that was set back does not put it off for long."""
     return advice is None or not now < advice.next_look <= now + LONGEST_LOOK
 

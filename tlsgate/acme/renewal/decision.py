@@ -15,7 +15,7 @@ JITTER = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Requirements:
     """What the configuration asks for."""
 
     names: tuple[str, ...]
@@ -35,24 +35,25 @@ class Served:
     renewal: datetime
 
 
-def due(order: Order, served: Served | None, now: datetime) -> str | None:
+def reason_to_order(requirements: Requirements, served: Served | None, now: datetime) -> str | None:
     """The reason to order; None if there is none."""
     if served is None:
         return "there is no certificate yet"
-    return _difference(order, served) or _decay(served, now)
+    return _difference(requirements, served) or _decay(served, now)
 
 
-def _difference(order: Order, served: Served) -> str | None:
+def _difference(requirements: Requirements, served: Served) -> str | None:
     """It is not the certificate that is wanted."""
-    found, wanted = set(served.facts.names), set(order.names)
+    found, wanted = set(served.facts.names), set(requirements.names)
     if found != wanted:
         more = [f"add {name}" for name in sorted(wanted - found)]
         less = [f"drop {name}" for name in sorted(found - wanted)]
         return f"its names differ: {', '.join(more + less)}"
-    wanted_issuers = {issuer.directory: issuer for issuer in order.issuers}
+    wanted_issuers = {issuer.directory: issuer for issuer in requirements.issuers}
     issuer = wanted_issuers.get(served.issuer.directory)
     if issuer is None:
-        return f"its issuer is {served.issuer.directory}, wanted is {order.issuers[0].directory}"
+        preferred = requirements.issuers[0].directory
+        return f"its issuer is {served.issuer.directory}, wanted is {preferred}"
     if served.issuer.profile != issuer.profile:
         found_profile, profile = served.issuer.profile or "none", issuer.profile or "none"
         return f"its profile is {found_profile}, wanted is {profile}"

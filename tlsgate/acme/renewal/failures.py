@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.renewal.turns import next_turn
 from tlsgate.record import Count, Record, Time
@@ -35,7 +35,7 @@ class Failure(Record, frozen=True):
     holds: Mapping[str, Time] = {}
 
 
-def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
     """One more failure, counted if the CA was asked at all. The CA's own word (Retry-After) can
     only make the wait longer.
     """
@@ -57,7 +57,7 @@ class Failures(StateMap[Failure]):
     def __init__(self, path: Path) -> None:
         super().__init__(path, Failure, loss="Failed attempts are counted anew.")
 
-    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
         """Counts one and returns it."""
         failure = failed(self.get(certificate), fault, now, cas)
         self.put(certificate, failure)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tlsgate.state import StateMap
 
 
-class Forced(StateMap[str]):
+class ForcedRenewals(StateMap[str]):
     """forced.json: `<volume>/<name>` → the id of the generation that is to be replaced.
 
     The generation, so that nothing is renewed twice if the wish is not taken away in time.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import random as uniform
@@ -10,18 +9,18 @@ from random import random as uniform
 from tlsgate.acme.ca.renewal_info import certificate_id
 from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.state import StateMap
 
-Clock = Callable[[], datetime]
 _FORGOTTEN = timedelta(days=30)
 
 
-class Renewals:
+class RenewalInfo:
     """renewals.json; read anew each time, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
@@ -47,7 +46,7 @@ class Renewals:
         if identifier is not None:
             self._advice.put(identifier, None)
 
-    def look(self, served: Issued, cas: Authorities) -> None:
+    def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
         """Asks the CA that issued it, if it is time to. No fault here keeps a renewal back."""
         now = self._clock()
         try:
@@ -58,7 +57,7 @@ class Renewals:
         if identifier is None or now > found.not_after:
             return  # RFC 9773, section 4.3: an expired certificate is not asked about
         before = self._advice.get(identifier)
-        if not ari.looks_again(before, now):
+        if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
         # What was chosen is on the disk before anything is done about it.
@@ -67,7 +66,7 @@ class Renewals:
 
     def _answer(
         self,
-        cas: Authorities,
+        cas: CertificateAuthorities,
         directory: str,
         identifier: str,
         found: Facts,
@@ -77,11 +76,11 @@ class Renewals:
         try:
             suggestion = cas.suggestion(directory, identifier)
         except AcmeFault as fault:
-            return ari.missed(before, fault.reason, fault.retry_at, now)
+            return ari.after_error(before, fault.reason, fault.retry_at, now)
         if suggestion is None:
-            return ari.unsupported(now)
+            return ari.without_support(now)
         validity = found.not_before, found.not_after
-        return ari.taken(before, suggestion, validity, now, self._random)
+        return ari.after_answer(before, suggestion, validity, now, self._random)
 
 
 def _tell(found: Facts, before: ari.Advice | None, advice: ari.Advice) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 
 PATIENCE = timedelta(days=1)
 """A first CA that wants to be left alone for longer is not waited for if there is a second."""
@@ -26,7 +26,7 @@ class Turn:
     at: datetime
 
 
-def next_turn(cas: Cas, failures: int, holds: Mapping[str, datetime], at: datetime) -> Turn:
+def next_turn(cas: CaTurns, failures: int, holds: Mapping[str, datetime], at: datetime) -> Turn:
     """`failures`: in a row. `holds`: a CA's own word. `at`: the time that back-off allows."""
     first, *others = (
         Turn(directory, max(at, holds.get(directory, at))) for directory in cas.directories

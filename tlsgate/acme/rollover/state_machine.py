@@ -2,8 +2,8 @@
 
     key → publish → spread → order → [revoke] → settle → retire
 
-Renewals go on meanwhile: each of them takes the key that `key_wanted` names. What is published
-follows from the state alone, `keys_published`, so that whoever is killed at any moment publishes
+Renewals go on meanwhile: each of them takes the key that `key_to_order` names. What is published
+follows from the state alone, `published_keys`, so that whoever is killed at any moment publishes
 the same again. The served key is in that set at every step, and has been for two TTLs before it
 is served: no cache anywhere holds records without it.
 """
@@ -82,7 +82,7 @@ _NEXT = {
 }
 
 
-def after(state: Rollover, event: Event, now: datetime, key: str = "") -> Rollover | None:
+def next_state(state: Rollover, event: Event, now: datetime, key: str = "") -> Rollover | None:
     """The state after an event; None when the roll-over is over. `key`: the one that was made.
 
     Raises KeyError for an event that does not belong to the step.
@@ -118,7 +118,7 @@ def resumed(state: Rollover, next_key: str | None) -> Rollover:
     return replace(state, step=Step.KEY, new="") if lost and state.new else state
 
 
-def asked(state: Rollover | None, begin: Rollover) -> Rollover:
+def requested(state: Rollover | None, begin: Rollover) -> Rollover:
     """A person asks for a roll-over: a new one, or the one under way with what was asked for.
 
     `begin` is the new one; its `now` and `revoke` are added to one under way.
@@ -145,7 +145,7 @@ def _held(key: str, now: datetime) -> Rollover:
     return Rollover(Step.HELD, UNDONE, now, key)
 
 
-def keys_published(state: Rollover | None, served: str) -> tuple[str, ...]:
+def published_keys(state: Rollover | None, served: str) -> tuple[str, ...]:
     """The keys that the TLSA records must name, the served one first."""
     if state is None or state.step in (Step.KEY, Step.RETIRE, Step.HELD):
         return (served,)
@@ -154,7 +154,7 @@ def keys_published(state: Rollover | None, served: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((served, state.new, state.old)))
 
 
-def key_wanted(state: Rollover | None) -> str | None:
+def key_to_order(state: Rollover | None) -> str | None:
     """The key that the next certificate is ordered for; None for the served one."""
     return state.new if state is not None and state.step is Step.ORDER else None
 

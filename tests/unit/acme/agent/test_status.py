@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 def issued(parts: Parts) -> Parts:
     for wanted in CONFIG.certificates:
-        assert parts.issuer(CONFIG).attempt(wanted) is None
+        assert parts.renewer(CONFIG).attempt(wanted) is None
     return parts
 
 
@@ -121,7 +121,7 @@ def test_health(
 
 def test_unhealthy_without_a_certificate(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
-    assert parts.issuer(CONFIG).attempt(MX) is None
+    assert parts.renewer(CONFIG).attempt(MX) is None
     beat(parts, NOW)
     assert faults(CONFIG, parts.paths, NOW) == [f"certificate {STS.name} is missing"]
 

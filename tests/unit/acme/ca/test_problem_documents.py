@@ -15,7 +15,7 @@ import requests
 from acme import messages
 
 from tests.unit.acme.acme_pki import NOW
-from tlsgate.acme.ca.client import NONCE_ATTEMPTS, Server
+from tlsgate.acme.ca.client import NONCE_ATTEMPTS, AcmeServer
 from tlsgate.acme.ca.problem_documents import describe, retry_time
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
@@ -64,8 +64,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
     assert made.answers == []
 
 
-def connect() -> Server:
-    return Server(URL, new_key(), Path("/roots.pem"))
+def connect() -> AcmeServer:
+    return AcmeServer(URL, new_key(), Path("/roots.pem"))
 
 
 def nonce(number: int = 1) -> requests.Response:
@@ -128,7 +128,7 @@ def test_rate_limit(stub: Stub) -> None:
     limited = problem("rateLimited", "too many certificates for corp.example")
     stub.answers = [response(200, DIRECTORY), nonce(), response(429, limited, Retry_After="7200")]
     server = connect()
-    with pytest.raises(AcmeFault) as caught, server.told("ordering"):
+    with pytest.raises(AcmeFault) as caught, server.explaining_errors("ordering"):
         server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
     assert "ordering: the CA refused with HTTP status 429: too many cert" in caught.value.reason
     assert "The CA says: not before 20" in caught.value.reason
@@ -151,7 +151,7 @@ def test_nonces_are_refused_more_than_once(stub: Stub, refused: int, ends_well: 
     if ends_well:
         server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
     else:
-        with pytest.raises(AcmeFault, match="stale"), server.told("ordering"):
+        with pytest.raises(AcmeFault, match="stale"), server.explaining_errors("ordering"):
             server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
 
 

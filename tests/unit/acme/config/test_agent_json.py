@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from tlsgate.acme.certificate import Meta
-from tlsgate.acme.config.agent_json import Config, DnsUpdates, HttpTokens, Probe, Wanted, load
-from tlsgate.acme.config.ca import Ca, Cas, Eab, Fallback
+from tlsgate.acme.config.agent_json import (
+    Config,
+    DnsUpdates,
+    HttpTokens,
+    Probe,
+    WantedCertificate,
+    load,
+)
+from tlsgate.acme.config.ca import Ca, CaTurns, Eab, Fallback
 from tlsgate.acme.config.limits import Limit, Limits
 from tlsgate.problems import ProblemsError
 
@@ -71,8 +78,10 @@ def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
         challenge=dns,
         tlsa=dns,
         certificates=(
-            Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)),
-            Wanted("policy-1", "policy", ("mta-sts.corp.example",), ()),
+            WantedCertificate(
+                "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)
+            ),
+            WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ()),
         ),
         look_seconds=5,
         fallback=Fallback(Ca("https://other.example/dir", profile="short"), 2),
@@ -109,7 +118,7 @@ def test_the_first_ca_stands_first(tmp_path: Path, values: dict[str, Any]) -> No
     config = read(tmp_path, values)
     first, second = "https://ca.example/dir", "https://other.example/dir"
     assert config.issuers == (Meta(first, "tlsserver"), Meta(second, "short"))
-    assert config.turns == Cas((first, second), 2)
+    assert config.turns == CaTurns((first, second), 2)
 
 
 MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}

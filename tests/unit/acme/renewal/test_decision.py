@@ -11,14 +11,20 @@ from msgspec import structs
 
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.certificate import Facts, Meta
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.renewal.decision import Order, Served, due, latest_renewal, renewal_time
+from tlsgate.acme.renewal.decision import (
+    Requirements,
+    Served,
+    latest_renewal,
+    reason_to_order,
+    renewal_time,
+)
 from tlsgate.acme.renewal.failures import Failure, Failures, failed
 
 CA, OTHER = Meta("https://ca.example/dir", "tlsserver"), Meta("https://other.example/dir", None)
-ORDER = Order(("b.example", "a.example"), (CA, OTHER))
-CAS = Cas((CA.directory,))
+ORDER = Requirements(("b.example", "a.example"), (CA, OTHER))
+CAS = CaTurns((CA.directory,))
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
@@ -63,8 +69,8 @@ def served(left: timedelta = 30 * DAY) -> Served:
         (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC on"),
     ],
 )
-def test_due(current: Served | None, order: Order, reason: str | None) -> None:
-    assert due(order, current, NOW) == reason
+def test_due(current: Served | None, order: Requirements, reason: str | None) -> None:
+    assert reason_to_order(order, current, NOW) == reason
 
 
 @pytest.mark.parametrize(
