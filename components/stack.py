@@ -15,7 +15,6 @@ from components.settings import ImageSettings
 
 BUILD_CA_VARIABLE = "TLSGATE_BUILD_CA"
 NO_EXTRA_CA = "images/no-extra-ca.crt"
-DESTROY_SECONDS = 20
 
 
 @dataclass(frozen=True)
