@@ -7,12 +7,12 @@ import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.acme.acme_parts import MX, Parts, settings
 from tests.unit.acme.acme_pki import NOW, Root
