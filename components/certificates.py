@@ -22,7 +22,7 @@ from components.records import published_records
 from components.settings import AcmeSettings, FallbackSettings, Settings
 from components.stack import ContainerArgs, Stack, below, container
 from components.volume_files import VolumeFiles, VolumeFilesArgs
-from tlsgate.render.dns_records import Record
+from tlsgate.dns.records import Record
 from tlsgate.render.policy_host import group_certificates
 
 COMMAND = ["python3", "-m", "tlsgate.acme"]

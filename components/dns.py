@@ -31,11 +31,11 @@ from components.engine import DeploymentError
 from components.settings import DnsSettings, Endpoint
 from tlsgate.dns import updates
 from tlsgate.dns.errors import DnsError, KeyRefusedError, UnreachableError, ZoneError
+from tlsgate.dns.records import Record
 from tlsgate.dns.resolver import look_up
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import by_key, from_lines, key_of, same, to_lines, to_rdataset, zone_of
 from tlsgate.dns.tsig import read_tsig_key
-from tlsgate.render.dns_records import Record
 
 RFC2136 = "rfc2136"
 MANUAL = "manual"

@@ -24,9 +24,9 @@ from components.records import published_records
 from components.settings import Settings
 from components.stack import ContainerArgs, Stack, container, image
 from components.volume_files import VolumeFiles, VolumeFilesArgs
+from tlsgate.dns.records import Record
 from tlsgate.partners.format import digest
 from tlsgate.partners.model import Partner
-from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 
 IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from components.settings import Settings
-from tlsgate.render.dns_records import Record, gateway_records, with_accounts
+from tlsgate.dns.records import Record
+from tlsgate.render.dns_records import gateway_records, with_accounts
 
 
 def published_records(

@@ -17,7 +17,7 @@ from tlsgate.acme.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.server import Server
-from tlsgate.generation.files import write, write_json
+from tlsgate.files import write, write_json
 
 KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
 RETIRED = "deactivated"

@@ -15,7 +15,7 @@ from tlsgate.acme.paths import Paths
 from tlsgate.acme.running import Busy, Pause, Stop, Stopped, locked
 from tlsgate.acme.show import HEALTHY, certificate_faults
 from tlsgate.events import emit
-from tlsgate.generation.files import write
+from tlsgate.files import write
 from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]

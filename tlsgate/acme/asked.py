@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tlsgate.acme.rollover import Rollover, Step
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 
 class Rollovers:

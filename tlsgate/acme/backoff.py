@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tlsgate.acme.choice import Cas, next_turn
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 WAITS = (
     timedelta(minutes=1),

@@ -29,7 +29,7 @@ from tlsgate.acme.keys import Key, load_key
 from tlsgate.acme.server import Clock, Server
 from tlsgate.acme.trust import system_roots
 from tlsgate.events import emit
-from tlsgate.generation.files import sync_directory
+from tlsgate.files import sync_directory
 
 CLOCK_ERROR = timedelta(minutes=2)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.limits import KINDS, Limits, Use, exhausted
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 ACCOUNT = "account"
 """The subject of what is counted for the account as a whole."""

@@ -14,7 +14,7 @@ from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.request import Issued
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 Clock = Callable[[], datetime]
 Ask = Callable[[str, str], ari.Suggestion | None]

@@ -16,9 +16,9 @@ from components.dns import DnsRecords, DnsRecordsArgs, DnsRecordsProvider, expec
 from components.engine import DeploymentError
 from components.settings import Endpoint
 from tests.unit.dns.fake_server import ZONES, FakeServer
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import from_lines, to_lines
-from tlsgate.render.dns_records import Record
 
 MX = Record("corp.example", "MX", 300, ("10 mx1.corp.example.",))
 A = Record("mx1.corp.example", "A", 300, ("192.0.2.1",))
