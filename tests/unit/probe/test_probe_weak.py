@@ -12,10 +12,10 @@ import pytest
 
 from tests.integration.postfix.pki import Authority
 from tests.integration.postfix.weak_peer import Mail
+from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tests.unit.dns.fake_dns import FakeLookups
 from tests.unit.probe.probe_servers import serving
 from tests.unit.probe.probe_world import ADDRESS, Zone
-from tests.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tlsgate.dns.nameservers import Resolver
 from tlsgate.partners.model import Verify
 from tlsgate.policy.delivery_check import would_hold
