@@ -26,7 +26,7 @@ from typing import Any, Generic, TypeVar, cast
 import msgspec
 
 from tlsgate.events import emit
-from tlsgate.generation.files import sync_directory, write
+from tlsgate.files import sync_directory, write
 
 T = TypeVar("T")
 

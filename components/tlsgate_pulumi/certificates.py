@@ -26,7 +26,7 @@ from tlsgate.acme.config.agent_json import (
 from tlsgate.acme.config.ca import Eab, Fallback
 from tlsgate.acme.config.limits import Limit, Limits
 from tlsgate.acme.config.typed_json import to_json
-from tlsgate.render.dns_records import Record
+from tlsgate.dns.records import Record
 from tlsgate.render.policy_host import group_certificates
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.engine import read_host_file

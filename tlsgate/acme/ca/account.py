@@ -24,7 +24,7 @@ from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.generation.files import sync_directory, write
+from tlsgate.files import sync_directory, write
 from tlsgate.record import Record
 from tlsgate.state import StateFile
 
