@@ -17,6 +17,7 @@ changes what is there does it under a lock beside the file, so that several proc
 from __future__ import annotations
 
 import fcntl
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -59,7 +60,8 @@ class StateFile(Generic[T]):
     """One file. `content`: the type of its data. `loss`: what it means to begin without it.
 
     `migrations`: the first one from version 0 to 1, and so on; their number is the file's version.
-    `mode`: its permissions. OSError, StateFault included, comes from every method.
+    `mode`: its permissions. `check`: raises ValueError for data that the type alone would allow.
+    OSError, of which StateFault is one, comes from every method.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class StateFile(Generic[T]):
         loss: str,
         migrations: Sequence[Migration] = (unchanged,),
         mode: int = 0o644,
+        check: Callable[[T], object] = lambda _: None,
     ) -> None:
         self.path = path
         self._content = content
         self._loss = loss
         self._migrations = migrations
         self._mode = mode
+        self._check = check
 
     def read(self) -> T | None:
         """The data; None if there is no file. Changes nothing, and raises Damaged."""
@@ -112,7 +116,9 @@ class StateFile(Generic[T]):
 
     def encode(self, data: T) -> bytes:
         """The content of a file with this data."""
-        return msgspec.json.encode({"version": len(self._migrations), "data": data}) + b"\n"
+        values = {"version": len(self._migrations), "data": msgspec.to_builtins(data)}
+        # Not msgspec's JSON: a stranger's text may hold lone surrogates, which are not UTF-8.
+        return json.dumps(values).encode("ascii") + b"\n"
 
     def replace(self, content: bytes) -> None:
         """Puts what `encode` made in the place of the file."""
@@ -121,7 +127,7 @@ class StateFile(Generic[T]):
     def decode(self, content: bytes) -> T:
         """The inverse of `encode`, for older versions too. Raises Damaged, StateFault."""
         try:
-            version, data = _opened(msgspec.json.decode(content))
+            version, data = _opened(json.loads(content))
             if version > len(self._migrations):
                 raise StateFault(
                     f"{self.path} is of version {version}, and this tlsgate knows "
@@ -129,9 +135,11 @@ class StateFile(Generic[T]):
                 )
             for migrate in self._migrations[version:]:
                 data = migrate(data)
-            return msgspec.convert(data, self._content)
+            found = msgspec.convert(data, self._content)
+            self._check(found)
         except _DAMAGE as fault:
             raise Damaged(f"{self.path} is damaged: {fault}") from fault
+        return found
 
     def _read_or_set_aside(self) -> T | None:
         """Under the lock, so that nothing that was just written is set aside."""

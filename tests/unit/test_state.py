@@ -358,18 +358,20 @@ def test_several_processes_lose_nothing(tmp_path: Path) -> None:
     assert len(entries(tmp_path).all()) == 60
 
 
+ANY_TEXT = st.text(st.characters(exclude_categories=()))
+"""Lone surrogates too, as JSON of strangers may hold them."""
 TIMES = st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1))
 ENTRIES = st.builds(
-    Entry, at=TIMES, names=st.lists(st.text()).map(tuple), count=st.integers(0, 2**53)
+    Entry, at=TIMES, names=st.lists(ANY_TEXT).map(tuple), count=st.integers(0, 2**53)
 )
 
 
 @per_example
-@given(st.dictionaries(st.text(), ENTRIES))
+@given(st.dictionaries(ANY_TEXT, ENTRIES))
 def test_whatever_is_encoded_is_decoded(tmp_path: Path, data: dict[str, Entry]) -> None:
     file = entries(tmp_path)
     assert file.decode(file.encode(data)) == data
-    before_versions = msgspec.json.encode(data)
+    before_versions = json.dumps(msgspec.to_builtins(data)).encode()
     assert file.decode(before_versions) == data
 
 
