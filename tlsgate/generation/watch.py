@@ -28,6 +28,7 @@ _INCLUDE = "include {};\n"
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
 Stamp = tuple[object, ...]
+_STARTED_AGAIN = "The container ends and is started again."
 _EVERY_SECOND = "It is tried again every second."
 
 
@@ -49,6 +50,13 @@ class Watcher:
 
         The one in force before this process, else the current one, else the last that was.
         """
+        try:
+            return self._find()
+        except OSError as fault:
+            self._report([Alert("the volumes cannot be read", str(fault), _STARTED_AGAIN)])
+            return False
+
+    def _find(self) -> bool:
         (self._paths.run / "tls").mkdir(mode=0o700, parents=True, exist_ok=True)
         in_force = link_target(self._paths.active)
         if in_force is not None:
@@ -66,7 +74,7 @@ class Watcher:
         none = Alert(
             "no generation to serve",
             f"nothing under {self._paths.config} checks out",
-            "The container ends and is started again. Run `pulumi up`, which delivers one.",
+            f"{_STARTED_AGAIN} Run `pulumi up`, which delivers one.",
         )
         self._report([*alerts, none])
         return False
