@@ -1,4 +1,4 @@
-"""What a chain says of itself, and whether it may be served (RFC 5280, RFC 9525).
+"""What a chain contains, and whether it may be served (RFC 5280, RFC 9525).
 
 Pure: chains are PEM bytes, the time is given.
 """
@@ -23,12 +23,12 @@ slow, and the peers', like the CA's, are right.
 
 
 class ChainFault(Exception):
-    """Bytes that are no certificate chain of an EC key."""
+    """The bytes are not a certificate chain with an EC key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stands in a leaf certificate. `names`: sorted. Times are UTC."""
+    """The contents of a leaf certificate. `names`: sorted. Times are UTC."""
 
     names: tuple[str, ...]
     spki_sha256: str
@@ -41,7 +41,7 @@ class Facts:
 class Meta:
     """What the certificate itself does not say: the CA's directory and the profile asked for.
 
-    `key_made`: when its key was (UTC); None where a former version wrote no time.
+    `key_made`: when its key was (UTC); None where an earlier version wrote no time.
     """
 
     directory: str

@@ -1,4 +1,4 @@
-"""Puts the parts together as the configuration says."""
+"""Builds the agent's parts as the configuration says."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def renewer(
 
 
 def proofs(config: Config, paths: Paths) -> ChallengeResponses:
-    """The answers to challenges. Raises AcmeFault."""
+    """The responses to challenges. Raises AcmeFault."""
     return ChallengeResponses(_solver(config), paths.proofs)
 
 

@@ -1,7 +1,7 @@
-"""What a CA has counted of us, noted on the state volume before it is asked for.
+"""What a CA has counted for its rate limits, saved on the state volume before each request.
 
-So no restart and no crash makes more orders than the CA's limits allow; a crash can only make
-something count that never reached the CA.
+A restart or a crash therefore never leads to more requests than the CA allows; a crash can only
+count a request that never reached the CA.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tlsgate.clock import Clock
 from tlsgate.generation.files import write_json
 
 ACCOUNT = "account"
-"""The subject of what is counted for the account as a whole."""
+"""The subject of requests that count for the whole account."""
 
 
 def names_subject(names: Iterable[str]) -> str:
@@ -46,7 +46,7 @@ def exhausted(
 
 
 class RateLimiter:
-    """ledger.json of the account at one CA; read anew each time."""
+    """ledger.json of the account at one CA; read at each use."""
 
     def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
         self._path = path
@@ -62,8 +62,8 @@ class RateLimiter:
         raise AcmeFault(
             f"not asked, to keep the CA's limit of {limit.count} {what}{label and f' {label}'} in "
             f"{limit.seconds} s; the next is allowed at {free_at:%Y-%m-%d %H:%M:%S} UTC",
-            "Mend what failed before; the agent goes on by itself then. A CA with other limits: "
-            "set tlsgate:acme.limits",
+            "Fix what failed before; the agent then continues automatically. If the CA has other "
+            "limits, set tlsgate:acme.limits",
             free_at,
             untried=True,
         )
@@ -74,7 +74,7 @@ class RateLimiter:
         self._write([*self._read(), *(CountedRequest(kind, subject, now) for subject in subjects)])
 
     def uncount(self, kind: str, subjects: Sequence[str]) -> None:
-        """Takes the last one of each back: the CA did not count it after all."""
+        """Removes the last one of each: the CA did not count it after all."""
         too_many = Counter(subjects)
         left: list[CountedRequest] = []
         for use in reversed(self._read()):
@@ -94,7 +94,7 @@ class RateLimiter:
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError):
-            # Written as a whole, so somebody else wrote it. The CA's own limits still stand.
+            # We write it as a whole, so somebody else changed it. The CA's own limits still apply.
             return []
 
     def _write(self, uses: Sequence[CountedRequest]) -> None:

@@ -26,10 +26,10 @@ class Zone(Protocol):
         """What the authoritative server holds."""
 
     def set_tlsa(self, name: str, values: tuple[str, ...], ttl: int) -> None:
-        """Makes these the TLSA records of the name."""
+        """Replaces the TLSA records of the name."""
 
     def wait_visible(self, name: str, rtype: str, value: str, timeout: float) -> None:
-        """Until every authoritative server answers with it."""
+        """Waits until every authoritative server answers with it."""
 
 
 class Dns01:
@@ -42,12 +42,12 @@ class Dns01:
         self._ttl = ttl
 
     def place(self, proof: ChallengeResponse) -> None:
-        """Adds the value: others may stand there for another client."""
+        """Adds the value: another client may have values there too."""
         with explaining_dns_errors(f"publishing TXT {_owner(proof)}"):
             self._zone.add_text(_owner(proof), proof.text, self._ttl)
 
     def wait(self, proof: ChallengeResponse) -> None:
-        """Until the authoritative servers answer with it."""
+        """Waits until the authoritative servers answer with it."""
         with explaining_dns_errors(f"waiting for TXT {_owner(proof)}"):
             self._zone.wait_visible(_owner(proof), "TXT", proof.text, VISIBLE_SECONDS)
 
@@ -68,11 +68,11 @@ class Dns01:
 
 @contextmanager
 def explaining_dns_errors(doing: str) -> Iterator[None]:
-    """Whatever DNS refuses inside becomes an AcmeFault; its text holds its own remedy."""
+    """A DnsError inside the block becomes an AcmeFault; its text contains a remedy."""
     try:
         yield
     except DnsError as fault:
-        remedy = "Mend that and try again; what was done so far is kept"
+        remedy = "Fix that and try again; what was done so far is kept"
         raise AcmeFault(f"{doing}: {str(fault).rstrip('.')}", remedy) from fault
 
 

@@ -1,7 +1,7 @@
-"""Answers to challenges (RFC 8555, section 8): put in place, seen, and taken away again.
+"""Responses to challenges (RFC 8555, section 8): published, checked, and removed again.
 
-What stands in DNS or on the web is recorded on the state volume before it is put there, so that a
-process that is killed leaves nothing behind for longer than until the next one.
+Each response is recorded on the state volume before it is published in DNS or on the web, so that
+the next process removes what a killed one left behind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tlsgate.generation.files import write_json
 
 @dataclass(frozen=True, slots=True)
 class ChallengeResponse:
-    """That we control `name`. `token` and `authorization` are public once they are in place."""
+    """Proves that we control `name`. `token` and `authorization` become public."""
 
     name: str
     token: str
@@ -43,20 +43,20 @@ class Solver(Protocol):
         """The challenge's name in ACME."""
 
     def place(self, proof: ChallengeResponse) -> None:
-        """Put it where the CA looks."""
+        """Publishes it where the CA looks."""
 
     def wait(self, proof: ChallengeResponse) -> None:
-        """Until the CA can see it."""
+        """Waits until the CA can see it."""
 
     def remove(self, proof: ChallengeResponse) -> None:
-        """Take it away; no fault if it is not there."""
+        """Removes it; no error if it is not there."""
 
     def where(self, proof: ChallengeResponse) -> str:
-        """Where the CA looks and what is seen there from here, for a report of failure."""
+        """Where the CA looks and what we see there, for the message about a failure."""
 
 
 class ChallengeResponses:
-    """Places answers and takes them away."""
+    """Publishes responses and removes them."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
@@ -64,7 +64,7 @@ class ChallengeResponses:
 
     @contextmanager
     def in_place(self, proofs: Sequence[ChallengeResponse]) -> Iterator[None]:
-        """The answers stand and can be seen while the block runs."""
+        """The responses are published and visible while the block runs."""
         self._record([*self._recorded(), *proofs])
         try:
             for proof in proofs:
@@ -76,7 +76,7 @@ class ChallengeResponses:
             self.clean()
 
     def clean(self) -> None:
-        """Takes away whatever is recorded; what cannot be taken away now stays recorded."""
+        """Removes everything that is recorded; what cannot be removed now stays recorded."""
         left: list[ChallengeResponse] = []
         recorded = self._recorded()
         for proof in recorded:

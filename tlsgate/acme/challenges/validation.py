@@ -15,12 +15,12 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Pause
 
 VALIDATION_SECONDS = 180.0
-_REMEDY = "See that the CA can see the answer there; then try again"
+_REMEDY = "Check that the CA can see the response there; then try again"
 _KIND = "failed_authorizations"
 
 
 class Validation:
-    """Answers challenges of the configured type."""
+    """Responds to challenges of the configured type."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class Validation:
     def validate(
         self, server: AcmeServer, authorizations: Sequence[messages.AuthorizationResource]
     ) -> None:
-        """Until all are valid. Leaves no answer in place. Raises AcmeFault, or Stopped.
+        """Waits until all are valid. Leaves no response in place. Raises AcmeFault, or Stopped.
 
-        A fault without a cause is the CA's verdict on a name; any other is a lost answer.
+        A fault without a cause is the CA's decision about a name; any other is a failed request.
         """
         pending = [
             authorization
@@ -61,7 +61,7 @@ class Validation:
         for name in names:
             self._limiter.check(_KIND, name, name)
         with self._proofs.in_place(proofs):
-            # Counts as failed until it is known to be valid: a crash must not make it free.
+            # Counts as failed until it is known to be valid, so that a crash cannot hide a failure.
             self._limiter.count(_KIND, names)
             for challenge in challenges:
                 if challenge.status != messages.STATUS_PENDING:
@@ -119,7 +119,7 @@ class Validation:
     def _refusal(
         self, result: messages.AuthorizationResource, proof: ChallengeResponse
     ) -> AcmeFault:
-        """What the CA says of the challenge, and what is seen from here."""
+        """What the CA says about the challenge, and what we see."""
         errors = [entry.error for entry in result.body.challenges if entry.error is not None]
         words = "\n".join(describe(error) for error in errors)
         reason = (

@@ -1,4 +1,4 @@
-"""The agent's configuration: agent.json to frozen dataclasses, every problem with its key."""
+"""The agent's configuration: agent.json as frozen dataclasses; each problem names its key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tlsgate.problems import Problem, ProblemsError
 
 ROTATE_DAYS = 90
 MAXIMAL_NAMES = 100
-"""What Let's Encrypt's default profile takes; others take fewer and say so."""
+"""What Let's Encrypt's default profile allows; other profiles allow fewer and say so."""
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z0-9]")
 _OWNER = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,62})?\.)+[a-z0-9-]*[a-z0-9]")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -102,13 +102,13 @@ class Config:
 
     @property
     def turns(self) -> CaTurns:
-        """Who is asked when."""
+        """Which CA is asked when."""
         directories = tuple(ca.directory for ca in self.cas)
         return CaTurns(directories, self.fallback.after if self.fallback else 1)
 
     @property
     def cas(self) -> tuple[Ca, ...]:
-        """The first CA, then the one that stands in for it, if there is one."""
+        """The first CA, then the fallback, if there is one."""
         return (self.ca, self.fallback.ca) if self.fallback else (self.ca,)
 
 
@@ -228,4 +228,4 @@ def _refuse_duplicates(
     section: JsonObject, values: Sequence[str], key: str = "certificates"
 ) -> None:
     for value in sorted({value for value in values if values.count(value) > 1}):
-        section.problem(key, f"{value} stands there twice", "Name it once")
+        section.problem(key, f"{value} appears twice", "List it once")

@@ -1,4 +1,4 @@
-"""A CA as agent.json describes it: the first one, or the one that stands in for it."""
+"""A CA as agent.json describes it: the first one, or the fallback."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CaTurns:
 
 
 def read_ca(section: JsonObject) -> Ca:
-    """Takes the keys that every CA has; the section is left unfinished."""
+    """Reads the keys that every CA has; `finish` is left to the caller."""
     directory = section.text("directory")
     if directory and not directory.startswith("https://"):
         section.problem("directory", f"{directory} is not an https URL", "ACME needs HTTPS")
@@ -68,7 +68,7 @@ def read_ca(section: JsonObject) -> Ca:
 
 
 def read_fallback(section: JsonObject | None, first: Ca) -> Fallback | None:
-    """The second CA; notes it if it is the first again."""
+    """The fallback; reports a problem if it is the first CA again."""
     if section is None:
         return None
     fallback = Fallback(

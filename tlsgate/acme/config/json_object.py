@@ -1,4 +1,4 @@
-"""Reads one JSON object of the configuration: takes typed values, notes problems by their key."""
+"""Reads one JSON object of the configuration: typed values, and problems that name their key."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlsgate.problems import Problem
 
 @dataclass(slots=True)
 class JsonObject:
-    """`path` leads to the object, such as `challenge.`. Wrong values are noted and replaced by
+    """`path` leads to the object, such as `challenge.`. Wrong values are reported and replaced by
     empty ones, so that one mistake does not hide the next.
     """
 
@@ -22,7 +22,7 @@ class JsonObject:
     taken: set[str] = field(default_factory=set)
 
     def problem(self, key: str, message: str, remedy: str) -> None:
-        """Note what is wrong with a key."""
+        """Reports what is wrong with a key."""
         full = f"{self.path}{key}"
         self.problems.append(Problem(self.file_name, 0, full, "bad-value", message, remedy))
 
@@ -32,7 +32,7 @@ class JsonObject:
         if isinstance(value, str) and value:
             return value
         what = "is missing" if value is None else f"is {value!r}"
-        self.problem(key, what, "Write a text in quotes")
+        self.problem(key, what, "Write a string in quotes")
         return ""
 
     def optional_text(self, key: str) -> str | None:
@@ -50,7 +50,7 @@ class JsonObject:
             self.problem(key, "is empty", "Name at least one")
             return ()
         what = "is missing" if value is None else f"is {value!r}"
-        self.problem(key, what, "Write a list of texts")
+        self.problem(key, what, "Write a list of strings")
         return ()
 
     def number(self, key: str, *, default: int, low: int, high: int) -> int:
@@ -75,7 +75,9 @@ class JsonObject:
         """The path of something that exists."""
         text = self.text(key)
         if text and not Path(text).exists():
-            self.problem(key, f"names {text}, which does not exist", "Mount it, or mend the path")
+            self.problem(
+                key, f"names {text}, which does not exist", "Mount it, or correct the path"
+            )
         return Path(text)
 
     def optional_file(self, key: str) -> Path | None:
@@ -106,7 +108,7 @@ class JsonObject:
                 self.problem(f"{key}[{index}]", f"is {entry!r}", "Write an object")
 
     def finish(self) -> None:
-        """Note the keys that nobody took."""
+        """Reports the keys that nobody read."""
         for key in sorted(self.values.keys() - self.taken):
             self.problem(key, "is not a known key", f"Known here: {', '.join(sorted(self.taken))}")
 

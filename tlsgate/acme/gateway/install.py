@@ -1,4 +1,4 @@
-"""The switch to a new generation, proven by the servers themselves, or undone.
+"""Puts a new generation in service: the servers confirm it, or the switch is undone.
 
 current → the new one, and `before` names the old one until the servers show the new certificate.
 If they do not, the old one is served again and the new one stays staged: the next attempt needs
@@ -15,7 +15,7 @@ from tlsgate.events import emit
 
 
 class Installer:
-    """Switches certificates."""
+    """Puts certificates in service."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
@@ -23,7 +23,7 @@ class Installer:
     def install(
         self, wanted: WantedCertificate, store: CertificateStore, staged: CertificateGeneration
     ) -> None:
-        """Raises AcmeFault after it went back to the generation from before.
+        """Raises AcmeFault after it went back to the previous generation.
 
         Without a certificate from before, or without a server that runs, there is nothing to
         break and nobody to ask: then the checks alone count.
@@ -36,11 +36,11 @@ class Installer:
             self.confirm(wanted, store)
             return
         if probe is not None and not first:
-            emit("unproven", certificate=wanted.name, reason=f"{probe} shows no certificate")
+            emit("unproven", certificate=wanted.name, reason=f"{probe} serves no certificate")
         store.confirm()
 
     def confirm(self, wanted: WantedCertificate, store: CertificateStore) -> None:
-        """Nothing to do where no switch is undecided. Raises AcmeFault, as `switch` does."""
+        """Does nothing where no switch is unconfirmed. Raises AcmeFault, as `install` does."""
         before, current = store.unconfirmed(), store.current()
         if before is None or current is None:
             return
@@ -52,10 +52,10 @@ class Installer:
         store.revert()
         emit("switched-back", certificate=wanted.name, generation=before.id, reason=fault)
         again = self._fault(wanted, before)
-        state = "and is shown" if again is None else f"but {again}"
+        state = "and is served" if again is None else f"but {again}"
         raise AcmeFault(
-            f"the new certificate is not served: {fault}. The one before is back in its place, "
-            f"{state}",
+            f"the new certificate is not served: {fault}. The previous certificate is back in its "
+            f"place, {state}",
             "Look at the log of the server that should show it. The new certificate is kept and "
             "tried again",
         )

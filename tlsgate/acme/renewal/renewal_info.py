@@ -23,7 +23,7 @@ _FORGOTTEN = timedelta(days=30)
 
 
 class RenewalInfo:
-    """renewals.json; read anew each time, since a job and the agent both write it."""
+    """renewals.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
         self._path = path
@@ -37,18 +37,18 @@ class RenewalInfo:
         return ari.renewal(self.advice(chain), own)
 
     def advice(self, chain: bytes) -> ari.Advice | None:
-        """What is known of the CA's wish; None if it was not asked yet."""
+        """What the CA suggested; None if it was not asked yet."""
         identifier = certificate_id(chain)
         return self._read().get(identifier) if identifier else None
 
     def forget(self, chain: bytes) -> None:
-        """What the CA said is asked for anew at the next look."""
+        """The CA is asked again at the next look."""
         identifier, kept = certificate_id(chain), self._read()
         if identifier is not None and kept.pop(identifier, None) is not None:
             self._write(kept)
 
     def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
-        """Asks the CA that issued it, if it is time to. No fault here keeps a renewal back."""
+        """Asks the CA that issued it, if it is time to. No fault here delays a renewal."""
         now = self._clock()
         try:
             found = facts(served.chain)
@@ -62,7 +62,7 @@ class RenewalInfo:
         if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
-        # What was chosen is on the disk before anything is done about it.
+        # The chosen time is saved before anything is done about it.
         recent = {key: one for key, one in kept.items() if one.next_look > now - _FORGOTTEN}
         self._write({**recent, identifier: advice})
         _tell(found, before, advice)
@@ -92,7 +92,7 @@ class RenewalInfo:
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError):
-            # Not more than a memory, written as a whole: somebody else wrote it. It is asked anew.
+            # Only a cache, written as a whole: somebody else changed it. The CA is asked again.
             return {}
 
     def _write(self, kept: dict[str, ari.Advice]) -> None:
@@ -134,7 +134,7 @@ def _entry(advice: ari.Advice) -> dict[str, object]:
 
 
 def _tell(found: Facts, before: ari.Advice | None, advice: ari.Advice) -> None:
-    """Of what is new only: the CA is asked several times a day."""
+    """Reports only what is new: the CA is asked several times a day."""
     if before and (before.chosen, bool(before.error)) == (advice.chosen, bool(advice.error)):
         return
     window = advice.window
