@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from tlsgate.acme.agent.arguments import LOCKED, paths_of, read
-from tlsgate.acme.agent.assembly import proofs, published, renewer
+from tlsgate.acme.agent.assembly import published, renewer, responses
 from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.agent.metrics import serving
 from tlsgate.acme.agent.operator import Operator
@@ -88,7 +88,7 @@ def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list
 
 def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Removes what the agent published from DNS. Certificates and keys stay, nothing is revoked."""
-    proofs(config, paths).clean()
+    responses(config, paths).clean()
     records = published(config, paths, utc_now)
     if records is not None:
         for wanted in config.certificates:

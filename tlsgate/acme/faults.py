@@ -8,8 +8,8 @@ from datetime import datetime
 class AcmeFault(Exception):
     """A certificate could not be obtained. `retry_at`: the CA allows no request before this time.
 
-    `directory`: of the CA that was asked, None if it is not about one. `untried`: the CA was not
-    even asked, because it said when, or because its limits forbid it.
+    `directory`: of the CA that was asked, None if it is not about one. `untried`: no request was
+    made, because the CA allows none yet or because of its limits.
     """
 
     def __init__(

@@ -63,7 +63,7 @@ def locked(path: Path, timeout: float, pause: Pause, waiting: Callable[[], None]
     """
     deadline = time.monotonic() + timeout
     with path.open("w") as file:
-        told = False
+        announced = False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,8 +71,8 @@ def locked(path: Path, timeout: float, pause: Pause, waiting: Callable[[], None]
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise Busy from None
-            if not told:
+            if not announced:
                 waiting()
-                told = True
+                announced = True
             pause(0.2)
         yield

@@ -55,7 +55,7 @@ class Operator:
             )
             state = state_machine.requested(self._rollovers.get(wanted.id), begin)
             self._rollovers.put(wanted.id, state)
-            lines += [f"{wanted.name}: the roll-over of its key goes on at step {state.step}."]
+            lines += [f"{wanted.name}: the roll-over of its key continues at step {state.step}."]
             lines += self._costs(wanted, state)
         return lines
 

@@ -94,10 +94,10 @@ def find(server: AcmeServer, uri: str) -> str | None:
 
     Raises AcmeFault, AccountGone for one that was deactivated.
     """
-    asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
+    account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
     try:
         with server.explaining_errors("looking up the account"):
-            found = server.protocol.query_registration(asked)
+            found = server.protocol.query_registration(account)
     except AcmeFault as fault:
         cause = fault.__cause__
         if isinstance(cause, messages.Error) and cause.code == "accountDoesNotExist":

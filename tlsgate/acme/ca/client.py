@@ -103,8 +103,8 @@ class Protocol(client.ClientV2):
         identifiers = [
             messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names
         ]
-        asked = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
-        response = self._post(self.directory["newOrder"], asked)
+        order = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
+        response = self._post(self.directory["newOrder"], order)
         return response.headers["Location"], messages.Order.from_json(response.json())
 
     def authorizations(self, order: messages.Order) -> list[messages.AuthorizationResource]:

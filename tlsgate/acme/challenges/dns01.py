@@ -41,26 +41,26 @@ class Dns01:
         self._zone = zone
         self._ttl = ttl
 
-    def place(self, proof: ChallengeResponse) -> None:
+    def place(self, response: ChallengeResponse) -> None:
         """Adds the value: another client may have values there too."""
-        with explaining_dns_errors(f"publishing TXT {_owner(proof)}"):
-            self._zone.add_text(_owner(proof), proof.text, self._ttl)
+        with explaining_dns_errors(f"publishing TXT {_owner(response)}"):
+            self._zone.add_text(_owner(response), response.text, self._ttl)
 
-    def wait(self, proof: ChallengeResponse) -> None:
+    def wait(self, response: ChallengeResponse) -> None:
         """Waits until the authoritative servers answer with it."""
-        with explaining_dns_errors(f"waiting for TXT {_owner(proof)}"):
-            self._zone.wait_visible(_owner(proof), "TXT", proof.text, VISIBLE_SECONDS)
+        with explaining_dns_errors(f"waiting for TXT {_owner(response)}"):
+            self._zone.wait_visible(_owner(response), "TXT", response.text, VISIBLE_SECONDS)
 
-    def remove(self, proof: ChallengeResponse) -> None:
+    def remove(self, response: ChallengeResponse) -> None:
         """Removes the value."""
-        with explaining_dns_errors(f"removing TXT {_owner(proof)}"):
-            self._zone.remove_text(_owner(proof), proof.text)
+        with explaining_dns_errors(f"removing TXT {_owner(response)}"):
+            self._zone.remove_text(_owner(response), response.text)
 
-    def where(self, proof: ChallengeResponse) -> str:
+    def where(self, response: ChallengeResponse) -> str:
         """The record, and what the authoritative server holds."""
-        looks = f'The CA looks for TXT {_owner(proof)} "{proof.text}"'
+        looks = f'The CA looks for TXT {_owner(response)} "{response.text}"'
         try:
-            found = self._zone.read(_owner(proof), "TXT")
+            found = self._zone.read(_owner(response), "TXT")
         except DnsError as fault:
             return f"{looks}; the authoritative server cannot be asked: {fault}"
         return f"{looks}; the authoritative server has {', '.join(found) or 'no such record'}"
@@ -76,5 +76,5 @@ def explaining_dns_errors(doing: str) -> Iterator[None]:
         raise AcmeFault(f"{doing}: {str(fault).rstrip('.')}", remedy) from fault
 
 
-def _owner(proof: ChallengeResponse) -> str:
-    return f"_acme-challenge.{proof.name}"
+def _owner(response: ChallengeResponse) -> str:
+    return f"_acme-challenge.{response.name}"

@@ -42,16 +42,16 @@ class Solver(Protocol):
     def type(self) -> str:
         """The challenge's name in ACME."""
 
-    def place(self, proof: ChallengeResponse) -> None:
+    def place(self, response: ChallengeResponse) -> None:
         """Publishes it where the CA looks."""
 
-    def wait(self, proof: ChallengeResponse) -> None:
+    def wait(self, response: ChallengeResponse) -> None:
         """Waits until the CA can see it."""
 
-    def remove(self, proof: ChallengeResponse) -> None:
+    def remove(self, response: ChallengeResponse) -> None:
         """Removes it; no error if it is not there."""
 
-    def where(self, proof: ChallengeResponse) -> str:
+    def where(self, response: ChallengeResponse) -> str:
         """Where the CA looks and what we see there, for the message about a failure."""
 
 
@@ -63,14 +63,14 @@ class ChallengeResponses:
         self._journal = journal
 
     @contextmanager
-    def in_place(self, proofs: Sequence[ChallengeResponse]) -> Iterator[None]:
+    def in_place(self, responses: Sequence[ChallengeResponse]) -> Iterator[None]:
         """The responses are published and visible while the block runs."""
-        self._record([*self._recorded(), *proofs])
+        self._record([*self._recorded(), *responses])
         try:
-            for proof in proofs:
-                self.solver.place(proof)
-            for proof in proofs:
-                self.solver.wait(proof)
+            for response in responses:
+                self.solver.place(response)
+            for response in responses:
+                self.solver.wait(response)
             yield
         finally:
             self.clean()
@@ -79,12 +79,12 @@ class ChallengeResponses:
         """Removes everything that is recorded; what cannot be removed now stays recorded."""
         left: list[ChallengeResponse] = []
         recorded = self._recorded()
-        for proof in recorded:
+        for response in recorded:
             try:
-                self.solver.remove(proof)
+                self.solver.remove(response)
             except AcmeFault as fault:
-                left.append(proof)
-                what = f"the {self.solver.type} answer for {proof.name} is still in place"
+                left.append(response)
+                what = f"the {self.solver.type} response for {response.name} is still in place"
                 next_step = "It is removed at the next attempt."
                 emit("alert", what=what, reason=fault.reason, next=next_step)
         if recorded:
@@ -99,6 +99,6 @@ class ChallengeResponses:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []
 
-    def _record(self, proofs: Sequence[ChallengeResponse]) -> None:
-        values = {"type": self.solver.type, "proofs": [asdict(proof) for proof in proofs]}
+    def _record(self, responses: Sequence[ChallengeResponse]) -> None:
+        values = {"type": self.solver.type, "proofs": [asdict(response) for response in responses]}
         write_json(self._journal, values)

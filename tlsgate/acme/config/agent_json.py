@@ -176,7 +176,7 @@ def _challenge(top: JsonObject) -> DnsUpdates | HttpTokens:
 
 
 def _dns(section: JsonObject) -> DnsUpdates:
-    section.taken.add("type")  # the same keys stand under `challenge` and `tlsa`
+    section.taken.add("type")  # `challenge` and `tlsa` have the same keys
     updates = DnsUpdates(
         server=section.text("server"),
         port=section.number("port", default=53, low=1, high=65535),

@@ -45,7 +45,7 @@ class CaContext:
     how requests get there, None for the network.
     """
 
-    proofs: ChallengeResponses
+    responses: ChallengeResponses
     limits: Limits
     pause: Pause
     clock: Clock
@@ -72,7 +72,7 @@ class CertificateAuthority:
 
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
-        self._context.proofs.clean()
+        self._context.responses.clean()
         try:
             chain = self._filled(request)
         except AcmeFault as fault:
@@ -114,7 +114,7 @@ class CertificateAuthority:
         return Orders(
             self._reached(self._connector.open, keep=True),
             self.ca,
-            validation=Validation(context.proofs, self._limiter, context.pause, context.elapsed),
+            validation=Validation(context.responses, self._limiter, context.pause, context.elapsed),
             limiter=self._limiter,
             open_orders=self._open_orders,
             pause=context.pause,

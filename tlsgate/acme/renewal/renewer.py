@@ -117,8 +117,8 @@ class Renewer:
 
     def _unconfirmed_switch(self, wanted: WantedCertificate) -> str | None:
         """An interrupted switch that has to be confirmed or undone."""
-        unproven = self._store(wanted).unconfirmed() is not None
-        return "a switch was interrupted before it was confirmed" if unproven else None
+        unconfirmed = self._store(wanted).unconfirmed() is not None
+        return "a switch was interrupted before it was confirmed" if unconfirmed else None
 
     def _reason_after_asking(self, wanted: WantedCertificate) -> str | None:
         self._cas.update_contacts()
@@ -164,8 +164,8 @@ class Renewer:
         Another one if there is none to continue with: the one that is already published, if any.
         """
         next_key = store.next_key()
-        wish = state_machine.key_to_order(self.roller.state(wanted))
-        if next_key is not None and wish == spki_sha256(next_key.public_key()):
+        wanted_key = state_machine.key_to_order(self.roller.state(wanted))
+        if next_key is not None and wanted_key == spki_sha256(next_key.public_key()):
             return next_key
         return _kept_key(store.current()) or next_key or store.unfinished_key() or new_key()
 

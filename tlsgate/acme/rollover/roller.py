@@ -56,9 +56,9 @@ class Roller:
         """Publishes TLSA records for the keys that may be served; `also`: one that soon will be."""
         served = self._served(wanted)
         keys = state_machine.published_keys(self.state(wanted), served) if served else ()
-        wished = tuple(dict.fromkeys((*keys, *([also] if also else []))))
-        if self._tlsa is not None and wished:
-            self._tlsa.publish(wanted.tlsa, wished)
+        published = tuple(dict.fromkeys((*keys, *([also] if also else []))))
+        if self._tlsa is not None and published:
+            self._tlsa.publish(wanted.tlsa, published)
 
     def begin_due(self, wanted: WantedCertificate) -> None:
         """Begins a roll-over that is due by the schedule."""

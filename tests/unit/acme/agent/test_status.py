@@ -187,7 +187,7 @@ def test_what_a_person_asks_and_is_told(
     assert said("renew", MX.name) == f"{MX.name}: is renewed now and keeps its key.\n"
     assert said("look", MX.name) == f"{MX.name}: the CA is now asked when to renew it.\n"
     told = said("rotate", MX.name, "--now")
-    assert told == f"{MX.name}: the roll-over of its key goes on at step key.\n"
+    assert told == f"{MX.name}: the roll-over of its key continues at step key.\n"
     assert "  roll-over step key (a person asked for it)\n" in said("status")
     (entry,) = json.loads(said("status", "--json"))["certificates"]
     assert entry["rollover"]["waits_for"] == "the agent to make the next key"
