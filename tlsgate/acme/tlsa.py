@@ -16,7 +16,7 @@ from pathlib import Path
 from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, explaining_dns_errors
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.state.paths import Paths
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.generation.files import write
+from tlsgate.files import write
 from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]

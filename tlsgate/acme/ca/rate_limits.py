@@ -17,7 +17,7 @@ from pathlib import Path
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.clock import Clock
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 ACCOUNT = "account"
 """The subject of requests that count for the whole account."""

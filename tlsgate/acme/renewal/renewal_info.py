@@ -17,7 +17,7 @@ from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 _FORGOTTEN = timedelta(days=30)
 
