@@ -19,11 +19,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tlsgate.clock import Clock, utc_now
 from tlsgate.events import emit
 from tlsgate.files import write
 from tlsgate.policy.rules import Evidence
@@ -38,14 +39,10 @@ MESSAGES_KNOWN = 10_000
 Counts = dict[str, dict[str, dict[str, Any]]]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Observations:
     """The counts, and their file; `folder`: where it is."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
         self._file = folder / FILE
         self._clock = clock
         self._counts = self._kept()
