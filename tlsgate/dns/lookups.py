@@ -43,7 +43,7 @@ class Answer:
     ttl: int = 0
 
 
-class Asks(Protocol):
+class DnsLookups(Protocol):
     """How a record is looked up (`Lookups` does it)."""
 
     async def ask(self, name: str, rdtype: str) -> Answer:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlsgate.dns.lookups import Answer, Asks, Lookups
+from tlsgate.dns.lookups import Answer, DnsLookups, Lookups
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 DNS_PORT = 53
@@ -33,14 +33,14 @@ class Resolver:
 class _Unvalidated:
     """Look-ups whose AD bit is not believed."""
 
-    def __init__(self, lookups: Asks) -> None:
+    def __init__(self, lookups: DnsLookups) -> None:
         self._lookups = lookups
 
     async def ask(self, name: str, rdtype: str) -> Answer:
         return replace(await self._lookups.ask(name, rdtype), secure=False)
 
 
-def lookups_of(resolver: Resolver) -> Asks:
+def lookups_of(resolver: Resolver) -> DnsLookups:
     """Look-ups at this resolver; nothing is secure if it is not trusted."""
     lookups = Lookups(list(resolver.addresses), resolver.port)
     return lookups if resolver.trusted else _Unvalidated(lookups)

@@ -19,31 +19,33 @@ _HAS_EXPIRED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CertificateFault:
     """Why a certificate is refused; `expired`: for no other reason than its age."""
 
     reason: str
     expired: bool = False
 
 
-def check(pem: Path, names: Sequence[str]) -> Fault | None:
+def check(pem: Path, names: Sequence[str]) -> CertificateFault | None:
     """What is wrong with the key and chain in one file for these host names, if anything is."""
     try:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.load_cert_chain(pem)
         leaf = _BLOCK.search(pem.read_text("ascii"))
         if leaf is None:
-            return Fault("the chain holds no certificate")
+            return CertificateFault("the chain holds no certificate")
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         client.load_verify_locations(cadata=leaf[0])
         for name in names:
             _handshake(server, client, name)
     except ssl.SSLCertVerificationError as fault:
-        return Fault(fault.verify_message, expired=fault.verify_code == _HAS_EXPIRED)
+        return CertificateFault(fault.verify_message, expired=fault.verify_code == _HAS_EXPIRED)
     except (ssl.SSLError, ValueError) as fault:
         what = "the key does not belong to the certificate"
-        return Fault(what if "KEY_VALUES_MISMATCH" in str(fault) else f"cannot be used: {fault}")
+        return CertificateFault(
+            what if "KEY_VALUES_MISMATCH" in str(fault) else f"cannot be used: {fault}"
+        )
     return None
 
 

@@ -33,11 +33,11 @@ WRITE_RETRY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class Entry:
+class CachedPolicy:
     """A policy of a domain. Times are seconds of the epoch.
 
     `tried`: when it was last asked whether there is another (monotonic; not on the disk).
-    `told`: an alert says that it ends.
+    `alerted`: an alert says that it ends.
     """
 
     policy_id: str
@@ -45,7 +45,7 @@ class Entry:
     fetched: float
     used: float
     tried: float = -math.inf
-    told: bool = False
+    alerted: bool = False
 
     @property
     def octets(self) -> int:
@@ -66,13 +66,13 @@ class PolicyCache:
     ) -> None:
         self._file = file
         self.clock = clock
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, CachedPolicy] = OrderedDict()
         self._octets = 0
         self._changed: set[str] = set()
         for row in file.load() if file is not None else ():
             self._restore(row)
 
-    def get(self, domain: str) -> Entry | None:
+    def get(self, domain: str) -> CachedPolicy | None:
         """The entry of a policy that is in force."""
         entry = self._entries.get(domain)
         if entry is None:
@@ -83,7 +83,7 @@ class PolicyCache:
             self._changed.add(domain)
         return entry if now <= entry.ends else None
 
-    def use(self, domain: str) -> Entry | None:
+    def use(self, domain: str) -> CachedPolicy | None:
         """As `get`, for mail that goes there now."""
         entry = self.get(domain)
         if entry is not None:
@@ -94,10 +94,12 @@ class PolicyCache:
                 self._changed.add(domain)
         return entry
 
-    def put(self, domain: str, policy_id: str, policy: StsPolicy, fetched: float) -> Entry:
+    def put(self, domain: str, policy_id: str, policy: StsPolicy, fetched: float) -> CachedPolicy:
         """A policy that was fetched at `fetched`; it takes the place of the one before."""
         before = self._entries.get(domain)
-        entry = Entry(policy_id, policy, fetched, before.used if before is not None else fetched)
+        entry = CachedPolicy(
+            policy_id, policy, fetched, before.used if before is not None else fetched
+        )
         self._set(domain, entry)
         self._changed.add(domain)
         return entry
@@ -105,10 +107,10 @@ class PolicyCache:
     def confirm(self, domain: str, seen: float) -> None:
         """The id of the policy in force was seen in DNS at `seen`."""
         entry = self._entries[domain]
-        entry.fetched, entry.told = seen, False
+        entry.fetched, entry.alerted = seen, False
         self._changed.add(domain)
 
-    def in_force(self) -> Iterator[tuple[str, Entry]]:
+    def in_force(self) -> Iterator[tuple[str, CachedPolicy]]:
         """All that are, the least recently used first."""
         for domain in list(self._entries):
             entry = self.get(domain)
@@ -161,10 +163,10 @@ class PolicyCache:
 
     def _restore(self, row: Row) -> None:
         now = self.clock()
-        entry = Entry(row.policy_id, row.policy(), min(row.fetched, now), min(row.used, now))
+        entry = CachedPolicy(row.policy_id, row.policy(), min(row.fetched, now), min(row.used, now))
         self._set(row.domain, entry)
 
-    def _set(self, domain: str, entry: Entry) -> None:
+    def _set(self, domain: str, entry: CachedPolicy) -> None:
         before = self._entries.get(domain)
         self._octets += entry.octets - (before.octets if before is not None else 0)
         self._entries[domain] = entry  # one that was there keeps its place: this is no use of it

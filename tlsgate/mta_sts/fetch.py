@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from dns.rdtypes.ANY.TXT import TXT
 from postfix_mta_sts_resolver.utils import is_plaintext
 
-from tlsgate.dns.lookups import Answer, Asks, LookupFailure
+from tlsgate.dns.lookups import Answer, DnsLookups, LookupFailure
 from tlsgate.mta_sts.policy import PolicyFault, StsPolicy, parse_policy, policy_id
 
 FETCH_SECONDS = 20.0
@@ -31,10 +31,12 @@ class FetchFault(Exception):
     """The policy host cannot be reached, is not authenticated, or serves no policy file."""
 
 
-class PolicyHost:
+class PolicyFetcher:
     """Asks DNS and the policy hosts; `trust` gives the roots that count now."""
 
-    def __init__(self, lookups: Asks, trust: Callable[[], ssl.SSLContext], port: int = 443) -> None:
+    def __init__(
+        self, lookups: DnsLookups, trust: Callable[[], ssl.SSLContext], port: int = 443
+    ) -> None:
         self._lookups = lookups
         self._trust = trust
         self._port = port
@@ -91,7 +93,7 @@ class PolicyHost:
 class _HostResolver(AbstractResolver):
     """The policy host's addresses, asked where everything else is asked."""
 
-    def __init__(self, lookups: Asks) -> None:
+    def __init__(self, lookups: DnsLookups) -> None:
         self._lookups = lookups
 
     async def resolve(

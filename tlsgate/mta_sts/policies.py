@@ -33,7 +33,7 @@ from typing import Any, Protocol, TypeVar
 
 from tlsgate.dns.lookups import LookupFailure
 from tlsgate.events import emit
-from tlsgate.mta_sts.cache import CACHE_ENTRIES, Entry, PolicyCache
+from tlsgate.mta_sts.cache import CACHE_ENTRIES, CachedPolicy, PolicyCache
 from tlsgate.mta_sts.fetch import FetchFault
 from tlsgate.mta_sts.policy import ENFORCE, PolicyFault, StsPolicy
 
@@ -50,7 +50,7 @@ RETRY_SECONDS = 60.0
 FAILURE_SECONDS = 2 * HOUR
 """A failure is remembered for this: longer than Postfix waits between two attempts (5 min to 1 h by
 default), or each attempt would find nothing remembered and wait again."""
-TOLD_SECONDS = HOUR
+REPORT_SECONDS = HOUR
 """A domain's failures are told at most this often."""
 
 JOBS_LIMIT = 800
@@ -76,7 +76,7 @@ class Undecided(Exception):
 
 
 class Source(Protocol):
-    """Where policies come from (`tlsgate.mta_sts.fetch.PolicyHost`)."""
+    """Where policies come from (`tlsgate.mta_sts.fetch.PolicyFetcher`)."""
 
     async def policy_id(self, domain: str) -> str | None:
         """The id in DNS, None without one; raises LookupFailure."""
@@ -113,7 +113,7 @@ class StsPolicies:
         self._jobs: dict[str, asyncio.Task[StsPolicy | None]] = {}
         self._given_up: set[str] = set()
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._reported: OrderedDict[str, float] = OrderedDict()
         self._places = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._fetches = 0
         self._without: Counter[str] = Counter()
@@ -205,7 +205,7 @@ class StsPolicies:
             self._report("alert", what=what, reason=repr(fault)[:300])
 
     async def _job(self, domain: str) -> StsPolicy | None:
-        """The policy in force after all was asked. Raises Undecided."""
+        """The policy in force after DNS and the policy host were asked. Raises Undecided."""
         known = self._cache.get(domain)
         if known is not None:
             known.tried = self._timer()
@@ -228,24 +228,24 @@ class StsPolicies:
 
     async def _ask(self, domain: str) -> StsPolicy | None:
         """The policy that the domain publishes; the cache has it then."""
-        asked = self._cache.clock()
+        started = self._cache.clock()
         policy_id = await self._source.policy_id(domain)
         if policy_id is None:
             return None
         known = self._cache.get(domain)
         if known is not None and known.policy_id == policy_id:
-            self._cache.confirm(domain, asked)
+            self._cache.confirm(domain, started)
             return known.policy
         if self._fetches >= FETCHES_AT_ONCE + FETCHES_WAITING:
             raise Undecided("too many MTA-STS policies are being fetched")
         self._fetches += 1
         try:
             async with self._places:
-                asked = self._cache.clock()
+                started = self._cache.clock()
                 policy = await self._source.fetch(domain)
         finally:
             self._fetches -= 1
-        self._cache.put(domain, policy_id, policy, asked).tried = self._timer()
+        self._cache.put(domain, policy_id, policy, started).tried = self._timer()
         return policy
 
     def _failure(self, domain: str) -> _Failure | None:
@@ -257,8 +257,8 @@ class StsPolicies:
 
     def _fail(self, domain: str, kind: str, reason: str) -> None:
         now = self._timer()
-        if now - self._told.get(domain, -math.inf) >= TOLD_SECONDS:
-            _put(self._told, domain, now)
+        if now - self._reported.get(domain, -math.inf) >= REPORT_SECONDS:
+            _put(self._reported, domain, now)
             self._report(
                 "policy-fetch-failed",
                 domain=domain,
@@ -290,13 +290,13 @@ class StsPolicies:
             if time_due <= now:
                 self._begin(domain)
 
-    def _warn(self, domain: str, entry: Entry, now: float) -> None:
+    def _warn(self, domain: str, entry: CachedPolicy, now: float) -> None:
         left, age = entry.ends - now, entry.policy.max_age
         # Of a policy that lasts less than a day nobody could act on an alert.
-        if age < DAY or entry.policy.mode != ENFORCE or entry.told:
+        if age < DAY or entry.policy.mode != ENFORCE or entry.alerted:
             return
         if left < min(DAY, age / 4):
-            entry.told = True
+            entry.alerted = True
             failure = self._failures.get(domain)
             self._report(
                 "alert",
@@ -313,7 +313,7 @@ def _put(memory: OrderedDict[str, _Value], domain: str, value: _Value) -> None:
         memory.popitem(last=False)
 
 
-def refresh_time(domain: str, entry: Entry) -> float:
+def refresh_time(domain: str, entry: CachedPolicy) -> float:
     """When a policy is to be looked at again: after a day or half of max_age at the latest.
 
     Up to a quarter sooner, domain by domain, so that they do not come all at once.

@@ -10,21 +10,21 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from tlsgate.notices.domain_list import LISTED, Listed, read_listed
+from tlsgate.notices.domain_list import DOMAIN_LIST, DomainList, read_domain_list
 
 
-class Following:
+class ListFollower:
     """`current`: the symlink that a delivery switches. For any number of threads."""
 
     def __init__(self, current: Path) -> None:
         self._current = current
         self._lock = threading.Lock()
-        self._held: tuple[Path, Listed] | None = None
+        self._held: tuple[Path, DomainList] | None = None
 
-    def listed(self) -> Listed:
+    def domain_list(self) -> DomainList:
         """The list in force. Raises OSError, ValueError."""
         with self._lock:
             directory = self._current.parent / self._current.readlink()
             if self._held is None or self._held[0] != directory:
-                self._held = directory, read_listed((directory / LISTED).read_bytes())
+                self._held = directory, read_domain_list((directory / DOMAIN_LIST).read_bytes())
             return self._held[1]

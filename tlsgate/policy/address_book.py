@@ -19,7 +19,7 @@ from pathlib import Path
 
 from dns.rdtypes.ANY.MX import MX
 
-from tlsgate.dns.lookups import Asks, LookupFailure
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
 from tlsgate.events import emit
 from tlsgate.files import write
 from tlsgate.policy.delegation import Address
@@ -51,7 +51,7 @@ class Found:
     failure: str = ""
 
 
-async def find_addresses(lookups: Asks, domain: str) -> Found:
+async def find_addresses(lookups: DnsLookups, domain: str) -> Found:
     """The addresses of the domain's MX hosts, or its own without MX; as far as they can be had."""
     found = Found()
     try:
@@ -70,7 +70,7 @@ async def find_addresses(lookups: Asks, domain: str) -> Found:
     return found
 
 
-async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
+async def _hosts(lookups: DnsLookups, domain: str, found: Found) -> list[str]:
     answer = await lookups.ask(domain, "MX")
     if not answer.records:
         return [domain]
@@ -82,7 +82,7 @@ async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
     return [host for host in dict.fromkeys(hosts) if host not in {"", "."}][:HOSTS]  # RFC 7505
 
 
-async def _add_addresses(lookups: Asks, host: str, rdtype: str, found: Found) -> None:
+async def _add_addresses(lookups: DnsLookups, host: str, rdtype: str, found: Found) -> None:
     try:
         answer = await lookups.ask(host, rdtype)
     except LookupFailure as failure:  # the other hosts' addresses count all the same
@@ -108,7 +108,7 @@ class _Entry:
 class AddressBook:
     """`folder`: where its file is. `clock`: seconds that only grow."""
 
-    def __init__(self, lookups: Asks, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, lookups: DnsLookups, folder: Path, clock: Callable[[], float]) -> None:
         self._lookups = lookups
         self._file = folder / FILE
         self._clock = clock

@@ -30,7 +30,7 @@ _HOST_NAME = re.compile(r"^myhostname = ([a-z0-9.-]+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedGeneration:
     """A generation in force. `extra_ca`: PEM, "" for none. `host_name`: the gateway's, or ""."""
 
     directory: Path
@@ -44,7 +44,7 @@ class Loaded:
         return (self.directory / Path(name).name).read_text("ascii")
 
 
-def load(current: Path) -> Loaded:
+def load(current: Path) -> LoadedGeneration:
     """Reads the generation that `current` points to. Raises OSError, ValueError.
 
     Every file is read by the generation's own path, so that a switch meanwhile mixes nothing.
@@ -56,17 +56,19 @@ def load(current: Path) -> Loaded:
     main = directory / "main.cf"
     host_name = _HOST_NAME.search(main.read_text("utf-8")) if main.exists() else None
     trust = trust_store(certificates)
-    return Loaded(directory, rules, certificates, trust, host_name[1] if host_name else "")
+    return LoadedGeneration(
+        directory, rules, certificates, trust, host_name[1] if host_name else ""
+    )
 
 
-class Generation:
+class GenerationFollower:
     """Follows `current` and holds what is in force."""
 
     def __init__(self, current: Path) -> None:
         self._current = current
         self._listeners: list[Callable[[], None]] = []
         self._seen: str | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedGeneration | None = None
         self._held: OrderedDict[str, Rules] = OrderedDict()
         self._looking = asyncio.Lock()
         self._trust = trust_store()
@@ -76,7 +78,7 @@ class Generation:
         self._listeners.append(listener)
 
     @property
-    def loaded(self) -> Loaded | None:
+    def loaded(self) -> LoadedGeneration | None:
         """What is in force; None before the first delivery."""
         return self._loaded
 
@@ -121,7 +123,7 @@ class Generation:
             self._take(loaded)
             emit("generation", target=target, rules=loaded.rules.digest)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: LoadedGeneration) -> None:
         self._loaded = loaded
         self._held[loaded.rules.digest] = loaded.rules
         self._held.move_to_end(loaded.rules.digest)

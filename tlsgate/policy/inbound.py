@@ -42,7 +42,7 @@ from tlsgate.policy.identities import (
 )
 from tlsgate.policy.null_sender import decide_null_sender
 from tlsgate.policy.observations import INBOUND, Observations
-from tlsgate.policy.observed_mail import Trials
+from tlsgate.policy.observed_mail import ObservedMail
 from tlsgate.policy.rules import Rules
 
 IDLE_SECONDS = 1200.0
@@ -58,12 +58,12 @@ class PartnerService:
         self,
         rules: Callable[[str], Awaitable[Rules | None]],
         observations: Observations,
-        trials: Trials,
+        observed_mail: ObservedMail,
         book: AddressBook,
     ) -> None:
         self._rules = rules
         self._observations = observations
-        self._trials = trials
+        self._observed_mail = observed_mail
         self._book = book
         self._connections = 0
 
@@ -108,14 +108,14 @@ class PartnerService:
             verdict = decide(rules.identities, request, now)
         else:
             verdict = self._null_sender(rules, request, now)
-        return self._told(verdict, request)
+        return self._log_and_answer(verdict, request)
 
     def _null_sender(self, rules: Rules, request: Request, now: datetime) -> Verdict:
         domains = self._book.at(request.client)
         owners = (rules.null_senders[name] for name in domains if name in rules.null_senders)
         return decide_null_sender(owners, request, now, complete=self._book.complete)
 
-    def _told(self, verdict: Verdict, request: Request) -> str:
+    def _log_and_answer(self, verdict: Verdict, request: Request) -> str:
         if verdict.reason:
             emit(
                 "refused",
@@ -143,4 +143,4 @@ class PartnerService:
         if rule is None or not rule.observe or not domain:
             return
         if self._observations.is_new(request.message, domain):
-            self._trials.message(rule.partner, domain, rule.at(now))
+            self._observed_mail.message(rule.partner, domain, rule.at(now))

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tlsgate.queue.entries import Held, domain_of
+from tlsgate.queue.entries import HeldRecipient, domain_of
 
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
@@ -65,7 +65,7 @@ class _Process:
     """What one process has said since its last message."""
 
     said: deque[str] = field(default_factory=lambda: deque(maxlen=DETAILS_LIMIT))
-    told: tuple[str, str] | None = None
+    subject: tuple[str, str] | None = None
     """The message and domain that has a status; what it says next is about another."""
     refusal: tuple[str, str] = ("", "")
     """A peer, and why its certificate was not accepted."""
@@ -74,7 +74,7 @@ class _Process:
 class Attempts:
     """Fed with the log's lines, oldest first, each behind Docker's time stamp."""
 
-    def __init__(self, held: Iterable[Held]) -> None:
+    def __init__(self, held: Iterable[HeldRecipient]) -> None:
         self._wanted: dict[str, set[str]] = {}
         self._domains: set[str] = set()
         for one in held:
@@ -101,7 +101,7 @@ class Attempts:
             case "smtp" | "error":
                 self._follow_delivery(process, said, stamp)
 
-    def of(self, one: Held) -> Attempt | None:
+    def of(self, one: HeldRecipient) -> Attempt | None:
         """The last attempt, None if the log does not have it.
 
         Of one that was suspended, or whose own line is gone: with what the log says of the last
@@ -156,10 +156,10 @@ class Attempts:
     def _follow_delivery(self, process: _Process, said: str, stamp: str) -> None:
         status = _STATUS.match(said)
         subject = (status["id"], domain_of(status["to"])) if status else None
-        if process.told not in (None, subject):
+        if process.subject not in (None, subject):
             process.said.clear()
             process.refusal = ("", "")
-        process.told = subject
+        process.subject = subject
         if status:
             if status["status"] == "deferred":
                 self._take(process, status, stamp)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tlsgate.certificates.names import accepted
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.queue.attempts import SUSPENDED, Attempt
-from tlsgate.queue.entries import DEFERRED, HOLD, Held
+from tlsgate.queue.entries import DEFERRED, HOLD, HeldRecipient
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.reasons import NEWER, NEXT_KEY, NEXT_TLSA, RENEW, STRONGER, Reason, no_tls_fault
 
@@ -53,7 +53,7 @@ class Why:
     exact: bool = True
 
 
-def why_held(held: Held, attempt: Attempt | None, outbound: Outbound | None) -> Why:
+def why_held(held: HeldRecipient, attempt: Attempt | None, outbound: Outbound | None) -> Why:
     """Why one recipient's mail waits. `outbound`: the rule of its partner, if it is to one."""
     said = (attempt.said if attempt else held.said).removeprefix(SUSPENDED)
     if held.queue == HOLD:
@@ -91,7 +91,7 @@ class _Rule:
         return accepted(names, [host]) is None
 
 
-def _untried(held: Held) -> Reason:
+def _untried(held: HeldRecipient) -> Reason:
     if held.queue == DEFERRED:
         text = "the attempt failed, and neither the queue nor the log says why"
         return Reason("other", text, _LOG)

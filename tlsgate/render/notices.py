@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from tlsgate.generation.contract import ACTIVE
 from tlsgate.notices.contract import HEADER, PORT, PROTECTED
-from tlsgate.notices.domain_list import LISTED, Entry, Listed
+from tlsgate.notices.domain_list import DOMAIN_LIST, DomainList, PartnerDomain
 from tlsgate.partners.model import Mode, Partner
 from tlsgate.render.postfix_settings import bracketed
 
@@ -36,10 +36,10 @@ def notice_files(
     domains: Sequence[str], partners: Sequence[Partner], aliases: Iterable[tuple[str, str]] = ()
 ) -> dict[str, str]:
     """File name → content, for the generation. `domains`: the own ones. `aliases`: virtual(5)."""
-    listed = Listed(
+    domain_list = DomainList(
         frozenset(domains),
         {
-            domain: Entry(partner.name, partner.subdomains, partner.mode is Mode.ENFORCE)
+            domain: PartnerDomain(partner.name, partner.subdomains, partner.mode is Mode.ENFORCE)
             for partner in partners
             for domain in partner.domains
         },
@@ -47,7 +47,7 @@ def notice_files(
     )
     # Without a next hop: the recipient's domain (default_filter_nexthop).
     return {
-        LISTED: listed.to_json(),
+        DOMAIN_LIST: domain_list.to_json(),
         ROUTES: f"/^{HEADER}: {PROTECTED}$/ FILTER {TRANSPORT}:\n",
     }
 

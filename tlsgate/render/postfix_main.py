@@ -24,7 +24,7 @@ from tlsgate.render.postfix_outbound import (
     outbound_tls,
     time_outs,
 )
-from tlsgate.render.postfix_settings import PostfixSettings, Section
+from tlsgate.render.postfix_settings import MainCfSection, PostfixSettings
 from tlsgate.render.postfix_transports import ADDRESS_CHECK, INTERNAL, NULL_SENDER
 
 
@@ -64,7 +64,7 @@ def _line(name: str, value: str | Sequence[str]) -> str:
     return f"{name} =\n" + "".join(f"    {item}\n" for item in value)
 
 
-def _identity(settings: PostfixSettings, generation: str) -> Section:
+def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
     return "Who this is", {
         "compatibility_level": "3.10",
         # Read by the watcher; it is in the names of what a session or connection must not outlive.
@@ -87,7 +87,7 @@ def _identity(settings: PostfixSettings, generation: str) -> Section:
     }
 
 
-def _destinations(settings: PostfixSettings) -> Section:
+def _destinations(settings: PostfixSettings) -> MainCfSection:
     return "Where mail goes: own domains to the internal server, all else by MX and the routes", {
         "mydestination": "",
         "local_transport": "error:5.1.1 no mailbox is on this gateway",
@@ -113,7 +113,7 @@ def _destinations(settings: PostfixSettings) -> Section:
     }
 
 
-def _queue(settings: PostfixSettings) -> Section:
+def _queue(settings: PostfixSettings) -> MainCfSection:
     return "Held mail", {
         "maximal_queue_lifetime": settings.queue_lifetime,
         "bounce_queue_lifetime": settings.queue_lifetime,
@@ -130,7 +130,7 @@ def _queue(settings: PostfixSettings) -> Section:
     }
 
 
-def _protocol() -> Section:
+def _protocol() -> MainCfSection:
     return "SMTP as strangers speak it", {
         # U-labels would be another key than the A-labels of the partner list.
         # DSN from strangers would send reports of success to whomever they forge as the sender.
@@ -156,7 +156,7 @@ def _protocol() -> Section:
     }
 
 
-def _content(settings: PostfixSettings) -> Section:
+def _content(settings: PostfixSettings) -> MainCfSection:
     return "Messages", {
         "message_size_limit": str(settings.message_size),
         "mailbox_size_limit": "0",

@@ -6,8 +6,8 @@ from tlsgate.generation.contract import ACTIVE
 from tlsgate.policy.contract import DESTINATIONS, EXTRA_CA, NOTICES, OUTBOUND_PORT, PARTNERS
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_settings import (
+    MainCfSection,
     PostfixSettings,
-    Section,
     bracketed,
 )
 from tlsgate.tls import Strength, cipher_list
@@ -17,7 +17,7 @@ VERIFIED_STATUS = "verified_status"
 """The table that says which failures are final (`verified_status_table`)."""
 
 
-def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """Which policy mail has, and the TLS of every class (tlsgate.render.postfix_transports)."""
     helper = f"socketmap:inet:{bracketed(settings.policy_host)}:{OUTBOUND_PORT}"
     partners, rules = f"lmdb:{ACTIVE}/partner_policy", f"{helper}:{PARTNERS}{maps.rules.digest}"
@@ -56,7 +56,7 @@ def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def cipher_suites() -> Section:
+def cipher_suites() -> MainCfSection:
     """The suites of each grade. What master.cf does not change is strict, in both directions."""
     return "Cryptography (tlsgate.tls)", {
         # Everyone else's, mandatory (DANE, MTA-STS) and opportunistic.
@@ -75,7 +75,7 @@ def cipher_suites() -> Section:
     }
 
 
-def time_outs() -> Section:
+def time_outs() -> MainCfSection:
     """How long a server may take. Postfix's own are up to 300 s for each of these."""
     return "Time-outs, gateway to peer", {
         # Of a whole request or answer: a byte now and then does not start it anew.

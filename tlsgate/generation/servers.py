@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsgate.generation import needs, sessions
+from tlsgate.generation import requirements, sessions
 from tlsgate.generation.command import run
 from tlsgate.generation.listeners import Listeners
 from tlsgate.generation.manifest import COMPILED, Refused
@@ -24,7 +24,7 @@ PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ServerProgram:
     """One server program.
 
     `prepare(directory, sources)` compiles and checks a generation in the making, seen by the
@@ -43,16 +43,16 @@ class Engine:
     port: int
 
 
-def engine(kind: str) -> Engine:
-    """The engine of this kind, one of `needs.KINDS`."""
-    if kind == needs.POSTFIX:
+def server_program(kind: str) -> ServerProgram:
+    """The server program of this kind, one of `requirements.KINDS`."""
+    if kind == requirements.POSTFIX:
         listeners = Listeners()
 
         def tidy(paths: Paths) -> None:
             sessions.end_grace(paths)
             listeners.look(paths)
 
-        return Engine(
+        return ServerProgram(
             kind,
             _prepare_postfix,
             _stage_postfix,
@@ -61,7 +61,7 @@ def engine(kind: str) -> Engine:
             tidy,
             25,
         )
-    return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)
+    return ServerProgram(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)
 
 
 def _nothing(*_paths: object) -> None:
@@ -69,7 +69,7 @@ def _nothing(*_paths: object) -> None:
 
 
 def _prepare_postfix(directory: Path, sources: Mapping[str, bytes]) -> None:
-    tables = needs.tables(sources)
+    tables = requirements.tables(sources)
     # postmap warns of a line that it drops, and ends well all the same: a warning is a refusal.
     for name, kind in tables.items():
         if kind == "lmdb":
@@ -140,7 +140,7 @@ def _remove_old_connection_caches(paths: Paths, digest: str) -> None:
 
 
 def _prepare_nginx(directory: Path, sources: Mapping[str, bytes]) -> None:
-    needs.certificates(needs.NGINX, sources)
+    requirements.certificates(requirements.NGINX, sources)
     run(["nginx", "-t", "-q", "-c", str(directory / "nginx.conf")])
 
 

@@ -12,7 +12,7 @@ from tlsgate.smtp.dialogue import Limits, Session, talk
 from tlsgate.smtp.offers import Contexts, Offer
 
 
-class Contacts:
+class SessionPool:
     """All sessions of one run; at most `at_once` of them are open."""
 
     def __init__(self, contexts: Contexts, limits: Limits, at_once: int) -> None:
