@@ -1,7 +1,7 @@
 """Where mail for a domain goes, and what DNS says about each host (RFC 5321, 5.1; RFC 7672, 2.2).
 
 The same look-ups as Postfix makes at the level `dane`: TLSA is asked for only where the MX and the
-host's address are validated by DNSSEC. What cannot be looked up is told, not taken for absent.
+host's address are validated by DNSSEC. What cannot be looked up is reported, not treated as absent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlsgate.dns.lookups import Answer, DnsLookups, LookupFailure
 
 HOSTS_LIMIT = 20
 ADDRESSES_LIMIT = 16
-"""Of one host. Nobody is asked more often than this, whatever the DNS says."""
+"""Addresses of one host. No more are contacted, whatever DNS says."""
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*")
 
 
@@ -66,7 +66,7 @@ class MxHost:
 class Route:
     """The hosts by preference. `secure`: the MX answer is validated. `implicit`: there is no MX.
 
-    `left_out`: hosts and addresses beyond the limits, which nobody looks at.
+    `left_out`: hosts and addresses beyond the limits, which are not contacted.
     """
 
     domain: str

@@ -1,6 +1,6 @@
-"""The resolver that is asked, and whether its word on DNSSEC is believed.
+"""Which resolver is asked, and whether its DNSSEC validation is trusted.
 
-The AD bit of an answer is worth something only from a validating resolver that is trusted, over a
+The AD bit of an answer means something only from a validating resolver that is trusted, over a
 path that is trusted (RFC 4035, section 4.9.3). One that is named on the command line is; of those
 in resolv.conf, one on this machine, or where the file says `options trust-ad` (resolv.conf(5)).
 """
@@ -31,7 +31,7 @@ class Resolver:
 
 
 class _Unvalidated:
-    """Look-ups whose AD bit is not believed."""
+    """Look-ups whose AD bit is ignored."""
 
     def __init__(self, lookups: DnsLookups) -> None:
         self._lookups = lookups

@@ -50,7 +50,7 @@ def _install(paths: Paths, options: argparse.Namespace) -> int:
     try:
         result = install(paths, server_program(options.kind), options.incoming, options.expect)
     except (Refused, OSError) as fault:
-        return _say([f"the delivery was refused: {fault}. The generation before stays in force."])
+        return _say([f"the delivery was refused: {fault}. The previous generation stays in force."])
     print(json.dumps(result.to_dict()))
     return 0
 

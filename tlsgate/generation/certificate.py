@@ -2,7 +2,7 @@
 
 OpenSSL decides, as it will when the server uses them: the key belongs to the certificate, today
 is within its validity, it is for servers, and it covers the names (RFC 5280, RFC 9525). Whether
-somebody trusts its issuer is not asked here.
+its issuer is trusted is not checked here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The container's health: the watcher lives, the server answers, and DNS answers are validated."""
+"""The container's health: the watcher runs, the server answers, and DNS answers are validated."""
 
 from __future__ import annotations
 

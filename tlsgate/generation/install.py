@@ -1,4 +1,4 @@
-"""The delivery job's part: a generation is built, checked, and only then made the current one."""
+"""The delivery job: builds a generation, checks it, and only then makes it the current one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def install(
     """Makes the files in `incoming` the current generation.
 
     The same files again change nothing, unless the installed ones were changed by hand: then
-    they are made anew in place. Raises Refused, OSError; the current generation then stays.
+    they are rebuilt in place. Raises Refused, OSError; the current generation then stays.
     """
     sources = read_entries(incoming)
     require_sources(sources)

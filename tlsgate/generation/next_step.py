@@ -1,14 +1,14 @@
-"""What the watcher does next: pure, from what it saw to what it shall do.
+"""What the watcher does next, from what it found on the volumes. Pure.
 
-| seen | done |
+| found | done |
 | --- | --- |
-| new generation, whole, its certificates usable | taken up |
+| new generation, complete, its certificates usable | put in force |
 | new generation, bad, or a certificate of it missing or bad | refused, the old one stays |
 | new certificate, right | staged, server reloads |
 | new certificate, bad | refused, the staged one stays |
-| at the start, a certificate that is bad only by its age | staged with an alert: a server with an
-|   | expired certificate still receives from those who do not verify; nobody is lowered by it |
-| policy host without certificates yet | taken up without HTTPS: its port 80 is how they come |
+| at the start, a certificate that is only expired | staged with an alert: a server with an
+|   | expired certificate still receives from those who do not verify; no sender loses security |
+| policy host without certificates yet | in force without HTTPS: port 80 is needed to get them |
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class WantedGeneration:
 
 @dataclass(frozen=True, slots=True)
 class VolumeState:
-    """What the watcher looked at.
+    """What the watcher found on the volumes.
 
     `active`: in force, None at the start. `candidate`: a new generation, None if there is none,
     or why it is refused. `offered`: certificate → what is wrong with the one on the volume, None

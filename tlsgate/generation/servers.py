@@ -1,4 +1,4 @@
-"""What differs between Postfix and nginx: compiling, checking, reloading and asking for life."""
+"""What differs between Postfix and nginx: compiling, checking, reloading and the health check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlsgate.generation.manifest import COMPILED, Refused
 from tlsgate.generation.paths import Paths
 
 OBEY_SECONDS = 5.0
-"""As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""
+"""How long Postfix may take to obey a reload before it is asked again; below HEARTBEAT_SECONDS."""
 
 PROC = Path("/proc")
 
@@ -50,7 +50,7 @@ def server_program(kind: str) -> ServerProgram:
 
         def tidy(paths: Paths) -> None:
             sessions.end_grace(paths)
-            listeners.look(paths)
+            listeners.check(paths)
 
         return ServerProgram(
             kind,
@@ -65,12 +65,12 @@ def server_program(kind: str) -> ServerProgram:
 
 
 def _nothing(*_paths: object) -> None:
-    """What this program does not need."""
+    """For a step that this program does not need."""
 
 
 def _prepare_postfix(directory: Path, sources: Mapping[str, bytes]) -> None:
     tables = requirements.tables(sources)
-    # postmap warns of a line that it drops, and ends well all the same: a warning is a refusal.
+    # postmap warns of a line that it drops, and still exits with 0: a warning is a refusal.
     for name, kind in tables.items():
         if kind == "lmdb":
             run(["postmap", "-c", str(directory), f"lmdb:{directory / name}"], silent=True)
@@ -106,7 +106,7 @@ def _reload_postfix(paths: Paths) -> None:
     deadline = time.monotonic() + OBEY_SECONDS
     while not (now := _queue_managers()) or now & before:
         if time.monotonic() > deadline:
-            raise Refused(f"Postfix has not taken it up within {OBEY_SECONDS:.0f} s")
+            raise Refused(f"Postfix has not loaded it within {OBEY_SECONDS:.0f} s")
         time.sleep(0.02)
     digest = _digest(paths.active)
     _remove_old_connection_caches(paths, digest)

@@ -1,4 +1,4 @@
-"""The watcher beside a server: takes up new generations and certificates, or says why not.
+"""The watcher beside a server: puts new generations and certificates in force, or says why not.
 
 The server reads from a tmpfs what the watcher put there: `active`, a symlink to a generation,
 and `tls/<name>.pem`, key and chain in one file. Everything is replaced as a whole, so that a
@@ -22,7 +22,7 @@ from tlsgate.generation.servers import ServerProgram
 
 POLL_SECONDS = 1.0
 STARTING_SECONDS = 15.0
-"""As long a reload may fail in silence: the server that it is for is still starting."""
+"""How long a reload may fail without an alert: the server may still be starting."""
 _INCLUDE = "include {};\n"
 
 Stamp = tuple[object, ...]
@@ -49,7 +49,7 @@ class Watcher:
     def start(self) -> bool:
         """Finds a generation to serve; False if there is none.
 
-        The one in force before this process, else the current one, else the last that was.
+        The one in force before this process; otherwise the current one, or the last that was.
         """
         (self._paths.run / "tls").mkdir(mode=0o700, parents=True, exist_ok=True)
         in_force = link_target(self._paths.active)
@@ -161,7 +161,7 @@ class Watcher:
         return True
 
     def _apply(self, decision: NextStep) -> None:
-        """Puts a decision in force; undone if the server itself does not like the result."""
+        """Puts a decision in force; undone if the server itself refuses the result."""
         before = link_target(self._paths.active)
         replaced: dict[Path, bytes | None] = {}
         for name in decision.stage:
@@ -240,7 +240,7 @@ class Watcher:
         )
 
     def _report(self, alerts: list[Alert]) -> None:
-        """Each alert once, as long as it goes on."""
+        """Each alert once, as long as its cause lasts."""
         for alert in alerts:
             if alert not in self._alerted:
                 self._alerted.add(alert)

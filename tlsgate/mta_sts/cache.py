@@ -1,10 +1,10 @@
 """The MTA-STS policies that are known: in memory, with a copy in `tlsgate.mta_sts.cache_file`.
 
 A policy is in force for max_age after it was fetched, or after its id was seen again in DNS (RFC
-8461, sections 3.1 and 5.1); nothing else extends it. The clock on the wall decides, for it must
-outlive restarts: a time in the future, which a clock that was put back leaves, counts as now. A
-policy that is over is not in force, and leaves only when the place is needed: a clock that goes
-wrong for a while deletes nothing.
+8461, sections 3.1 and 5.1); nothing else extends it. The wall clock decides, because its time
+survives restarts. A time in the future, which is left when a clock is set back, counts as now. A
+policy whose time is over is not in force, and is deleted only when its place is needed: a clock
+that is wrong for a while deletes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENTRY_OCTETS = 1024
 HOST_OCTETS = 64
 """Of one mx beside its text."""
 USED_STEP_SECONDS = 3600.0
-"""How exactly the last use is known: each step is a write."""
+"""How exactly the time of the last use is kept: each step is a write."""
 WRITE_SECONDS = 2.0
 WRITE_RETRY_SECONDS = 60.0
 
@@ -49,12 +49,12 @@ class CachedPolicy:
 
     @property
     def octets(self) -> int:
-        """Its place in memory, about."""
+        """Its approximate size in memory."""
         return ENTRY_OCTETS + sum(HOST_OCTETS + len(host) for host in self.policy.mx)
 
     @property
     def ends(self) -> float:
-        """The end of its force."""
+        """When it stops being in force."""
         return self.fetched + self.policy.max_age
 
 
@@ -169,7 +169,9 @@ class PolicyCache:
     def _set(self, domain: str, entry: CachedPolicy) -> None:
         before = self._entries.get(domain)
         self._octets += entry.octets - (before.octets if before is not None else 0)
-        self._entries[domain] = entry  # one that was there keeps its place: this is no use of it
+        self._entries[domain] = (
+            entry  # an existing one keeps its place: this does not count as a use
+        )
         while len(self._entries) > CACHE_ENTRIES or self._octets > CACHE_OCTETS:
             gone, old = self._entries.popitem(last=False)
             self._octets -= old.octets

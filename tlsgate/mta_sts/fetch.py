@@ -1,7 +1,7 @@
 """How an MTA-STS policy is found and fetched (RFC 8461, sections 3.1 and 3.3).
 
-The look-ups and the request are not those of the library postfix-mta-sts-resolver, which takes a
-failed TXT look-up for "no policy": here the two are told apart.
+The look-ups and the request are not those of the library postfix-mta-sts-resolver, which treats a
+failed TXT look-up as "no policy": here the two are different.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tlsgate.mta_sts.policy import PolicyFault, StsPolicy, parse_policy, policy_
 
 FETCH_SECONDS = 20.0
 """Of one fetch, with its look-ups. RFC 8461, section 3.3, suggests a minute; a host that needs more
-than this is likely to hang, and the places are limited."""
+than this probably hangs, and the number of fetches is limited."""
 BODY_LIMIT = 64 * 1024
 """Octets, as RFC 8461, section 3.3, suggests."""
 

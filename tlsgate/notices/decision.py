@@ -1,4 +1,4 @@
-"""What becomes of a notice (D20). Pure.
+"""How a notice is changed and sent (D20). Pure.
 
 | the notice goes to  | and is about    | content | way                          |
 | ------------------- | --------------- | ------- | ---------------------------- |
@@ -77,7 +77,7 @@ def decide(
         if not concerned:
             return _AS_MADE
         new = reduced(report)
-    except Exception as fault:  # whatever a hostile notice brings about: nothing of it is shown
+    except Exception as fault:  # whatever a hostile notice causes, nothing of it is shown
         reason = str(fault) if isinstance(fault, Unreadable) else type(fault).__name__
         protect = not entries or not all(entry and entry.enforced for entry in entries)
         return Decision(ContentChange.UNREADABLE, protect, UNREADABLE_BODY, UNREADABLE_TYPE, reason)

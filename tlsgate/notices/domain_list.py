@@ -1,4 +1,4 @@
-"""Which domains are whose, as the milter needs it: the file `notice_domains.json`. Pure."""
+"""Which domains are our own and which are partners': the file `notice_domains.json`. Pure."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def domain_of(address: str) -> str | None:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value or value != value.lower():
-        raise ValueError(f"{value!r} is no text in lower case")
+        raise ValueError(f"{value!r} is not a lower-case string")
     return value
 
 
 def _entry(partner: Any, subdomains: Any, enforced: Any) -> PartnerDomain:
     if not (isinstance(partner, str) and isinstance(subdomains, bool)):
-        raise TypeError(f"the entry of {partner!r} is not a name and two truth values")
+        raise TypeError(f"the entry of {partner!r} must be a name and two booleans")
     if not isinstance(enforced, bool):
-        raise TypeError(f"the entry of {partner!r} is not a name and two truth values")
+        raise TypeError(f"the entry of {partner!r} must be a name and two booleans")
     return PartnerDomain(partner, subdomains, enforced)

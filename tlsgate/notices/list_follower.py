@@ -1,8 +1,8 @@
 """The list of the generation in force, read again when `current` points to another one.
 
-It is looked at for each notice: Postfix takes a generation up after the switch, so no notice is
-judged by an older list than the one that its message was sent under. A list that cannot be read
-is an error and not the one before: a partner that is new in it would not be protected.
+The symlink is read for each notice: Postfix loads a generation after the switch, so no notice is
+judged by an older list than the one that its message was sent under. If the list cannot be read,
+that is an error; the previous list is not used, because a new partner would not be protected.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tlsgate.notices.domain_list import DomainList
 from tlsgate.notices.list_follower import ListFollower
 
 PATIENCE_SECONDS = 60
-"""For the next word of a Postfix that has asked something."""
+"""How long to wait for Postfix's next command."""
 
 
 class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no types

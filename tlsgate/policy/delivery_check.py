@@ -1,4 +1,4 @@
-"""A partner's servers, met as the gateway would meet them: look-ups and handshakes, no message."""
+"""Contacts a partner's servers as the gateway would: look-ups and handshakes, no message."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 """The part of the gateway's generation that the policy helper reads, and when it is read again.
 
 `current` is a symlink that the delivery of a partner list switches: a new target is a new
-generation. One that cannot be read leaves the one before in force, with an alert line.
+generation. If it cannot be read, the previous one stays in force, and an alert is logged.
 
-A question that names rules that are not held is a reason to look at once: Postfix may have
-taken a generation up before the helper did. The last few are held, for Postfix's processes finish
-what they began under the generation before.
+A question about rules that are not known makes the helper look at once: Postfix may have loaded a
+generation before the helper did. The last few are kept, because Postfix's processes finish what
+they began under the previous generation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class LoadedGeneration:
 def load(current: Path) -> LoadedGeneration:
     """Reads the generation that `current` points to. Raises OSError, ValueError.
 
-    Every file is read by the generation's own path, so that a switch meanwhile mixes nothing.
+    Every file is read by the generation's own path, so that a switch meanwhile cannot mix two.
     """
     directory = current.parent / current.readlink()
     rules = load_rules((directory / RULES).read_bytes())
@@ -101,7 +101,7 @@ class GenerationFollower:
         return self._loaded.trust if self._loaded else self._trust
 
     async def poll(self) -> None:
-        """Looks once; a generation that was refused is looked at again only when it changes."""
+        """Looks once; a refused generation is read again only when it changes."""
         async with self._looking:
             try:
                 target = str(self._current.readlink())
@@ -117,7 +117,7 @@ class GenerationFollower:
                     "alert",
                     what=f"generation {target} refused",
                     reason=str(fault),
-                    next="the generation before stays in force; deliver the list again",
+                    next="the previous generation stays in force; deliver the list again",
                 )
                 return
             self._take(loaded)

@@ -1,7 +1,7 @@
 """The policy service that knows the partners' dated and observed rules (decisions D16, D17).
 
 Postfix asks it only about domains that the partner maps send here, and says in `policy_context`
-what about, and from which rules:
+what it asks about, and under which rules:
 
 | context                   | asked | answer                                                 |
 | ------------------------- | ----- | ------------------------------------------------------ |
@@ -12,8 +12,9 @@ what about, and from which rules:
 | null-sender-<digest>     | of <> | DUNNO, or 450 to a partner's MX host in plaintext; 450 in   |
 |                          |       | plaintext also while those are not known                    |
 
-If it does not answer, or answers nonsense, Postfix defers (smtpd_policy_service_default_action):
-down means 4xx, but for what is only observed.
+If it does not answer, or its answer is invalid, Postfix defers
+(smtpd_policy_service_default_action): when it is down, mail is answered with 4xx, except what is
+only observed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Mail to an observed partner: would the gateway have held it under the partner's own rule?
 
-The partner's servers are met as the gateway would meet them, once in ten minutes for a domain and
-never in the way of a message: the message is counted when the answer is there. What cannot be
-found out counts as held, for it is no evidence that the rule can be enforced.
+The partner's servers are contacted as the gateway would do it, at most once in ten minutes for a
+domain and without delaying any message: the message is counted when the answer is known. What
+cannot be found out counts as held, because it is no evidence that the rule can be enforced.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class ObservedMail:
         try:
             async with self._slots:
                 reason = await self._check(domain, policy)
-        except Exception as fault:  # told, and counted as held
-            emit("alert", what=f"{domain} could not be tried", reason=repr(fault)[:300])
+        except Exception as fault:  # reported, and counted as held
+            emit("alert", what=f"{domain} could not be checked", reason=repr(fault)[:300])
             reason = UNKNOWN
         messages = self._waiting.pop((partner, domain, policy))
         self._known[domain] = _Result(policy, self._clock() + VALID_SECONDS, reason)

@@ -84,7 +84,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     generation.on_change(policies.forget_failures)
     observations = Observations(settings.state)
     generation.on_change(lambda: observations.follow(generation.observed()))
-    # Partners' look-ups have places of their own: strangers' may all hang.
+    # Look-ups for partners have a limit of their own: all those for other domains may hang.
     apart = Lookups(list(settings.nameservers), settings.dns_port)
     observed_mail = ObservedMail(
         observations, _delivery_check(apart, generation, settings.smtp_port), loop.time
@@ -107,7 +107,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     if ready is not None:
         ready.set()
     stopped = asyncio.create_task(stop.wait())
-    # A follower that dies would leave old lists in force for ever: the process ends instead.
+    # If this task died, an old list would stay in force for ever: the process ends instead.
     await asyncio.wait({stopped, follower, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     for server in (outbound, inbound):
         server.close()

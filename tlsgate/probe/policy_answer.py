@@ -1,6 +1,6 @@
 """What the gateway's policy helper answers for a domain, from the helper's own code.
 
-Run here and not asked over the network: the sender's machine has no way to the helper's.
+The code runs here, because the sender's machine cannot reach the helper over the network.
 """
 
 from __future__ import annotations

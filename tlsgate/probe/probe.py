@@ -1,7 +1,7 @@
 """The probe: what domains' mail servers show to a sender, all domains at once, within bounds.
 
-`probe_domains` is the interface; what it does on the network is in `contacts` (SMTP, one
-connection at a time to an address) and `route` and `published` (DNS, HTTPS).
+`probe_domains` is the interface; what it does on the network is in tlsgate.smtp.sessions (SMTP,
+one connection at a time to an address), tlsgate.dns.mail_route (DNS) and `published` (DNS, HTTPS).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""From what was seen of a domain to what it is ready for, and a sentence for its postmaster. Pure.
+"""What a domain is ready for, from what the probe found, and a sentence for its postmaster. Pure.
 
 A domain is ready for a kind of proof (DESIGN §4, `outbound.verify`) if every server that answers
-gives it, for the gateway may come to any of them. One that cannot be reached from here is told and
-counts for nothing, unless none can.
+gives it, for the gateway may come to any of them. One that cannot be reached from here is reported
+and otherwise ignored, unless none can be reached.
 """
 
 from __future__ import annotations

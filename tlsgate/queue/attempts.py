@@ -4,7 +4,7 @@ Postfix writes why an attempt failed in one line (`status=deferred (…)`), and 
 others before it: of the same smtp process, or, where connections are reused, of the tlsproxy that
 did the TLS, which names the peer only. What is kept is bounded by the queue, never by the log.
 
-The log's words about a peer partly are the peer's own: they are shown and never decide where a
+Some of the log's words about a peer are the peer's own: they are shown, and never decide where a
 line belongs.
 """
 
@@ -21,7 +21,7 @@ from tlsgate.queue.entries import HeldRecipient, domain_of
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
 PROCESSES_LIMIT, PEERS_LIMIT = 2_000, 10_000
-"""The ones heard of last; Postfix has some hundred processes at a time."""
+"""The most recent ones; Postfix has a few hundred processes at a time."""
 DETAILS_LIMIT, DETAIL_LENGTH = 6, 1000
 SUSPENDED = "delivery temporarily suspended: "
 """qmgr(8): not tried, because another message to the same destination failed just before."""
@@ -44,7 +44,7 @@ _HANDSHAKE = re.compile(
 )
 _LIBRARY = "warning: TLS library problem: "
 _BESIDE = re.compile(r"warning: .*|SSL_connect error to .*|(?:\w+: )?connect to \S+: .*")
-"""Of an smtp process: what is worth to be shown when the attempt fails."""
+"""Lines of an smtp process that are shown when the attempt fails."""
 _SERVER = re.compile(rf"\S+?({_ADDRESS})")
 
 
@@ -86,7 +86,7 @@ class Attempts:
         self._peers: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
 
     def feed(self, line: str) -> None:
-        """Take one line; whatever is of no use here is passed over."""
+        """Read one line; lines that are not needed are skipped."""
         if not any(program in line for program in _PROGRAMS):
             return
         stamp, _, rest = line[:LINE_LIMIT].partition(" ")

@@ -1,4 +1,4 @@
-"""Why mail is held: from Postfix's words to the codes and words of the probe, and what to do.
+"""Why mail is held: translates Postfix's words to the codes and words of the probe, with a remedy.
 
 Where the probe has words for the same fault (`tlsgate.smtp.reasons`), they are the same ones; of
 certificates the log says less than a handshake shows. Postfix's own texts: smtp(8)'s
@@ -84,7 +84,7 @@ class _Rule:
         return self.outbound is not None and self.outbound.verify is Verify.PIN
 
     def disowns(self, host: str) -> bool:
-        """Whether it is a partner's, and names other servers than this one."""
+        """Whether the rule is a partner's, and does not accept this server's name."""
         if self.outbound is None or not host:
             return False
         names = self.outbound.mx or (self.domain, f".{self.domain}")

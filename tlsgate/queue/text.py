@@ -1,4 +1,4 @@
-"""Held mail in sentences, for a terminal: nothing in it that a peer wrote reaches it unescaped."""
+"""Held mail in sentences, for a terminal: what a peer wrote is always escaped."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Held mail as it is shown: by partner, then by domain and reason.
 
-What stands in here came from Postfix, from peers and from the list, and is not escaped yet.
+The texts in here came from Postfix, from peers and from the list, and are not escaped yet.
 """
 
 from __future__ import annotations

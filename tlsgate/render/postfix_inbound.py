@@ -76,7 +76,7 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
         "smtpd_tls_ciphers": grade,
         "smtpd_tls_mandatory_ciphers": grade,
-        # An anonymous session would be TLS to whoever stands in between.
+        # An anonymous session could be TLS to an attacker in between.
         "smtpd_tls_exclude_ciphers": "aNULL",
         "smtpd_tls_ask_ccert": "yes" if maps.asks_certificates else "no",
         "smtpd_tls_fingerprint_digest": "sha256",
@@ -88,7 +88,7 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
 def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """Port 25."""
     enforce = _ask(settings, context(ENFORCE, maps.rules.digest))
-    # Without the helper nobody knows whose server this is: every null sender needs TLS then.
+    # Without the helper it is unknown whose server this is: every null sender needs TLS then.
     null_sender = _ask(
         settings,
         context(NULL_SENDER, maps.rules.digest),
@@ -148,7 +148,7 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSecti
 
 
 def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
-    """Port 2525. Its senders are the own domains': another's mail could not come back to him."""
+    """Port 2525. Its senders are the own domains': bounces to others could not be returned."""
     observed = (f"check_recipient_access lmdb:{ACTIVE}/partner_recipients",)
     refused = (
         "static:{550 5.7.1 The sender is in none of the gateway's domains."

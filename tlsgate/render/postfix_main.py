@@ -72,7 +72,7 @@ def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
         "myhostname": settings.host_name,
         # Bounces come from the organisation, not from the machine.
         "myorigin": settings.domains[0],
-        # Neither the program nor its version is told to strangers.
+        # Strangers learn neither the program nor its version.
         "smtpd_banner": "$myhostname ESMTP",
         "inet_interfaces": "all",
         "inet_protocols": settings.inet_protocols,
@@ -82,7 +82,7 @@ def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
         "data_directory": "/var/lib/postfix",
         # A process that starts loads OpenSSL, certificates and tables anew: a tenth as often.
         "max_use": "1000",
-        # For so long no other one starts after one was killed (tlsgate.generation.listeners).
+        # For this long no other process starts after one was killed (tlsgate.generation.listeners).
         "service_throttle_time": "2s",
     }
 
@@ -96,9 +96,9 @@ def _destinations(settings: PostfixSettings) -> MainCfSection:
         "local_recipient_maps": "",
         "relay_domains": settings.domains,
         "relay_transport": f"{INTERNAL}:{internal_destination(settings)}",
-        # Whoever tries addresses keeps no real mail waiting.
+        # Clients that guess addresses do not delay real mail.
         "address_verify_relay_transport": f"{ADDRESS_CHECK}:{internal_destination(settings)}",
-        # Partners' mail has a way of its own, whatever else is routed (D18).
+        # Partners' mail has transports of its own, whatever else is routed (D18).
         "transport_maps": f"lmdb:{ACTIVE}/routes",
         "sender_dependent_default_transport_maps": f"inline:{{ <>={NULL_SENDER}: }}",
         "verified_status_filter": f"regexp:{ACTIVE}/{VERIFIED_STATUS}",

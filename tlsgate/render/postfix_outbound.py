@@ -27,9 +27,9 @@ def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
         "dated_policy_maps": (partners, rules),
         # Partners first: the list may have grown since the milter chose a notice's way.
         "notice_policy_maps": (partners, f"{helper}:{NOTICES}"),
-        # Everyone else's, and what a fault would bring here of a partner's. The first table that
-        # answers wins: partners, then MTA-STS; else DANE, else opportunistic. All tables are
-        # asked for a name before any is for its `.parent`.
+        # Everyone else's mail, and partners' mail that a fault brings here. The first table that
+        # answers wins: partners, then MTA-STS; without an answer DANE, or opportunistic TLS. All
+        # tables are asked for a name before any is for its `.parent`.
         "smtp_tls_policy_maps": (
             partners,
             *((rules,) if maps.rules.answers_outbound else ()),
@@ -76,9 +76,9 @@ def cipher_suites() -> MainCfSection:
 
 
 def time_outs() -> MainCfSection:
-    """How long a server may take. Postfix's own are up to 300 s for each of these."""
+    """How long a server may take. Postfix's defaults are up to 300 s for each of these."""
     return "Time-outs, gateway to peer", {
-        # Of a whole request or answer: a byte now and then does not start it anew.
+        # Of a whole request or answer: a byte now and then does not restart it.
         "smtp_per_request_deadline": "yes",
         "smtp_connect_timeout": "15s",
         # Greet delays against spam take up to 30 s.

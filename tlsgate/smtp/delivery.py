@@ -30,7 +30,7 @@ from tlsgate.smtp.sessions import SessionPool
 ADDRESSES_TRIED = 5
 """Postfix's smtp_mx_address_limit."""
 NO_ADDRESS = "address"
-"""The code of a host that has none, so that nobody tries it."""
+"""The code of a host without an address, which is not tried."""
 _SERVES_CLEAR = frozenset({Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.HANDSHAKE})
 
 
@@ -47,10 +47,10 @@ class DeliveryAttempt:
 
 
 def final_word(route: Route, made: Sequence[DeliveryAttempt]) -> str:
-    """On whose word mail to a domain that is not on the list comes back at once; "" if it waits.
+    """On whose word mail to a domain that is not on the list is returned at once; "" if it waits.
 
-    DNS says that there is no server, or the last server tried turns us away for good before it
-    proved itself. Mail to a partner waits in either case (D19).
+    DNS says that there is no server, or the last server tried rejects us permanently before it
+    was verified. Mail to a partner waits in either case (D19).
     """
     if route.missing is not None:
         return "" if route.missing is NoRoute.LOOKUP else "DNS alone"
@@ -62,7 +62,7 @@ def final_word(route: Route, made: Sequence[DeliveryAttempt]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDelivery:
-    """A message to `route` under `requirement`, as far as the servers let it come."""
+    """The delivery of a message to `route` under `requirement`, up to where a server stops it."""
 
     route: Route
     requirement: Requirement

@@ -1,4 +1,4 @@
-"""Sessions with servers, politely: one connection at a time to an address, each made only once.
+"""Sessions with servers: one connection at a time to an address, and each session only once.
 
 Domains that share a server share its sessions: what a server shows does not depend on who asks.
 """

@@ -50,7 +50,11 @@ def test_an_intact_generation() -> None:
         (NAME, installed(routes_lmdb=b"x"), "routes.lmdb"),
         (NAME, installed(new=b"x"), "changed since it was installed: new"),
         (NAME, {k: v for k, v in installed().items() if k != "routes"}, "routes"),
-        (NAME, {k: v for k, v in installed().items() if k != MANIFEST}, "not installed to its end"),
+        (
+            NAME,
+            {k: v for k, v in installed().items() if k != MANIFEST},
+            "its installation was not completed",
+        ),
         (NAME, installed(manifest_json=b"{"), "cannot be read"),
         (NAME, installed(manifest_json=b"[]"), "cannot be read"),
         ("0" * 16, installed(), f"those of generation {NAME}"),

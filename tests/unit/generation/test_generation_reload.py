@@ -83,7 +83,7 @@ def test_it_is_over_with_a_new_queue_manager(machine: Machine, states: list[list
 
 @pytest.mark.parametrize("states", [([7], [7]), ([7], []), ([],), ([7], [7, 9])])
 def test_it_fails_without_one(machine: Machine, states: list[list[int]]) -> None:
-    with pytest.raises(Refused, match="not taken it up within 5 s"):
+    with pytest.raises(Refused, match="not loaded it within 5 s"):
         machine.run(*states)
     assert machine.now > OBEY_SECONDS
     assert machine.said == ["postfix"]
