@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.unit.components.stack_config import CONFIG, as_pulumi_gives, write_project
 from tests.unit.render.test_postfix import parameters
-from tlsgate.acme.config import load
+from tlsgate.acme.config.agent_json import load
 from tlsgate.dns.records import zone_lines
 from tlsgate.dns.sets import by_key, to_rdataset
 from tlsgate.problems import ProblemsError
