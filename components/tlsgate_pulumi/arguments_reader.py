@@ -34,7 +34,7 @@ def read_args(name: str, args: MailGatewayArgs) -> Inputs:
     problems = _wrong_types(args)
     if problems:  # nothing else can be read
         raise _refused(name, problems)
-    raw = _Raw()
+    raw = RawConfig()
     values = raw.of(args, "")
     given = args.partners
     listed = None if isinstance(given, str | os.PathLike) else tuple(given)
@@ -61,12 +61,13 @@ def read_args(name: str, args: MailGatewayArgs) -> Inputs:
 
 
 @dataclass(slots=True)
-class _Raw:
+class RawConfig:
     """Turns arguments into the config's raw values; what they cannot be is in `problems`."""
 
     problems: list[Problem] = field(default_factory=list)
 
     def of(self, value: Any, path: str) -> Any:
+        """Return the raw form of an argument; `path` leads to it, "" for all of them."""
         if is_dataclass(value) and not isinstance(value, type):
             return self._section(value, path)
         if isinstance(value, pulumi.Output):

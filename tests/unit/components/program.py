@@ -51,11 +51,14 @@ class Engine(mocks.MockMonitor):
         super().__init__(Answers(preview))
         self.preview = preview
         self.registered: list[Registered] = []
+        self.requests: list[Any] = []
+        """As they came, but for the stack's own."""
 
     def RegisterResource(self, request: Any) -> Any:
         """Keep the request, then answer as mocks do."""
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
+            self.requests.append(request)
             self.registered.append(
                 Registered(
                     urn=response.urn,
