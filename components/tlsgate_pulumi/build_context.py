@@ -55,12 +55,17 @@ def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
     TLSGATE_BUILD_CA names: which proxy signs for the index is the machine's business. Raises
     DeploymentError where the folder is somebody else's or the bundle cannot be read.
     """
-    bundle = build_ca_file or os.environ.get(BUILD_CA_VARIABLE)
+    variable = os.environ.get(BUILD_CA_VARIABLE)
+    bundle = build_ca_file or variable
     if is_checkout():
         return BuildContext(".", bundle or NO_EXTRA_CA)
     wanted = _sources()
     if bundle:
-        wanted[EXTRA_CA] = (read_host_file(bundle), 0o644)
+        try:
+            wanted[EXTRA_CA] = (read_host_file(bundle), 0o644)
+        except DeploymentError as error:
+            setting = "images.build_ca_file" if build_ca_file else BUILD_CA_VARIABLE
+            raise DeploymentError(f"{setting}: {error}") from None
     _write(Path(folder), wanted)
     return BuildContext(folder, EXTRA_CA if bundle else NO_EXTRA_CA)
 

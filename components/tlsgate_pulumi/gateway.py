@@ -8,7 +8,7 @@ DNS ever points senders to what does not work yet; `destroy` goes the other way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_docker as docker
@@ -16,9 +16,9 @@ import pulumi_docker as docker
 from tlsgate.partners.format import digest
 from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
-from tlsgate_pulumi import build_context
 from tlsgate_pulumi.arguments import MailGatewayArgs
 from tlsgate_pulumi.arguments_reader import read_args
+from tlsgate_pulumi.build_context import BuildContext, prepare
 from tlsgate_pulumi.certificates import Certificates, CertificatesArgs
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.docker_engine import engine_of, with_engine
@@ -34,6 +34,16 @@ from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What Postfix needs of root; tried without each of them."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
+
+
+def _build_context(inputs: Inputs) -> BuildContext | None:
+    """Return where images are built from; None if all were built elsewhere."""
+    if inputs.image_ids.keys() >= set(IMAGES):
+        return None
+    try:
+        return prepare(inputs.build_folder, inputs.settings.images.build_ca_file)
+    except DeploymentError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 class MailGateway(pulumi.ComponentResource):
@@ -67,12 +77,19 @@ class MailGateway(pulumi.ComponentResource):
         self, name: str, args: MailGatewayArgs | Inputs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         inputs = args if isinstance(args, Inputs) else read_args(name, args)
+        context = _build_context(inputs)
         opts = with_engine(name, inputs.engine, opts)
         super().__init__("tlsgate:index:MailGateway", name, {}, opts)
         self._settings = settings = inputs.settings
         self._stack = stack = Stack(inputs.stack, name, engine_of(self))
         self._own = own = below(self, opts)
-        images = self._images(inputs)
+        images = dict(inputs.image_ids)
+        if context is not None:
+            images |= {
+                role: image(stack, role, settings.images.base, context, own)
+                for role in IMAGES
+                if role not in images
+            }
         network = self._network() if inputs.network is None else inputs.network
         keep = not settings.delete_data
         mx_keys = stack.volume("mx-keys", own, keep=keep)
@@ -158,21 +175,6 @@ class MailGateway(pulumi.ComponentResource):
                 "generation": self.generation,
             }
         )
-
-    def _images(self, inputs: Inputs) -> Mapping[str, pulumi.Input[str]]:
-        """Return every role's image id; what was built elsewhere is not built."""
-        images, given = self._settings.images, inputs.image_ids
-        missing = [role for role in IMAGES if role not in given]
-        if not missing:
-            return given
-        try:
-            context = build_context.prepare(inputs.build_folder, images.build_ca_file)
-        except DeploymentError as error:
-            raise pulumi.RunError(str(error)) from None
-        built = {
-            role: image(self._stack, role, images.base, context, self._own) for role in missing
-        }
-        return {**given, **built}
 
     def _network(self) -> pulumi.Input[str]:
         settings = self._settings.network

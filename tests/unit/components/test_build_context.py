@@ -85,9 +85,14 @@ def test_a_bundle_from_anywhere_is_in_the_copy(
     assert build_context.sees("/anywhere/proxy.pem")
 
 
-def test_a_bundle_that_cannot_be_read_is_told(project: Path) -> None:
-    with pytest.raises(DeploymentError, match=r"^missing\.pem: No such file or directory"):
+def test_a_bundle_that_cannot_be_read_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DeploymentError, match=r"^images.build_ca_file: missing\.pem: No such file"):
         prepare(".tlsgate", "missing.pem")
+    monkeypatch.setenv("TLSGATE_BUILD_CA", "images/extra-ca.crt")
+    with pytest.raises(DeploymentError, match=r"^TLSGATE_BUILD_CA: images/extra-ca\.crt: No such"):
+        prepare(".tlsgate", None)
 
 
 def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
