@@ -5,8 +5,9 @@ each resource), the stack's config and its partners. The rest of its inputs is i
 differs from machine to machine is put in when it is loaded: the name server, keys, and what the
 images are built from. No container of the stack is there, and none is made: all is `preview`.
 
-To record another state: deploy the demo, `pulumi stack export --stack demo`, and remove `stackTrace`
-and `sourcePosition` of every resource and `secrets_providers`. It must not hold a secret.
+To record another state: deploy the demo, `pulumi stack export --stack demo`, and remove
+`secrets_providers` and every resource's `stackTrace` and `sourcePosition`. It must not hold a
+secret.
 """
 
 from __future__ import annotations
