@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from lab.bench.memory_ca import Call, Reply
-from lab.bench.memory_world import START, World
+from tests.support.memory_ca import Call, Reply
+from tests.support.memory_world import START, World
 from tlsgate.acme.config import Config, Wanted
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.request import Issued

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.bench.memory_ca import Call, Reply, problem
-from lab.bench.memory_world import Router
+from tests.support.memory_ca import Call, Reply, problem
+from tests.support.memory_world import Router
 from tests.unit.acme.acme_bench import (
     DAY,
     HOUR,

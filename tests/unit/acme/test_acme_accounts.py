@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab.bench.memory_ca import MemoryCa
-from lab.bench.memory_world import Router
+from tests.support.memory_ca import MemoryCa
+from tests.support.memory_world import Router
 from tests.unit.acme.acme_bench import NAMES, Capture, World, events
 from tlsgate.acme.accounts import Accounts
 from tlsgate.acme.faults import AcmeFault

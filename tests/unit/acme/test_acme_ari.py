@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from lab.bench.memory_ca import Reply, problem, window
+from tests.support.memory_ca import Reply, problem, window
 from tests.unit.acme.acme_bench import (
     DAY,
     HOUR,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from lab.bench.memory_ca import Call, Reply, problem, window
+from tests.support.memory_ca import Call, Reply, problem, window
 from tests.unit.acme.acme_bench import (
     DAY,
     HOUR,

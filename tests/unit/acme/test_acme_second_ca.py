@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.bench.memory_ca import problem
+from tests.support.memory_ca import problem
 from tests.unit.acme.acme_bench import (
     DAY,
     HOUR,

@@ -19,8 +19,8 @@ import docker
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from components import engine
-from components.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
 
 INPUTS = (
     "name",

@@ -10,8 +10,6 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from components.config_reader import ConfigReader
-from components.settings import Endpoint
 from tlsgate.partners.domains import Fault, domain_fault, host_fault
 from tlsgate.render.dns_records import require_hostname, tlsrpt_value
 from tlsgate.render.postfix_settings import (
@@ -21,6 +19,8 @@ from tlsgate.render.postfix_settings import (
     is_sender,
     parse_network,
 )
+from tlsgate_pulumi.config_reader import ConfigReader
+from tlsgate_pulumi.settings import Endpoint
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 LONGEST_DAYS = 100

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.config_reader import Locate
-from components.settings import AcmeSettings, FallbackSettings, Settings
 from tlsgate.dns.tsig import TsigKey, parse_tsig_key
 from tlsgate.problems import Problem
 from tlsgate.render.unbound import ResolverSettings, render_unbound
+from tlsgate_pulumi.config_reader import Locate
+from tlsgate_pulumi.settings import AcmeSettings, FallbackSettings, Settings
 
 TSIG, AGENT_TSIG = "tlsgate:dns.tsigKeyFile", "tlsgate:dns.agentTsigKeyFile"
 BUILD_CA = "tlsgate:images.buildCaFile"

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import ipaddress
 
-from components import config_values as values
-from components.config_reader import ConfigReader
-from components.settings import (
+from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
+from tlsgate.acme.limits import KINDS
+from tlsgate.render.mta_sts import MAX_AGE_LIMIT
+from tlsgate.render.postfix_settings import (
+    NULL_SENDERS,
+    OWN_SENDERS,
+    PARTNERS,
+    RECIPIENT_CHECKS,
+    REFUSE,
+    is_address,
+    is_route,
+    is_route_key,
+)
+from tlsgate_pulumi import config_values as values
+from tlsgate_pulumi.config_reader import ConfigReader
+from tlsgate_pulumi.settings import (
     AcmeSettings,
     AgentSettings,
     DnsSettings,
@@ -20,19 +33,6 @@ from components.settings import (
     PortSettings,
     QueueSettings,
     ResolverSettings,
-)
-from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
-from tlsgate.acme.limits import KINDS
-from tlsgate.render.mta_sts import MAX_AGE_LIMIT
-from tlsgate.render.postfix_settings import (
-    NULL_SENDERS,
-    OWN_SENDERS,
-    PARTNERS,
-    RECIPIENT_CHECKS,
-    REFUSE,
-    is_address,
-    is_route,
-    is_route_key,
 )
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"

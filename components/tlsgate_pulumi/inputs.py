@@ -19,16 +19,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from components.config_files import file_problems
-from components.config_reader import Locate
-from components.engine import DeploymentError, require_engine
-from components.settings import Settings
-from components.settings_reader import read_settings
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.recipients import load_recipients
 from tlsgate.render.nexthop import lint_nexthops
+from tlsgate_pulumi.config_files import file_problems
+from tlsgate_pulumi.config_reader import Locate
+from tlsgate_pulumi.engine import DeploymentError, require_engine
+from tlsgate_pulumi.settings import Settings
+from tlsgate_pulumi.settings_reader import read_settings
 
 NAMESPACE = "tlsgate:"
 

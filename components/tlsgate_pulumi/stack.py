@@ -11,11 +11,10 @@ from pathlib import Path
 import pulumi
 import pulumi_docker as docker
 
-from components.settings import ImageSettings
+from tlsgate_pulumi.settings import ImageSettings
 
 BUILD_CA_VARIABLE = "TLSGATE_BUILD_CA"
 NO_EXTRA_CA = "images/no-extra-ca.crt"
-DESTROY_SECONDS = 20
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from requests.adapters import BaseAdapter
 
-from lab.bench.memory_pki import Signer
+from tests.support.memory_pki import Signer
 
 LIFETIME = timedelta(days=90)
 

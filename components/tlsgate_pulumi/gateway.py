@@ -15,19 +15,19 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
-from components.certificates import Certificates, CertificatesArgs
-from components.dns import DnsRecords, DnsRecordsArgs
-from components.engine import read_host_file
-from components.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
-from components.partner_list import PartnerList, PartnerListArgs
-from components.records import published_records
-from components.settings import Settings
-from components.stack import ContainerArgs, Stack, container, image
-from components.volume_files import VolumeFiles, VolumeFilesArgs
 from tlsgate.partners.format import digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
+from tlsgate_pulumi.certificates import Certificates, CertificatesArgs
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
+from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
+from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
+from tlsgate_pulumi.records import published_records
+from tlsgate_pulumi.settings import Settings
+from tlsgate_pulumi.stack import ContainerArgs, Stack, container, image
+from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
 IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.certificates import AGENT_USER
-from components.delivery import Delivery, DeliveryArgs
-from components.dns import DnsRecords, DnsRecordsArgs
-from components.engine import read_host_file
-from components.job import Job, JobArgs
-from components.settings import Settings
-from components.stack import ContainerArgs, Stack, below, container
 from tlsgate.render.dns_records import mta_sts_record
 from tlsgate.render.mta_sts import PolicySettings, policy_id, policy_text
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
+from tlsgate_pulumi.certificates import AGENT_USER
+from tlsgate_pulumi.delivery import Delivery, DeliveryArgs
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
+from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.job import Job, JobArgs
+from tlsgate_pulumi.settings import Settings
+from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container
 
 
 def policy_settings(settings: Settings) -> PolicySettings:

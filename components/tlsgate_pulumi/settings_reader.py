@@ -1,6 +1,6 @@
 """From a stack's config to `Settings`, or to every problem at once, each with its key.
 
-Pure: `parse_settings` gets the raw values of `tlsgate:*`; `components/inputs.py` reads them.
+Pure: `parse_settings` gets the raw values of `tlsgate:*`; `inputs.py` reads them.
 Whatever it returns without a problem renders: no later step refuses it with an error of its own.
 """
 
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from components import config_values as values
-from components import settings_sections as sections
-from components.config_reader import ConfigReader, Locate
-from components.settings import (
+from tlsgate.partners.domains import is_within
+from tlsgate.problems import Problem, ProblemsError
+from tlsgate_pulumi import config_values as values
+from tlsgate_pulumi import settings_sections as sections
+from tlsgate_pulumi.config_reader import ConfigReader, Locate
+from tlsgate_pulumi.settings import (
     GatewayHost,
     Settings,
 )
-from tlsgate.partners.domains import is_within
-from tlsgate.problems import Problem, ProblemsError
 
 
 def parse_settings(raw: Mapping[str, object], locate: Locate) -> Settings:

@@ -26,9 +26,6 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components.dynamic import Props, Provider, all_known, changed_keys, difference
-from components.engine import DeploymentError
-from components.settings import DnsSettings, Endpoint
 from tlsgate.dns import updates
 from tlsgate.dns.errors import DnsError, KeyRefusedError, UnreachableError, ZoneError
 from tlsgate.dns.resolver import look_up
@@ -36,6 +33,9 @@ from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import by_key, from_lines, key_of, same, to_lines, to_rdataset, zone_of
 from tlsgate.dns.tsig import read_tsig_key
 from tlsgate.render.dns_records import Record
+from tlsgate_pulumi.dynamic import Props, Provider, all_known, changed_keys, difference
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.settings import DnsSettings, Endpoint
 
 RFC2136 = "rfc2136"
 MANUAL = "manual"

@@ -18,8 +18,6 @@ from collections.abc import Sequence
 
 from docker.errors import NotFound
 
-from components import engine
-from components.dynamic import Props
 from tlsgate.partners.diff import (
     diff_lists,
     weakened_partners,
@@ -30,6 +28,8 @@ from tlsgate.partners.format import LIST_FILE
 from tlsgate.partners.model import Partner, partner_from_dict
 from tlsgate.review.lines import Line, domains_words, report_lines
 from tlsgate.review.text import plain, value
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.dynamic import Props
 
 SHARE = 10
 """Percent of the list that one change may weaken."""

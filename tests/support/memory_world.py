@@ -15,7 +15,7 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from requests.adapters import BaseAdapter
 
-from lab.bench.memory_ca import MemoryCa
+from tests.support.memory_ca import MemoryCa
 from tlsgate.acme.agent import Agent
 from tlsgate.acme.build import issuer
 from tlsgate.acme.config import Config, load

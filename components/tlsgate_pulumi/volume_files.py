@@ -16,8 +16,8 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
-from components import engine
-from components.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
 
 TARGET = "/target"
 WIPE = ["find", TARGET, "-mindepth", "1", "-delete"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.settings import Settings
 from tlsgate.render.dns_records import Record, gateway_records, with_accounts
+from tlsgate_pulumi.settings import Settings
 
 
 def published_records(

@@ -15,15 +15,15 @@ from typing import Any
 
 import pulumi
 
-from components.dns import DnsRecords, DnsRecordsArgs
-from components.engine import read_host_file
-from components.job import Job, JobArgs
-from components.records import published_records
-from components.settings import AcmeSettings, FallbackSettings, Settings
-from components.stack import ContainerArgs, Stack, below, container
-from components.volume_files import VolumeFiles, VolumeFilesArgs
 from tlsgate.render.dns_records import Record
 from tlsgate.render.policy_host import group_certificates
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
+from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.job import Job, JobArgs
+from tlsgate_pulumi.records import published_records
+from tlsgate_pulumi.settings import AcmeSettings, FallbackSettings, Settings
+from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container
+from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
 COMMAND = ["python3", "-m", "tlsgate.acme"]
 CONFIG = "/config"

@@ -1,4 +1,4 @@
-"""What a stack's config says, as frozen dataclasses (read by `components/settings_reader.py`)."""
+"""What a stack's config says, as frozen dataclasses (read by `settings_reader.py`)."""
 
 from __future__ import annotations
 

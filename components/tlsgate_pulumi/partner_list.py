@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.delivery import Delivery, DeliveryArgs
-from components.engine import read_host_file
-from components.settings import Settings
-from components.stack import Stack, below
 from tlsgate.partners.format import LIST_FILE, canonical_json, digest
 from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
+from tlsgate_pulumi.delivery import Delivery, DeliveryArgs
+from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.settings import Settings
+from tlsgate_pulumi.stack import Stack, below
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components import engine
-from components.change_guard import check_change
-from components.dynamic import Props, Provider, changed_keys, difference
 from tlsgate.generation.awaiting import LACKS_CERTIFICATE
 from tlsgate.generation.manifest import generation_id
 from tlsgate.generation.needs import NGINX
 from tlsgate.partners.format import LIST_FILE
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.change_guard import check_change
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
 
 CONFIG = "/config"
 COMMAND = ["python3", "-m", "tlsgate.generation"]
