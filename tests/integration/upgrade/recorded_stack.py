@@ -93,7 +93,7 @@ def _step(step: Mapping[str, Any]) -> Step:
         op=step["op"],
         urn=step["urn"],
         before=old["urn"] if old else None,
-        type=(new or old)["type"],
+        type=(new or old or {})["type"],
         inputs=(new or {}).get("inputs", {}),
         differences=step.get("detailedDiff") or {},
     )
