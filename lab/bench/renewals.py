@@ -31,8 +31,8 @@ from lab.bench.line import line
 from lab.commands import LabError
 from tests.support.memory_ca import Reply, serial_of, window
 from tests.support.memory_world import START, World
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.limits import Limits
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.config.limits import Limits
 
 COMMAND = "python -m lab.bench renewals"
 CERTIFICATES, NAMES = 40, 25

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from requests.adapters import BaseAdapter
 
 from tests.support.memory_ca import MemoryCa
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.build import issuer
-from tlsgate.acme.config import Config, load
-from tlsgate.acme.issue import Issuer
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Stop
+from tlsgate.acme.agent.assembly import issuer
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.config.agent_json import Config, load
+from tlsgate.acme.process import Stop
+from tlsgate.acme.renewal.renewer import Issuer
+from tlsgate.acme.state.paths import Paths
 
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
