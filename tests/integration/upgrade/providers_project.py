@@ -33,7 +33,7 @@ import platform
 from pathlib import Path
 
 import pulumi
-from tlsgate.render.dns_records import Record
+from tlsgate.dns.records import Record
 from tlsgate_pulumi.delivery import Delivery, DeliveryArgs
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.job import Job, JobArgs

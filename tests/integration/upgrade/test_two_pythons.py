@@ -20,8 +20,8 @@ from tests.integration.edge.edge_lab import build
 from tests.integration.upgrade import pythons
 from tests.integration.upgrade.providers_project import ProvidersProject
 from tests.integration.upgrade.recorded_stack import RECORDED
+from tlsgate.dns.records import Record
 from tlsgate.dns.updates import live
-from tlsgate.render.dns_records import Record
 
 pytestmark = pytest.mark.integration
 
