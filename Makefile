@@ -7,7 +7,7 @@ ENV := . ./.state/env.sh &&
 TESTS ?= $(wildcard tests/unit tests/policies tests/integration tests/e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-quiet setup-python demo test test-unit lint bench clean
+.PHONY: help setup setup-quiet setup-python demo test test-unit test-python lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,6 +29,9 @@ test: setup-quiet ## all tests: unit, policies, integration, e2e
 
 test-unit: setup-python ## the tests that need neither network nor Docker
 	@.venv/bin/python -m pytest tests/unit
+
+test-python: ## the unit tests under another Python: make test-python VERSION=3.14
+	@program=$$($(PYTHON) -m toolchain.interpreters $(VERSION)) && $$program -m pytest tests/unit
 
 lint: setup-python ## ruff, mypy, import contracts
 	@.venv/bin/ruff check .
