@@ -1,4 +1,4 @@
-"""Every page of the repository reads as it was meant: a table that is cut shows its rows as text."""
+"""Every Markdown page of the repository: no table is cut, and each link leads to a file."""
 
 from __future__ import annotations
 
@@ -69,3 +69,18 @@ def test_no_table_is_cut(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")
     assert rows_outside_tables(text) == []
     assert uneven_rows(text) == []
+
+
+def links(text: str) -> list[str]:
+    """The paths that a page links to, without anchors."""
+    inline = [child for token in MARKDOWN.parse(text) for child in token.children or []]
+    targets = [str(token.attrs["href"]) for token in inline if token.type == "link_open"]
+    return [target.partition("#")[0] for target in targets if not re.match(r"[a-z]+:|#", target)]
+
+
+@pytest.mark.parametrize("page", pages())
+def test_each_link_leads_to_a_file(page: str) -> None:
+    folder = (ROOT / page).parent
+    assert [
+        link for link in links((ROOT / page).read_text("utf-8")) if not (folder / link).exists()
+    ] == []
