@@ -1,4 +1,4 @@
-# Every target first sees to what it needs (python3 -m lab.toolchain): a second when all is there.
+# Every target first sees to what it needs (python3 -m toolchain): a second when all is there.
 
 PYTHON ?= python3
 SHELL := /bin/sh
@@ -14,13 +14,13 @@ help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install what is missing on this machine, and say what was found
-	@$(PYTHON) -m lab.toolchain
+	@$(PYTHON) -m toolchain
 
 setup-quiet:
-	@$(PYTHON) -m lab.toolchain --quiet
+	@$(PYTHON) -m toolchain --quiet
 
 setup-python:
-	@$(PYTHON) -m lab.toolchain --quiet python
+	@$(PYTHON) -m toolchain --quiet python
 
 demo: setup-quiet ## a small Internet, the gateway in it, and real mail in both directions
 	@$(ENV) python -m lab.demo

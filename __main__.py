@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pulumi
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import read_inputs
-from components.stack import Stack
+from tlsgate_pulumi.gateway import MailGateway, MailGatewayArgs
+from tlsgate_pulumi.inputs import read_inputs
+from tlsgate_pulumi.stack import Stack
 
 inputs = read_inputs()
 gateway = MailGateway(

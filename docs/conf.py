@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pygments.lexers.special import TextLexer
 
@@ -52,7 +52,14 @@ def _name_pages_elsewhere(_app: Sphinx, _name: str, source: list[str]) -> None:
     source[0] = _MARKDOWN_ELSEWHERE.sub(r"\1 (`\2`)", source[0])
 
 
+def _show_made_defaults(*event: Any) -> tuple[str, str | None] | None:
+    """Write `...` for a default that is made for each object: `<factory>` is no Python."""
+    *_, signature, returns = event
+    return (signature.replace("<factory>", "..."), returns) if signature else None
+
+
 def setup(app: Sphinx) -> None:
     """Show the source of a diagram: drawing it would take a script from another host."""
     app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", _name_pages_elsewhere)
+    app.connect("autodoc-process-signature", _show_made_defaults)

@@ -27,7 +27,8 @@ from lab.bring_up import ROOTS
 from lab.commands import GATEWAY, LabError
 from lab.endpoints import LOOPBACK, endpoints
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.probe import Probe, shown
+from tlsgate.acme.config.agent_json import Probe
+from tlsgate.acme.gateway.tls_probe import shown
 from tlsgate.acme.tlsa import value
 from tlsgate.cli import main
 

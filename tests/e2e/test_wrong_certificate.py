@@ -25,8 +25,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from tlsgate.acme.running import locked, Stop
-from tlsgate.acme.store import Meta, Store
+from tlsgate.acme.process import locked, Stop
+from tlsgate.acme.certificate import Meta
+from tlsgate.acme.gateway.generations import Store
 
 with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
     store, now = Store(Path("/keys/policy/policy-1")), datetime.now(UTC)

@@ -7,9 +7,6 @@ from pathlib import Path
 import pytest
 from pulumi_policy import EnforcementLevel, Policy
 
-from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
-from components.inputs import parse_inputs, raw_values
-from components.stack import Stack
 from policies.containers import RULES as CONTAINER_RULES
 from policies.rule import (
     CONTAINER,
@@ -26,6 +23,9 @@ from tests.policies.judged import Resource, judged, judged_stack
 from tests.unit.components.program import absolute, run
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
+from tlsgate_pulumi.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
+from tlsgate_pulumi.inputs import parse_inputs, raw_values
+from tlsgate_pulumi.stack import Stack
 
 ADVISORY = {"partner-review-due"}
 DIGEST = "debian:trixie-slim@sha256:" + "ab" * 32

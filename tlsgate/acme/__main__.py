@@ -8,20 +8,19 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from tlsgate.acme.accounts import Accounts
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.arguments import LOCKED, paths_of, read
-from tlsgate.acme.build import issuer, proofs, published
-from tlsgate.acme.config import Config, load
+from tlsgate.acme.agent.arguments import LOCKED, paths_of, read
+from tlsgate.acme.agent.assembly import issuer, proofs, published
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.agent.metrics import serving
+from tlsgate.acme.agent.operator import Operator
+from tlsgate.acme.agent.status import Status, faults, in_words, keys, result
+from tlsgate.acme.agent.webhook import Webhook
+from tlsgate.acme.ca.account import Accounts
+from tlsgate.acme.ca.trusted_roots import system_roots
+from tlsgate.acme.config.agent_json import Config, load
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.metrics import serving
-from tlsgate.acme.operate import Operator
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Busy, Stop, Stopped, locked
-from tlsgate.acme.show import faults, keys, result
-from tlsgate.acme.status import Status, in_words
-from tlsgate.acme.trust import system_roots
-from tlsgate.acme.webhook import Webhook
+from tlsgate.acme.process import Busy, Stop, Stopped, locked
+from tlsgate.acme.state.paths import Paths
 from tlsgate.events import emit
 from tlsgate.problems import ProblemsError
 

@@ -6,7 +6,7 @@ Pure: chains are PEM bytes, the time is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -35,6 +35,18 @@ class Facts:
     serial: str
     not_before: datetime
     not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the certificate itself does not say: the CA's directory and the profile asked for.
+
+    `key_made`: when its key was (UTC); None where a former version wrote no time.
+    """
+
+    directory: str
+    profile: str | None
+    key_made: datetime | None = field(default=None, compare=False)
 
 
 def facts(chain: bytes) -> Facts:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlsgate.acme.dns01 import VISIBLE_SECONDS, Zone, dns_told
+from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, dns_told
 from tlsgate.events import emit
 from tlsgate.generation.files import write_json
 

@@ -10,7 +10,6 @@ from tlsgate.generation.manifest import Refused
 POSTFIX = "postfix"
 NGINX = "nginx"
 KINDS = (POSTFIX, NGINX)
-MAIN_FILE = {POSTFIX: "main.cf", NGINX: "nginx.conf"}
 
 _TABLE = re.compile(r"\b(lmdb|cidr|regexp):/run/tlsgate/active/([A-Za-z0-9_.-]+)")
 _STAGED = r"/run/tlsgate/tls/([a-z0-9][a-z0-9.-]*)\.pem"

@@ -16,13 +16,13 @@ import pytest
 
 from tests.integration.acme.acme_world import AGENT_TSIG, Volumes, World
 from tlsgate.acme.__main__ import main
-from tlsgate.acme.build import issuer
+from tlsgate.acme.agent.assembly import issuer
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import load
-from tlsgate.acme.issue import Issuer
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Stop
-from tlsgate.acme.store import Generation, Store
+from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.gateway.generations import Generation, Store
+from tlsgate.acme.process import Stop
+from tlsgate.acme.renewal.renewer import Issuer
+from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import value
 
 MX = "mx1.corp.example"

@@ -25,17 +25,17 @@ from tests.integration.acme.acme_agent import (
 )
 from tests.integration.acme.acme_world import BLOCKED, EAB_KEY, EAB_KEY_ID, Volumes, World
 from tests.unit.acme.acme_pki import Root
-from tlsgate.acme.account import account_key
-from tlsgate.acme.authority import Authority, Means
-from tlsgate.acme.build import agent_zone
+from tlsgate.acme.agent.assembly import agent_zone
+from tlsgate.acme.ca.account import account_key
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import DnsUpdates, load
-from tlsgate.acme.dns01 import Dns01
+from tlsgate.acme.challenges.dns01 import Dns01
+from tlsgate.acme.challenges.responses import Proof, Proofs
+from tlsgate.acme.config.agent_json import DnsUpdates, load
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
-from tlsgate.acme.proofs import Proof, Proofs
-from tlsgate.acme.request import Request
-from tlsgate.acme.running import Stop
+from tlsgate.acme.orders.authorities import Authority, Means
+from tlsgate.acme.orders.request import Request
+from tlsgate.acme.process import Stop
 
 pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
@@ -81,7 +81,7 @@ def test_down_then_up_with_everything_forgotten(
     world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CA comes back without the account, and with another root."""
-    monkeypatch.setattr("tlsgate.acme.server.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("tlsgate.acme.ca.client.CONNECT_SECONDS", 1)
     volumes = world.volumes("down")
     configure(world, volumes, [mx()])
     assert run(volumes, "issue") == 0
@@ -204,7 +204,7 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
             config.ca,
             used.account(config.directory),
             Means(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
-        ).obtain(Request(f"mx/{MX}", (MX,), new_key(), None))
+        ).obtain(Request((MX,), new_key(), None))
     assert f"the dns-01 challenge for {MX} failed: " in caught.value.reason
     assert f"The CA looks for TXT _acme-challenge.{MX} " in caught.value.reason
     wrong = Proof(MX, "", "wrong").text

@@ -22,13 +22,12 @@ from tests.integration.acme.acme_agent import (
     served,
 )
 from tests.integration.acme.acme_world import Volumes, World
-from tlsgate.acme.account import account_uri
-from tlsgate.acme.ari import certificate_id
+from tlsgate.acme.ca.account import Connector, account_uri
+from tlsgate.acme.ca.renewal_info import certificate_id
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import load
-from tlsgate.acme.connection import Connector
-from tlsgate.acme.due import renewal_time
-from tlsgate.acme.renewals import Renewals
+from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.renewal.decision import renewal_time
+from tlsgate.acme.renewal.renewal_info import Renewals
 
 pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
@@ -74,7 +73,7 @@ def test_the_cas_own_window_is_kept(world: World, capsys: Capture) -> None:
     chain = served(volumes).chain
     assert run(volumes, "issue") == 0
     kept = paths(volumes).renewals.read_text()
-    chosen = Renewals(paths(volumes).renewals, lambda *_: None, now).time(chain)
+    chosen = Renewals(paths(volumes).renewals, now).time(chain)
     found = facts(chain)
     middle = found.not_after - (found.not_after - found.not_before) / 3
     assert middle - 2 * DAY < chosen < middle + 2 * DAY
@@ -287,7 +286,7 @@ def test_an_order_is_gone_on_with_by_the_next_process(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"tlsgate.acme.server.Protocol.{step}", killed)
+        patch.setattr(f"tlsgate.acme.ca.client.Protocol.{step}", killed)
         with pytest.raises(KilledError):
             run(volumes, "issue")
     assert run(volumes, "issue") == 0

@@ -32,11 +32,12 @@ from tests.integration.acme.acme_agent import (
 )
 from tests.integration.acme.acme_server import MailServer
 from tests.integration.acme.acme_world import ROOT, Volumes, World, wait_for
-from tlsgate.acme import build
-from tlsgate.acme.agent import Agent
+from tlsgate.acme.agent import assembly as build
+from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.probe import Probe, Servers, shown
-from tlsgate.acme.running import Stop
+from tlsgate.acme.config.agent_json import Probe
+from tlsgate.acme.gateway.tls_probe import Servers, shown
+from tlsgate.acme.process import Stop
 from tlsgate.acme.tlsa import value
 
 pytestmark = pytest.mark.integration

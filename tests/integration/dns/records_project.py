@@ -19,8 +19,8 @@ from tlsgate.render.dns_records import Record
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = """\
 import pulumi
-from components.dns import DnsRecords, DnsRecordsArgs
-from components.settings import Endpoint
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
+from tlsgate_pulumi.settings import Endpoint
 from tlsgate.render.dns_records import Record
 {before}
 made = DnsRecords("records", DnsRecordsArgs({arguments}))

@@ -20,14 +20,14 @@ from typing import Any
 import docker
 import pytest
 
-from lab.docker_plugin import OVERRIDE_VARIABLE
-from lab.docker_plugin.__main__ import installed_plugin
+from toolchain.offline.docker_plugin import OVERRIDE_VARIABLE
+from toolchain.offline.docker_plugin.__main__ import installed_plugin
 
 REPOSITORY = Path(__file__).parents[3]
 LABEL = "tlsgate.dev=docker-plugin"
 REAL = installed_plugin(Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"))
 WRAPPER = """#!/bin/sh
-PYTHONPATH={repository} exec {python} -P -m lab.docker_plugin "$@"
+PYTHONPATH={repository} exec {python} -P -m toolchain.offline.docker_plugin "$@"
 """
 HEADER = """
 import pulumi

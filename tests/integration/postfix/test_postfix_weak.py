@@ -17,7 +17,7 @@ import pytest
 
 from tests.integration.postfix.pki import new_key
 from tests.integration.postfix.world import HOST, NONE, World, archive, partner
-from tests.weak_peers import PEERS, WeakPeer, pin_of, server_pem
+from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tlsgate.partners.model import Outbound, Partner, Verify
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp.check import CheckSettings, predict_all

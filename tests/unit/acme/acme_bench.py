@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from lab.bench.memory_ca import Call, Reply
-from lab.bench.memory_world import START, World
-from tlsgate.acme.config import Config, Wanted
+from tests.support.memory_ca import Call, Reply
+from tests.support.memory_world import START, World
+from tlsgate.acme.config.agent_json import Config, Wanted
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.request import Issued
-from tlsgate.acme.store import Generation, Store
+from tlsgate.acme.gateway.generations import Generation, Store
+from tlsgate.acme.orders.request import Issued
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NAMES = ("a.example", "b.example")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.stack import Stack
 from tests.unit.components.program import (
     Program,
     absolute,
     run,
 )
 from tests.unit.components.stack_config import as_pulumi_gives
+from tlsgate_pulumi.gateway import MailGateway, MailGatewayArgs
+from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
+from tlsgate_pulumi.stack import Stack
 
 MANUAL = (
     ("  tlsgate:dns:\n", "  tlsgate:dns:\n    sink: manual\n"),

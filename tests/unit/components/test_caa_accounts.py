@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from pulumi.output import Unknown
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.records import published_records
-from components.stack import Stack
 from tests.unit.components.program import ACCOUNT, Engine, Program, absolute, run
 from tests.unit.components.stack_config import as_pulumi_gives
 from tlsgate.problems import ProblemsError
 from tlsgate.render.dns_records import with_accounts
+from tlsgate_pulumi.gateway import MailGateway, MailGatewayArgs
+from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
+from tlsgate_pulumi.records import published_records
+from tlsgate_pulumi.stack import Stack
 
 ISSUERS = "    caaIssuers: [pebble.letsencrypt.org]\n"
 BOUND = "    caaIssuers: [pebble.letsencrypt.org, other.example]\n    caaAccountUri: true\n"

@@ -9,7 +9,8 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from components.engine import (
+from tests.unit.components.fake_engine import FakeContainer, FakeEngine
+from tlsgate_pulumi.engine import (
     DeploymentError,
     Run,
     VolumeMount,
@@ -19,10 +20,9 @@ from components.engine import (
     read_host_file,
     run_to_end,
 )
-from components.engine import (
+from tlsgate_pulumi.engine import (
     engine as connect,
 )
-from tests.unit.components.fake_engine import FakeContainer, FakeEngine
 
 RUN = Run(
     name="tlsgate-test-issue",

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from components.engine import DeploymentError
-from components.job import INPUTS, JobProvider, parse_result
 from tests.unit.components.fake_engine import FakeEngine
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.job import INPUTS, JobProvider, parse_result
 
 MOUNT = {"volume": "keys", "target": "/keys", "read_only": False}
 PROPS: dict[str, Any] = {

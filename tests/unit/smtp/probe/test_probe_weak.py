@@ -12,10 +12,10 @@ import pytest
 
 from tests.integration.postfix.pki import Authority
 from tests.integration.postfix.weak_peer import Mail
+from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tests.unit.policy.fake_dns import FakeLookups
 from tests.unit.smtp.probe.probe_servers import serving
 from tests.unit.smtp.probe.probe_world import ADDRESS, Zone
-from tests.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tlsgate.partners.model import Verify
 from tlsgate.policy.meeting import would_hold
 from tlsgate.smtp import probe

@@ -1,0 +1,1 @@
+"""What Pulumi deploys: the components of a gateway and their dynamic providers."""
