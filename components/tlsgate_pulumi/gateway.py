@@ -15,9 +15,9 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 
+from tlsgate.dns.records import Record
 from tlsgate.partners.format import digest
 from tlsgate.partners.model import Partner
-from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 from tlsgate_pulumi.certificates import Certificates, CertificatesArgs
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs

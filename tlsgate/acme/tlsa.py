@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, dns_told
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 Clock = Callable[[], datetime]
 

@@ -37,7 +37,7 @@ from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
 
 if TYPE_CHECKING:
-    from tlsgate.smtp.result import ProbeResult
+    from tlsgate.probe.result import ProbeResult
 
 _EPILOG = """\
 examples:
@@ -85,8 +85,8 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tlsgate.probe.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
     from tlsgate.smtp.dialogue import Limits  # noqa: PLC0415  # --help must stay quick
-    from tlsgate.smtp.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
 
     domains = list(dict.fromkeys(options.domains))
     partners = read_list(options, domains)

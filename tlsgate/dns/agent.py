@@ -15,10 +15,10 @@ import dns.update
 
 from tlsgate.dns.errors import DnsError
 from tlsgate.dns.plan import Change, message
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import canonical, same, show, to_rdataset, to_record, zone_of
 from tlsgate.dns.visible import wait_visible
-from tlsgate.render.dns_records import Record
 
 
 class AgentZone:

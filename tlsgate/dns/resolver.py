@@ -10,9 +10,9 @@ import dns.rdataset
 import dns.resolver
 
 from tlsgate.dns.errors import UnreachableError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer, SetKey
 from tlsgate.dns.sets import by_key, to_record
-from tlsgate.render.dns_records import Record
 
 AT_ONCE = 8
 LIFETIME = 10.0

@@ -17,10 +17,10 @@ import dns.rdatatype
 
 from tlsgate.dns.errors import ConflictError, DnsError, PrerequisiteError, ZoneError
 from tlsgate.dns.plan import Change, Plan, batches, message, plan
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer, SetKey
 from tlsgate.dns.sets import by_key, key_of, same, show, to_record, zone_of
 from tlsgate.dns.wildcards import survey
-from tlsgate.render.dns_records import Record
 
 
 @dataclass(frozen=True, slots=True)

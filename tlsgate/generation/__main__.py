@@ -13,10 +13,10 @@ from pathlib import Path
 from tlsgate.generation import needs
 from tlsgate.generation.awaiting import LACKS_CERTIFICATE, lacks_certificate, verdict
 from tlsgate.generation.engines import engine
-from tlsgate.generation.files import Paths
 from tlsgate.generation.health import faults
 from tlsgate.generation.install import install, show
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
 from tlsgate.generation.watch import Watcher
 
 STATE_VARIABLE = "TLSGATE_STATE"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import MANIFEST
+from tlsgate.generation.paths import Paths
 
 LACKS_CERTIFICATE = 3
 """The exit code of `await` for a generation that comes into force with its certificates."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tlsgate.generation import needs, sessions
 from tlsgate.generation.command import run
-from tlsgate.generation.files import Paths
 from tlsgate.generation.listeners import Listeners
 from tlsgate.generation.manifest import COMPILED, Refused
+from tlsgate.generation.paths import Paths
 
 OBEY_SECONDS = 5.0
 """As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tlsgate.generation import needs
 from tlsgate.generation.engines import answers
-from tlsgate.generation.files import Paths
+from tlsgate.generation.paths import Paths
 
 HEARTBEAT_SECONDS = 15.0
 PROBE_VARIABLE = "TLSGATE_DNSSEC_PROBE"

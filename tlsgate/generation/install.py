@@ -10,16 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tlsgate.files import link_target, point, read_entries, sync_directory, write
 from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import (
-    KEPT_GENERATIONS,
-    Paths,
-    link_target,
-    point,
-    read_entries,
-    sync_directory,
-    write,
-)
 from tlsgate.generation.manifest import (
     MANIFEST,
     Refused,
@@ -30,6 +22,7 @@ from tlsgate.generation.manifest import (
     sources_of,
     verify,
 )
+from tlsgate.generation.paths import KEPT_GENERATIONS, Paths
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tlsgate.generation.command import run
-from tlsgate.generation.files import Paths
+from tlsgate.generation.paths import Paths
 
 SERVICES: Mapping[int, str] = {25: "smtp", 2525: "2525"}
 """Port → its service in master.cf."""

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from tlsgate.generation.command import run
-from tlsgate.generation.files import Paths
+from tlsgate.generation.paths import Paths
 
 FOLDER = "sessions"
 GRACE_SECONDS = 60.0

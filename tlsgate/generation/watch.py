@@ -12,12 +12,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tlsgate.files import link_target, point, read_entries, write, write_json
 from tlsgate.generation import certificate, needs
 from tlsgate.generation.certificate import Fault
 from tlsgate.generation.decide import Alert, Decision, Seen, Wanted, decide
 from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, link_target, point, read_entries, write, write_json
 from tlsgate.generation.manifest import MANIFEST, Refused, verify
+from tlsgate.generation.paths import Paths
 
 POLL_SECONDS = 1.0
 STARTING_SECONDS = 15.0

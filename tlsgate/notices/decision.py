@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tlsgate.notices.listed import Entry, Listed, domain_of
+from tlsgate.notices.domain_list import Entry, Listed, domain_of
 from tlsgate.notices.report import (
     UNREADABLE_BODY,
     UNREADABLE_TYPE,

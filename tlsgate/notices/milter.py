@@ -10,10 +10,10 @@ import threading
 import Milter
 
 from tlsgate.events import emit
+from tlsgate.notices.contract import HEADER, PROTECTED
 from tlsgate.notices.decision import BODY_LIMIT, decide
-from tlsgate.notices.following import Following
-from tlsgate.notices.listed import Listed
-from tlsgate.notices.words import HEADER, PROTECTED
+from tlsgate.notices.domain_list import Listed
+from tlsgate.notices.list_follower import Following
 
 PATIENCE_SECONDS = 60
 """For the next word of a Postfix that has asked something."""

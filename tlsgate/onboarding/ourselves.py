@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlsgate.policy.dane import Asks
-from tlsgate.policy.generation import trust_store
+from tlsgate.certificates.trust import trust_store
+from tlsgate.dns.lookups import Asks
+from tlsgate.dns.mail_route import find_route
+from tlsgate.dns.nameservers import Resolver, lookups_of
+from tlsgate.probe.published import Sts, find_published
 from tlsgate.problems import Problem, ProblemsError
-from tlsgate.smtp.published import Sts, find_published
-from tlsgate.smtp.resolver import Resolver, lookups_of
-from tlsgate.smtp.route import find_route
 
 HTTPS_PORT = 443
 

@@ -19,11 +19,10 @@ from pathlib import Path
 
 from dns.rdtypes.ANY.MX import MX
 
+from tlsgate.dns.lookups import Asks, LookupFailure
 from tlsgate.events import emit
-from tlsgate.policy.dane import Asks
+from tlsgate.files import write
 from tlsgate.policy.delegation import Address
-from tlsgate.policy.files import replace_file
-from tlsgate.policy.lookups import LookupFailure
 
 FILE = "addresses.json"
 SHORTEST, LONGEST = 300.0, 3600.0
@@ -249,7 +248,7 @@ class AddressBook:
 
     def _put(self, text: str) -> None:
         try:
-            replace_file(self._file, text)
+            write(self._file, text.encode("ascii"))
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="the partners' addresses cannot be kept", reason=str(fault))

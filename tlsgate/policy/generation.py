@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlsgate.certificates.trust import trust_store
 from tlsgate.events import emit
-from tlsgate.policy.rules import RULES, Evidence, Rules, load_rules
+from tlsgate.policy.contract import EXTRA_CA, RULES
+from tlsgate.policy.rules import Evidence, Rules, load_rules
 
 POLL_SECONDS = 1.0
 HELD_RULES = 3
-EXTRA_CA = "extra-ca.pem"
 
 _HOST_NAME = re.compile(r"^myhostname = ([a-z0-9.-]+)$", re.M)
 
@@ -56,18 +57,6 @@ def load(current: Path) -> Loaded:
     host_name = _HOST_NAME.search(main.read_text("utf-8")) if main.exists() else None
     trust = trust_store(certificates)
     return Loaded(directory, rules, certificates, trust, host_name[1] if host_name else "")
-
-
-def trust_store(extra: str = "") -> ssl.SSLContext:
-    """The system's roots and, in PEM, those that the organisation adds (TLS 1.2 and later)."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 refuses chains for lack of, say, an authority key identifier, which no browser
-    # does. Here a refused chain means "no policy", so that strictness would open, not close.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if extra.strip():
-        context.load_verify_locations(cadata=extra)
-    return context
 
 
 class Generation:

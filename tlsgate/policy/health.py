@@ -14,12 +14,12 @@ import socket
 import sys
 from pathlib import Path
 
-from tlsgate.policy.rules import RULES, digest_of
+from tlsgate.policy.contract import INBOUND_PORT, OUTBOUND_PORT, PARTNERS, RULES, digest_of
 
 TIMEOUT_SECONDS = 3.0
-OUTBOUND = (8461, b"16:health localhost,", b"9:NOTFOUND ,", b",")
+OUTBOUND = (OUTBOUND_PORT, b"16:health localhost,", b"9:NOTFOUND ,", b",")
 INBOUND = (
-    10040,
+    INBOUND_PORT,
     # As of an observed partner under rules that nobody has: answered, not counted, not logged.
     b"request=smtpd_access_policy\nsender=\nclient_address=127.0.0.1\n"
     b"encryption_protocol=TLSv1.3\npolicy_context=observe-inbound-health\n\n",
@@ -63,7 +63,7 @@ def _answered(questions: list[Question]) -> int:
 
 def _about(rules: bytes) -> Question:
     """Asks the map of these rules; the helper that has them finds no such partner."""
-    text = f"partners-{digest_of(rules)} health"
+    text = f"{PARTNERS}{digest_of(rules)} health"
     return OUTBOUND[0], f"{len(text)}:{text},".encode(), b"9:NOTFOUND ,", b","
 
 

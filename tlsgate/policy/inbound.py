@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 
 from tlsgate.events import emit
 from tlsgate.policy.address_book import AddressBook
+from tlsgate.policy.contract import ENFORCE, NULL_SENDER, OBSERVE_INBOUND, OBSERVE_OUTBOUND
 from tlsgate.policy.delegation import (
     REQUEST_LIMIT,
     MalformedRequest,
@@ -41,15 +42,13 @@ from tlsgate.policy.identities import (
 )
 from tlsgate.policy.null_sender import decide_null_sender
 from tlsgate.policy.observations import INBOUND, Observations
+from tlsgate.policy.observed_mail import Trials
 from tlsgate.policy.rules import Rules
-from tlsgate.policy.trials import Trials
 
 IDLE_SECONDS = 1200.0
 """Postfix closes a connection itself after smtpd_policy_service_max_ttl, 1000 s."""
 # Each of Postfix's 400 smtpd processes may hold four.
 MAX_CONNECTIONS = 2000
-ENFORCE, OBSERVE_INBOUND, OBSERVE_OUTBOUND = "enforce", "observe-inbound", "observe-outbound"
-NULL_SENDER = "null-sender"
 
 
 class PartnerService:

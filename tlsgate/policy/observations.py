@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from tlsgate.events import emit
-from tlsgate.policy.files import replace_file
+from tlsgate.files import write
 from tlsgate.policy.rules import Evidence
 
 FILE = "observations.json"
@@ -122,7 +122,7 @@ class Observations:
 
     def _put(self, text: str) -> None:
         try:
-            replace_file(self._file, text)
+            write(self._file, text.encode("ascii"))
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="observations cannot be kept", reason=str(fault))

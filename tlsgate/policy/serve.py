@@ -14,19 +14,20 @@ from pathlib import Path
 
 import dns.resolver
 
+from tlsgate.dns.lookups import Lookups
 from tlsgate.events import emit
+from tlsgate.mta_sts.cache import PolicyCache
+from tlsgate.mta_sts.cache_file import PolicyFile
+from tlsgate.mta_sts.fetch import PolicyHost
+from tlsgate.mta_sts.policies import StsPolicies
 from tlsgate.policy.address_book import AddressBook
+from tlsgate.policy.contract import INBOUND_PORT, OUTBOUND_PORT
 from tlsgate.policy.delegation import REQUEST_LIMIT
 from tlsgate.policy.generation import Generation
 from tlsgate.policy.inbound import PartnerService
-from tlsgate.policy.lookups import Lookups
 from tlsgate.policy.observations import Observations
+from tlsgate.policy.observed_mail import Trials
 from tlsgate.policy.outbound import Responder
-from tlsgate.policy.sts import StsPolicies
-from tlsgate.policy.sts_cache import PolicyCache
-from tlsgate.policy.sts_file import PolicyFile
-from tlsgate.policy.sts_host import PolicyHost
-from tlsgate.policy.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class ServeSettings:
     """From the environment: see `settings_from`."""
 
     host: str = "0.0.0.0"  # noqa: S104  # the container's own network is the limit
-    outbound_port: int = 8461
-    inbound_port: int = 10040
+    outbound_port: int = OUTBOUND_PORT
+    inbound_port: int = INBOUND_PORT
     current: Path = Path("/config/current")
     nameservers: tuple[str, ...] = ()
     dns_port: int = 53
@@ -124,7 +125,7 @@ def _meeting(
 ) -> Callable[[str, str], Awaitable[str]]:
     async def meet(domain: str, policy: str) -> str:
         # Half a second to load, and only where a partner is observed.
-        from tlsgate.policy.meeting import would_hold  # noqa: PLC0415
+        from tlsgate.policy.delivery_check import would_hold  # noqa: PLC0415
 
         loaded = generation.loaded
         if loaded is None:

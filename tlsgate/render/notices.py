@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tlsgate.notices.listed import LISTED, Entry, Listed
-from tlsgate.notices.words import HEADER, PORT, PROTECTED
+from tlsgate.generation.contract import ACTIVE
+from tlsgate.notices.contract import HEADER, PORT, PROTECTED
+from tlsgate.notices.domain_list import LISTED, Entry, Listed
 from tlsgate.partners.model import Mode, Partner
-from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.postfix_settings import bracketed
 
 CLEANUP = "notice-cleanup"
 TRANSPORT = "notice"
-MAP = "NOTICE"
-"""The policy helper's map that leaves no destination to a default (tlsgate.policy.outbound)."""
 ROUTES = "notice_routes"
 MAIN_PARAMETERS = {
     # Notices hold headers only, whatever the size: every message is larger than an octet.

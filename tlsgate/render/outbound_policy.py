@@ -30,13 +30,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from tlsgate.generation.contract import ACTIVE
 from tlsgate.partners.ca import anchors, file_name
 from tlsgate.partners.model import Allow, Direction, ExceptionRule, Outbound, Partner, Verify
 from tlsgate.partners.strength import last_day
 from tlsgate.tls import Strength
 
-ACTIVE = "/run/tlsgate/active"
-"""Where the generation in force is seen inside the gateway's container."""
 PLAINTEXT = "may"
 ENCRYPTED = "encrypt"
 COMPATIBLE = " ciphers=medium"

@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlsgate.render.dns_records import require_hostname
+from tlsgate.dns.records import require_hostname
+from tlsgate.generation.contract import ACTIVE, HTTPS_INCLUDE, TLS_DIRECTORY
 from tlsgate.render.mta_sts import PolicySettings, policy_text
 from tlsgate.tls import GROUPS, Strength, cipher_list
 
-HTTPS_INCLUDE = "/run/tlsgate/https.conf"
 POLICY_FILE = "mta-sts.txt"
 NAMES_PER_CERTIFICATE = 25
 """Public CAs' short-lived and TLS-server profiles take no more."""
@@ -69,8 +69,8 @@ def _https(settings: PolicyHostSettings) -> str:
         _SERVER.format(
             listen=_listen("443 ssl", settings.ipv6),
             names="\n            ".join(names),
-            certificate=f"/run/tlsgate/tls/{certificate}.pem",
-            policy=f"/run/tlsgate/active/{POLICY_FILE}",
+            certificate=f"{TLS_DIRECTORY}/{certificate}.pem",
+            policy=f"{ACTIVE}/{POLICY_FILE}",
             hsts=HSTS_SECONDS,
         )
         for certificate, names in group_certificates(settings.domains)

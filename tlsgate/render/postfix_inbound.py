@@ -9,7 +9,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from tlsgate.render.outbound_policy import ACTIVE
+from tlsgate.generation.contract import ACTIVE, SESSIONS, TLS_DIRECTORY
+from tlsgate.policy.contract import (
+    ENFORCE,
+    INBOUND_PORT,
+    NULL_SENDER,
+    OBSERVE_INBOUND,
+    OBSERVE_OUTBOUND,
+    context,
+)
 from tlsgate.render.partner_maps import (
     CLASS_DATED,
     CLASS_IDENTITY,
@@ -21,7 +29,6 @@ from tlsgate.render.partner_maps import (
     PartnerMaps,
 )
 from tlsgate.render.postfix_settings import (
-    IDENTITY_PORT,
     REFUSE,
     PostfixSettings,
     Section,
@@ -29,8 +36,6 @@ from tlsgate.render.postfix_settings import (
 )
 from tlsgate.tls import Strength
 
-TLS_DIRECTORY = "/run/tlsgate/tls"
-SESSIONS = "/run/tlsgate/sessions"
 """Below it a table for each generation, empty until another one is in force
 (tlsgate.generation.sessions)."""
 
@@ -82,11 +87,11 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
 
 def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     """Port 25."""
-    enforce = _ask(settings, f"enforce-{maps.rules.digest}")
+    enforce = _ask(settings, context(ENFORCE, maps.rules.digest))
     # Without the helper nobody knows whose server this is: every null sender needs TLS then.
     null_sender = _ask(
         settings,
-        f"null-sender-{maps.rules.digest}",
+        context(NULL_SENDER, maps.rules.digest),
         f"default_action={NEEDS_TLS}",
         "timeout=5s",
         "try_limit=1",
@@ -106,8 +111,12 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         CLASS_IDENTITY: (NEEDS_TLS, enforce),
         CLASS_DATED: enforce,
         # Observed: mail flows as before, whether the helper answers or not.
-        CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
-        CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
+        CLASS_OBSERVED: _ask(
+            settings, context(OBSERVE_INBOUND, maps.rules.digest), *_NEVER_REFUSES
+        ),
+        CLASS_RECIPIENT: _ask(
+            settings, context(OBSERVE_OUTBOUND, maps.rules.digest), *_NEVER_REFUSES
+        ),
         CLASS_NULL_SENDER: (
             f"check_client_access cidr:{ACTIVE}/partner_networks",
             *((null_sender,) if maps.rules.null_senders else ()),
@@ -221,10 +230,10 @@ def _is_own(settings: PostfixSettings) -> bool:
     return settings.host_name in settings.domains
 
 
-def _ask(settings: PostfixSettings, context: str, *attributes: str) -> str:
+def _ask(settings: PostfixSettings, policy_context: str, *attributes: str) -> str:
     """A question to the policy helper (SMTPD_POLICY_README); the context says what about."""
-    server = f"inet:{bracketed(settings.policy_host)}:{IDENTITY_PORT}"
-    words = ", ".join((server, f"policy_context={context}", *attributes))
+    server = f"inet:{bracketed(settings.policy_host)}:{INBOUND_PORT}"
+    words = ", ".join((server, f"policy_context={policy_context}", *attributes))
     return f"check_policy_service {{ {words} }}"
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlsgate.generation.contract import ACTIVE
 from tlsgate.render import notices
-from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_inbound import (
     inbound_tls,

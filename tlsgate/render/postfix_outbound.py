@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tlsgate.render import notices
-from tlsgate.render.outbound_policy import ACTIVE
+from tlsgate.generation.contract import ACTIVE
+from tlsgate.policy.contract import DESTINATIONS, EXTRA_CA, NOTICES, OUTBOUND_PORT, PARTNERS
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_settings import (
-    POLICY_PORT,
     PostfixSettings,
     Section,
     bracketed,
@@ -20,28 +19,28 @@ VERIFIED_STATUS = "verified_status"
 
 def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     """Which policy mail has, and the TLS of every class (tlsgate.render.postfix_transports)."""
-    helper = f"socketmap:inet:{bracketed(settings.policy_host)}:{POLICY_PORT}"
-    partners, rules = f"lmdb:{ACTIVE}/partner_policy", f"{helper}:partners-{maps.rules.digest}"
+    helper = f"socketmap:inet:{bracketed(settings.policy_host)}:{OUTBOUND_PORT}"
+    partners, rules = f"lmdb:{ACTIVE}/partner_policy", f"{helper}:{PARTNERS}{maps.rules.digest}"
     return "TLS, gateway to peer", {
         # Mail to partners at a rule without end needs no helper, so none can keep it waiting.
         "partner_policy_maps": partners,
         "dated_policy_maps": (partners, rules),
         # Partners first: the list may have grown since the milter chose a notice's way.
-        "notice_policy_maps": (partners, f"{helper}:{notices.MAP}"),
+        "notice_policy_maps": (partners, f"{helper}:{NOTICES}"),
         # Everyone else's, and what a fault would bring here of a partner's. The first table that
         # answers wins: partners, then MTA-STS; else DANE, else opportunistic. All tables are
         # asked for a name before any is for its `.parent`.
         "smtp_tls_policy_maps": (
             partners,
             *((rules,) if maps.rules.answers_outbound else ()),
-            f"{helper}:QUERY",
+            f"{helper}:{DESTINATIONS}",
         ),
         "smtp_tls_security_level": "dane",
         "smtp_dns_support_level": "dnssec",
         # With the default, the header `TLS-Required: no` would send to a partner in plaintext.
         "tls_required_enable": "no",
         "smtp_tls_CApath": SYSTEM_ROOTS,
-        "smtp_tls_CAfile": f"{ACTIVE}/extra-ca.pem" if settings.extra_ca else "",
+        "smtp_tls_CAfile": f"{ACTIVE}/{EXTRA_CA}" if settings.extra_ca else "",
         "smtp_tls_fingerprint_digest": "sha256",
         "smtp_tls_mandatory_protocols": ">=TLSv1.2",
         "smtp_tls_mandatory_ciphers": "high",

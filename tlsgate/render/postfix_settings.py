@@ -17,8 +17,6 @@ NULL_SENDERS = (PARTNERS, TLS)
 REFUSE, ACCEPT = "refuse", "accept"
 OWN_SENDERS = (REFUSE, ACCEPT)
 """What happens on port 25 to a sender in an own domain."""
-POLICY_PORT = 8461
-IDENTITY_PORT = 10040
 RECIPIENT_CHECKS = ("verify", "list", "any")
 
 Parameters = Mapping[str, str | Sequence[str]]

@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlsgate.render.dns_records import require_hostname
+from tlsgate.dns.records import require_hostname
 
 ROOT_ANCHORS = "/usr/share/dns/root.key"
 """Debian's dns-root-data. Read, never updated in place: a new image brings a new root key."""

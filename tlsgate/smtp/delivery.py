@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from tlsgate.dns.mail_route import Dane, MxHost, NoRoute, Route
 from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Fault
 from tlsgate.smtp.offers import Offer
@@ -24,7 +25,6 @@ from tlsgate.smtp.reasons import (
     transport_fault,
 )
 from tlsgate.smtp.requirement import Level, Requirement, Terms, allows_host
-from tlsgate.smtp.route import Dane, MxHost, NoRoute, Route
 from tlsgate.smtp.seen import see
 
 ADDRESSES_TRIED = 5

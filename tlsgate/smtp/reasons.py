@@ -12,12 +12,12 @@ from datetime import datetime
 
 from dns.rdtypes.ANY.TLSA import TLSA
 
-from tlsgate.smtp.certificate import fingerprints
+from tlsgate.certificates.certificate import fingerprints
+from tlsgate.certificates.names import accepted, described
+from tlsgate.dns.tlsa import matching_record
 from tlsgate.smtp.dialogue import Fault, Session
-from tlsgate.smtp.names import accepted, described
 from tlsgate.smtp.requirement import Terms
 from tlsgate.smtp.seen import Seen
-from tlsgate.smtp.tlsa import matching_record
 
 MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
 RENEW = "install a certificate of a public CA and renew it by itself (ACME)"

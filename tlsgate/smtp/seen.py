@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from tlsgate.smtp.certificate import Certificate, read_certificate
+from tlsgate.certificates.certificate import Certificate, read_certificate
 from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.offers import Offer

@@ -19,15 +19,15 @@ from lab.driver import Lab
 from lab.trial import Seen, run_outbound
 from tests.integration.probe import posttls_finger
 from tests.integration.probe.posttls_finger import Finger
+from tlsgate.dns.nameservers import Resolver
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner, Verify
+from tlsgate.probe.check import CheckSettings, predict_all
+from tlsgate.probe.prediction import Prediction
+from tlsgate.probe.probe import ProbeSettings, probe_domains
+from tlsgate.probe.result import ProbeResult
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.smtp.check import CheckSettings, predict_all
 from tlsgate.smtp.dialogue import Fault
-from tlsgate.smtp.prediction import Prediction
-from tlsgate.smtp.probe import ProbeSettings, probe_domains
-from tlsgate.smtp.resolver import Resolver
-from tlsgate.smtp.result import ProbeResult
 
 pytestmark = pytest.mark.e2e
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tlsgate.files import write_json
 from tlsgate.generation.awaiting import verdict
 from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, write_json
 from tlsgate.generation.install import install, show
 from tlsgate.generation.manifest import MANIFEST, Refused, generation_id
+from tlsgate.generation.paths import Paths
 
 
 @pytest.fixture

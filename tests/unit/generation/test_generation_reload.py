@@ -9,8 +9,8 @@ import pytest
 
 from tlsgate.generation import engines, sessions
 from tlsgate.generation.engines import OBEY_SECONDS, engine
-from tlsgate.generation.files import Paths
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
 
 
 class Machine:

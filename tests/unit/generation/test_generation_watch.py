@@ -8,11 +8,12 @@ import pytest
 
 from tests.unit.generation.test_generation_certificate import OTHER, issue, pem
 from tests.unit.generation.test_generation_install import paths, prepare  # noqa: F401
+from tlsgate.files import link_target, point
 from tlsgate.generation.awaiting import lacks_certificate, verdict
 from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, link_target, point
 from tlsgate.generation.install import install
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
 from tlsgate.generation.watch import STARTING_SECONDS, Watcher
 
 HOST = "mx.example"

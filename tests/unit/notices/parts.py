@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tlsgate.notices.listed import Entry, Listed
+from tlsgate.notices.domain_list import Entry, Listed
 
 BOUNDARY = "59F3ED8392.1795798686/mx1.corp.example"
 CONTENT_TYPE = f'multipart/report; report-type=delivery-status;\n\tboundary="{BOUNDARY}"'

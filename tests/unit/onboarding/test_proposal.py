@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.onboarding.observed_partner import ACME
-from tests.unit.smtp.probe.probe_pki import issue
+from tests.unit.probe.probe_pki import issue
+from tlsgate.certificates.certificate import read_certificate
+from tlsgate.dns.mail_route import MxHost, Route
 from tlsgate.onboarding.proposal import Proposal, judged, propose
 from tlsgate.partners.model import Outbound, Verify
-from tlsgate.smtp.certificate import read_certificate
+from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.smtp.dialogue import Session
-from tlsgate.smtp.result import ProbeResult, Server
-from tlsgate.smtp.route import MxHost, Route
 from tlsgate.smtp.seen import Seen
 
 PKIX, DANE, PIN = Verify.PKIX, Verify.DANE, Verify.PIN

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.policy.fake_dns import FakeLookups, Table
+from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.policy.partner_list import partner, rules_json
-from tests.unit.smtp.probe.probe_pki import issue
-from tests.unit.smtp.probe.probe_servers import Script, serving
+from tests.unit.probe.probe_pki import issue
+from tests.unit.probe.probe_servers import Script, serving
 from tlsgate.partners.ca import parse_ca
 from tlsgate.partners.model import Outbound, Partner, Verify
+from tlsgate.policy.delivery_check import would_hold
 from tlsgate.policy.generation import Loaded, load
-from tlsgate.policy.meeting import would_hold
 from tlsgate.policy.observations import INBOUND, OUTBOUND, Observations, read
+from tlsgate.policy.observed_mail import UNKNOWN, Trials
 from tlsgate.policy.rules import Evidence
-from tlsgate.policy.trials import UNKNOWN, Trials
 from tlsgate.render.partner_maps import compile_partners
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)

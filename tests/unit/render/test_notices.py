@@ -5,8 +5,8 @@ import re
 import pytest
 
 from tests.unit.policy.partner_list import partner
-from tlsgate.notices.listed import LISTED, Entry, read_listed
-from tlsgate.notices.words import HEADER, PROTECTED
+from tlsgate.notices.contract import HEADER, PROTECTED
+from tlsgate.notices.domain_list import LISTED, Entry, read_listed
 from tlsgate.render import notices
 
 

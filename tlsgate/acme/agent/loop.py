@@ -15,7 +15,7 @@ from tlsgate.acme.process import Busy, Pause, Stop, Stopped, locked
 from tlsgate.acme.renewal.renewer import Clock, Issuer
 from tlsgate.acme.state.paths import Paths
 from tlsgate.events import emit
-from tlsgate.generation.files import write
+from tlsgate.files import write
 from tlsgate.problems import ProblemsError
 
 Stamp = frozenset[tuple[str, int, int, int]]

@@ -24,7 +24,7 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
 from tlsgate.events import emit
-from tlsgate.generation.files import sync_directory, write, write_json
+from tlsgate.files import sync_directory, write, write_json
 
 KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
 RETIRED = "deactivated"

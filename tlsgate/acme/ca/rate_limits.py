@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 ACCOUNT = "account"
 """The subject of what is counted for the account as a whole."""

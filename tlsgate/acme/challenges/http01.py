@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tlsgate.acme.challenges.responses import Proof
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.generation.files import write
+from tlsgate.files import write
 
 _PLACE = Path(".well-known/acme-challenge")
 

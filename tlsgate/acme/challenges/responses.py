@@ -18,7 +18,7 @@ from josepy.b64 import b64encode
 
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 
 @dataclass(frozen=True, slots=True)

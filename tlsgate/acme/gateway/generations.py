@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tlsgate.acme.certificate import Meta
 from tlsgate.acme.keys import Key, KeyFault, load_key, new_key, spki_sha256, to_pem
-from tlsgate.generation.files import link_target, point, sync_directory, write
+from tlsgate.files import link_target, point, sync_directory, write
 
 KEPT_GENERATIONS = 5
 KEY, CHAIN, META = "key.pem", "fullchain.pem", "meta.json"

@@ -15,7 +15,7 @@ from typing import Any
 
 from tlsgate.acme.keys import spki_sha256
 from tlsgate.acme.orders.request import Request
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 _FORGOTTEN = timedelta(days=7)
 """No CA keeps an order that is not filled for longer."""

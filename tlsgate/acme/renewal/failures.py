@@ -14,7 +14,7 @@ from pathlib import Path
 from tlsgate.acme.config.ca import Cas
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.renewal.turns import next_turn
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 WAITS = (
     timedelta(minutes=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlsgate.acme.state.json_file import read_mapping
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 
 class Forced:

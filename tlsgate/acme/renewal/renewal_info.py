@@ -17,7 +17,7 @@ from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 Clock = Callable[[], datetime]
 _FORGOTTEN = timedelta(days=30)

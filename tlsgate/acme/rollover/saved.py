@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.json_file import read_mapping
-from tlsgate.generation.files import write_json
+from tlsgate.files import write_json
 
 
 class Rollovers:
