@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 
 from tlsgate.acme.agent.arguments import LOCKED, paths_of, read
-from tlsgate.acme.agent.assembly import proofs, published, renewer
+from tlsgate.acme.agent.assembly import published, renewer, responses
 from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.agent.metrics import serving
 from tlsgate.acme.agent.operator import Operator
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as fault:
         return _say([_unusable(fault)])
     except Stopped:
-        return _say(["stopped before the end; the next run goes on"])
+        return _say(["stopped before the end; the next run continues"])
 
 
 def _once(options: Namespace, paths: Paths, stop: Stop) -> int:
@@ -84,7 +84,7 @@ def run(paths: Paths, stop: Stop) -> None:
 
 
 def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list[str]:
-    """Brings every certificate to what is wanted, once; returns what could not be done.
+    """Orders and repairs what is due for every certificate, once; returns what failed.
 
     The same code as the agent's, but asked for by a person: what failed a minute ago is tried
     again at once. One certificate's failure does not keep the others back.
@@ -100,8 +100,8 @@ def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list
 
 
 def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
-    """Takes what the agent published out of DNS. Certificates and keys stay, nothing is revoked."""
-    proofs(config, paths).clean()
+    """Removes what the agent published from DNS. Certificates and keys stay, nothing is revoked."""
+    responses(config, paths).clean()
     records = published(config, paths, utc_now)
     if records is not None:
         for wanted in config.certificates:
@@ -118,12 +118,12 @@ def account(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> l
 def account_key(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Changes the accounts' keys (RFC 8555, section 7.3.5); certificates keep theirs."""
     for uri in Accounts(config, paths, utc_now).change_keys():
-        print(f"{uri} has another key", flush=True)
+        print(f"{uri} has a new key", flush=True)
     return []
 
 
 def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
-    """Leaves a person's wish for the agent, and says what it comes to."""
+    """Leaves a person's request for the agent, and prints what follows from it."""
     operator = Operator(config, paths, utc_now)
     if options.command == "rotate":
         lines = operator.rotate(options.name, now=options.now, revoke=options.revoke)
@@ -138,7 +138,7 @@ def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[s
 
 
 def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
-    """Prints how every certificate stands."""
+    """Prints the state of every certificate."""
     entries = Status(config, paths, utc_now).all()
     if as_json:
         print(json.dumps({"certificates": entries}, indent=2))
@@ -170,14 +170,14 @@ def _under_lock(options: Namespace, config: Config, paths: Paths, stop: Stop) ->
     except Busy:
         return [
             f"the agent, or another `up`, has held {paths.lock} for {wait:.0f} s.\n"
-            "What to do: look at the agent's log for what it waits for, and run this again."
+            "What to do: look at the agent's log to find out what it waits for, and run this again."
         ]
 
 
 def _unusable(fault: OSError) -> str:
     return (
         f"the state volume cannot be used: {fault}.\n"
-        "What to do: see that it is mounted writable for user 10001 and has room."
+        "What to do: check that it is writable for user 10001 and has free space."
     )
 
 

@@ -1,7 +1,7 @@
-"""What would have been held or refused, counted for partners that are only observed.
+"""Counts what would have been held or refused, for partners that are only observed.
 
-One entry a partner and direction, on a small volume, so that it outlives the helper. It is
-evidence about one set of rules: other rules, or an end of the observation, begin it anew.
+There is one entry for each partner and direction, on a small volume, so that it survives restarts.
+It is evidence about one set of rules: when the rules change or the observation ends, it is reset.
 
 `python3 -m tlsgate.policy observations` prints it as one line of JSON:
 
@@ -83,9 +83,9 @@ class Observations:
             self._kept.changed()
 
     def is_new(self, message: str, subject: str) -> bool:
-        """Whether this message was not met before: a message is asked about at each recipient.
+        """Whether the message is new: Postfix asks about a message once for each recipient.
 
-        `subject`: as what it is counted, for a message may go to several domains.
+        `subject`: what it is counted for, because a message may go to several domains.
         """
         if not message:
             return True
@@ -115,7 +115,7 @@ class Observations:
         return dict(msgspec.to_builtins(self._counts))
 
     def write(self) -> None:
-        """Puts the counts on the disk if they have changed."""
+        """Writes the counts to the disk if they have changed."""
         self._kept.write()
 
     async def keep(self) -> None:

@@ -94,14 +94,14 @@ def test_down_then_up_with_everything_forgotten(
     finally:
         world.restart_ca()
     assert f"the CA at {world.directory} cannot be reached" in words
-    assert "What to do: See that the CA runs" in words
+    assert "What to do: Check that the CA runs" in words
     assert served(volumes) == first
     assert_nothing_half_done(world, volumes, "policy")
 
     (volumes.config / "extra-ca.pem").write_text(world.roots())
     assert run(volumes, "issue") == 0
     reasons = [event["reason"] for event in events(capsys) if event["event"] == "due"]
-    assert "peers would refuse it" in reasons[0]
+    assert "peers would reject it" in reasons[0]
     assert facts(served(volumes).chain).spki_sha256 == facts(first.chain).spki_sha256
     assert facts(served(volumes, "policy", "policy-1").chain).names == tuple(sorted(STS))
 
@@ -153,10 +153,10 @@ def test_external_account(world: World, capsys: Capture) -> None:
     configure(world, volumes, [mx()], directory=directory, eab=eab)
     words = refusal(volumes, capsys)
     assert "registering the account: the CA refused with HTTP status 4" in words
-    assert "Mend tlsgate:acme.eab: key id and MAC key" in words
+    assert "Correct tlsgate:acme.eab: key id and MAC key" in words
 
     configure(world, volumes, [mx()], directory=directory, eab={**eab, "key_id": EAB_KEY_ID})
-    for secret, expected in (("d3Jvbmc", "Mend tlsgate:acme.eab"), ("%%%", "is not base64url")):
+    for secret, expected in (("d3Jvbmc", "Correct tlsgate:acme.eab"), ("%%%", "is not base64url")):
         key_file.write_text(secret)
         words = refusal(volumes, capsys)
         assert expected in words
@@ -176,7 +176,7 @@ def test_http_01_that_the_ca_cannot_reach(world: World, capsys: Capture) -> None
     for name in STS:
         assert f"the http-01 challenge for {name} failed: " in words
         assert f"The CA asks http://{name}/.well-known/acme-challenge/" in words
-    assert "What to do: See that the CA can reach the name at this port" in words
+    assert "What to do: Check that the CA can reach this name on this port" in words
     assert_nothing_half_done(world, volumes, "policy")
 
 

@@ -223,7 +223,7 @@ def test_the_account_key_is_changed(world: World, capsys: Capture) -> None:
     folder = paths(volumes).account(world.directory)
     key, uri = (folder / "key.pem").read_bytes(), account_uri(folder)
     assert run(volumes, "account-key") == 0
-    assert f"{uri} has another key" in capsys.readouterr().out
+    assert f"{uri} has a new key" in capsys.readouterr().out
     assert (folder / "key.pem").read_bytes() != key
     world.set_renewal_info(served(volumes).chain, window(-2 * HOUR, -HOUR))
     before = served(volumes)

@@ -154,8 +154,10 @@ def test_what_the_server_does_not_show_is_taken_back(
     assert served(volumes) == first
     (alert,) = [event for event in told if event["event"] == "alert"]
     assert alert["what"] == f"certificate {MX} could not be issued"
-    assert f"still shows the certificate with serial {facts(first.chain).serial}" in alert["reason"]
-    assert "The one before is back in its place, and is shown" in alert["reason"]
+    assert (
+        f"still serves the certificate with serial {facts(first.chain).serial}" in alert["reason"]
+    )
+    assert "The previous certificate is back in its place, and is served" in alert["reason"]
 
     # Mended, and asked for again: the certificate from before needs no second order.
     server.deaf = False
@@ -185,7 +187,7 @@ def test_a_server_that_does_not_run_is_no_reason_to_keep_an_old_certificate(
     agent(volumes).look()
     assert served(volumes) != first
     (unproven,) = [event for event in events(capsys) if event["event"] == "unproven"]
-    assert "shows no certificate" in unproven["reason"]
+    assert "serves no certificate" in unproven["reason"]
 
 
 def test_a_compromised_key_is_revoked(
@@ -193,7 +195,7 @@ def test_a_compromised_key_is_revoked(
 ) -> None:
     first = facts(served(volumes).chain)
     assert run(volumes, "rotate", "--now", "--revoke", MX) == 0
-    assert f"refuse the new key for up to {TTL} s from" in capsys.readouterr().out
+    assert f"reject the new key for up to {TTL} s after" in capsys.readouterr().out
     assert revocation(world, first.serial) == "Valid"
     agent(volumes).look()
     now = facts(served(volumes).chain)
@@ -203,7 +205,7 @@ def test_a_compromised_key_is_revoked(
     assert tlsa_is_right(world, volumes)
     assert status(volumes, capsys)["kept"] == []
     assert run(volumes, "undo", MX) == 1
-    assert "no certificate of that key from before is kept" in capsys.readouterr().err
+    assert "no valid earlier certificate of that key is kept" in capsys.readouterr().err
 
 
 def revocation(world: World, serial: str) -> str:

@@ -1,4 +1,4 @@
-"""Puts the parts together as the configuration says."""
+"""Builds the agent's parts as the configuration says."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def renewer(
 
     Raises AcmeFault for unusable files.
     """
-    context = CaContext(proofs(config, paths), config.limits, pause, clock, elapsed, transport)
+    context = CaContext(responses(config, paths), config.limits, pause, clock, elapsed, transport)
     cas = CertificateAuthorities(config, paths, context)
     return Renewer(
         config,
@@ -55,8 +55,8 @@ def renewer(
     )
 
 
-def proofs(config: Config, paths: Paths) -> ChallengeResponses:
-    """The answers to challenges. Raises AcmeFault."""
+def responses(config: Config, paths: Paths) -> ChallengeResponses:
+    """The responses to challenges. Raises AcmeFault."""
     return ChallengeResponses(_solver(config), paths.proofs)
 
 

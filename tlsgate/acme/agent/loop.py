@@ -31,7 +31,7 @@ class Agent:
     """Looks every `look_seconds`, and at once when agent.json has changed."""
 
     def __init__(self, paths: Paths, clock: Clock, stop: Stop, build: Build = renewer) -> None:
-        """Raises ProblemsError or AcmeFault if there is nothing to start with."""
+        """Raises ProblemsError or AcmeFault if the configuration cannot be used."""
         self._paths = paths
         self._clock = clock
         self._stop = stop
@@ -44,11 +44,11 @@ class Agent:
 
     @property
     def config(self) -> Config:
-        """The one in force."""
+        """The configuration in force."""
         return self._config
 
     def run(self) -> None:
-        """Until the process is told to stop."""
+        """Runs until the process is told to stop."""
         names = [wanted.name for wanted in self._config.certificates]
         emit("agent", certificates=names, directory=self._config.directory)
         try:
@@ -59,7 +59,7 @@ class Agent:
             emit("stopped")
 
     def look(self) -> None:
-        """One look at everything."""
+        """Looks at every certificate once."""
         self._touch_heartbeat()
         self._take_config()
         self._write_health()
@@ -77,7 +77,7 @@ class Agent:
         self._write_health()
 
     def _look_at(self, wanted: WantedCertificate) -> None:
-        """Twice, if the roll-over of the key came to the point where a certificate is ordered."""
+        """Twice, if the roll-over of the key reached the step where a certificate is ordered."""
         for _ in range(2):
             self._attempt(wanted)
             self._pause(0)
@@ -111,7 +111,7 @@ class Agent:
             config = load(self._paths.config)
             self._renewer = self._build(config, self._paths, self._pause, self._clock)
         except (ProblemsError, AcmeFault) as fault:
-            self._alert(_CONFIG, str(fault), "The one before stays in force.")
+            self._alert(_CONFIG, str(fault), "The previous one stays in force.")
             return
         self._alerts.pop(_CONFIG, None)
         self._config = config
@@ -126,12 +126,12 @@ class Agent:
             return frozenset()  # just being replaced
 
     def _sleep(self) -> None:
-        """Until the next look, until a roll-over goes on, or until a person wants something."""
+        """Sleeps until the next look, the next step of a roll-over, or a person's request."""
         now = self._clock()
         waits: list[datetime | None] = []
-        with suppress(OSError):  # told by the look
+        with suppress(OSError):  # the look reports it
             waits = [self._renewer.roller.waits_until(one) for one in self._config.certificates]
-        # What could go on already and did not is a fault, for the next ordinary look.
+        # A step whose time has come but that failed waits for the next ordinary look.
         ends = [wait for wait in waits if wait is not None and wait > now]
         end = min([*ends, now + timedelta(seconds=self._config.look_seconds)])
         while (left := (end - self._clock()).total_seconds()) > 0:
@@ -151,7 +151,7 @@ class Agent:
         return frozenset(found)
 
     def _write_health(self) -> None:
-        """For the container's health check, which need not start Python every few seconds."""
+        """For the container's health check, which then need not start Python every few seconds."""
         try:
             found = certificate_faults(self._config, self._paths, self._clock())
         except OSError as fault:
@@ -168,7 +168,7 @@ class Agent:
         self._paths.heartbeat.touch()
 
     def _alert(self, what: str, reason: str, next_step: str) -> None:
-        """Each alert once, as long as it goes on."""
+        """Reports each alert once, for as long as its cause lasts."""
         if self._alerts.get(what) != reason:
             self._alerts[what] = reason
             emit("alert", what=what, reason=reason, next=next_step)

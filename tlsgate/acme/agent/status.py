@@ -1,4 +1,4 @@
-"""How every certificate stands, from the volumes alone: no network, no key is read.
+"""The state of every certificate, from the volumes alone: no network, no key is read.
 
 JSON of one certificate (times are ISO 8601, UTC; null where there is nothing to say):
 
@@ -39,21 +39,21 @@ from tlsgate.clock import Clock
 
 SILENT = timedelta(minutes=5)
 HEALTHY = "healthy"
-"""What stands in the heartbeat's file if there is no fault; else the faults do."""
+"""The content of the heartbeat's file if there is no fault; otherwise the faults."""
 _WAITS = {
     Step.KEY: "the agent to make the next key",
     Step.PUBLISH: "every name server to show the next key's TLSA record",
-    Step.SPREAD: "caches to forget the TLSA records without the next key",
-    Step.ORDER: "a certificate for the next key, and the servers to show it",
+    Step.SPREAD: "TLSA records without the next key to expire from caches",
+    Step.ORDER: "a certificate for the next key, and the servers to serve it",
     Step.REVOKE: "the CA to revoke the old key's certificates",
-    Step.SETTLE: "whoever still speaks to a server that shows the old key",
+    Step.SETTLE: "clients that are still connected to a server with the old key",
     Step.RETIRE: "the old key's TLSA record to be removed",
     Step.HELD: "the schedule to begin again, after a roll-over that was undone",
 }
 
 
 class Status:
-    """Reads the volumes anew at each call."""
+    """Reads the volumes at each call."""
 
     def __init__(self, config: Config, paths: Paths, clock: Clock) -> None:
         self._config = config
@@ -175,7 +175,7 @@ def _served(current: CertificateGeneration, found: Facts) -> dict[str, object]:
 
 
 def as_text(entry: dict[str, Any]) -> str:
-    """One certificate as a person reads it."""
+    """One certificate as text."""
     served, renewal, failure = entry["served"], entry["renewal"], entry["failure"]
     lines = [f"{entry['name']} ({entry['volume']})"]
     if served is None:
@@ -223,8 +223,8 @@ def result(config: Config, paths: Paths) -> dict[str, object]:
     """The account and the certificates in service, as the components take them.
 
     Public facts that neither a renewal nor a roll-over changes: no expiry, no serial, no key. Names
-    are sorted. `issuer` is a directory URL: the first CA's also where the configured second one
-    stood in for it, the real one's where that is not configured. A certificate that is not there
+    are sorted. `issuer` is a directory URL: the first CA's also where the configured fallback
+    issued, the real one's where that is not configured. A certificate that is not there
     is left out.
     """
     wanted_issuers = {ca.directory for ca in config.cas}
@@ -264,7 +264,7 @@ def faults(config: Config, paths: Paths, now: datetime) -> list[str]:
 
 
 def certificate_faults(config: Config, paths: Paths, now: datetime) -> list[str]:
-    """What is wrong with the certificates in service, well before a peer would see it."""
+    """What is wrong with the certificates in service, well before peers notice it."""
     found = []
     served = {wanted: facts for wanted, _, facts in _in_service(config, paths)}
     for wanted in config.certificates:

@@ -1,8 +1,8 @@
-"""The account at one CA: its key is born on the volume, its URI is the CA's name for it.
+"""The account at one CA: its key is made on the volume; the CA names it by its URI.
 
-RFC 8555, section 7.3. The CA knows an account by its key, so an account.json that is lost is
-found again, and an account that the CA has lost is registered anew with the same key. The key of
-a deactivated account is of no use any more: `AccountGone` says so, and `retire` makes room.
+RFC 8555, section 7.3. The CA finds an account by its key: a lost account.json is written again, and
+an account that the CA has lost is registered again with the same key. The key of a deactivated
+account is useless: `AccountGone` is raised, and `retire` moves the account's files aside.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
 RETIRED = "deactivated"
 """Part of the file names of what belonged to a deactivated account."""
 CLOCK_ERROR = timedelta(minutes=2)
-"""This machine's clock may be wrong by so much without an alert."""
+"""An alert is given if this machine's clock is wrong by more than this."""
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{2,}=*")
 _BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
 
@@ -56,7 +56,7 @@ def account_uri(path: Path) -> str | None:
 
 
 def contact_differs(path: Path, contact: tuple[str, ...]) -> bool:
-    """Whether a registered account's contact is another than this."""
+    """Whether a registered account's contact differs from this one."""
     known = _file(path).load()
     return known is not None and known.contact != contact
 
@@ -77,7 +77,7 @@ def make_key(path: Path) -> Key:
 
 
 def retire(path: Path) -> None:
-    """Sets key and account of a deactivated account aside."""
+    """Renames the files of a deactivated account."""
     number = len(list(path.glob(f"{KEY}.{RETIRED}-*"))) + 1
     for name in (ACCOUNT, KEY):
         if (path / name).exists():
@@ -101,10 +101,10 @@ def find(server: AcmeServer, uri: str) -> str | None:
 
     Raises AcmeFault, AccountGone for one that was deactivated.
     """
-    asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
+    account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
     try:
-        with server.explaining_errors("looking the account up"):
-            found = server.protocol.query_registration(asked)
+        with server.explaining_errors("looking up the account"):
+            found = server.protocol.query_registration(account)
     except AcmeFault as fault:
         cause = fault.__cause__
         if isinstance(cause, messages.Error) and cause.code == "accountDoesNotExist":
@@ -120,7 +120,7 @@ def find(server: AcmeServer, uri: str) -> str | None:
 
 
 def _unusable(what: str, words: str) -> AcmeFault:
-    """A CA revokes accounts for cause; that one does not answer by registering the next."""
+    """A CA revokes an account for a reason, so no new one is registered after that."""
     kind = AcmeFault if "revoked" in words else AccountGone
     return kind(
         f"the account {what}",
@@ -157,7 +157,7 @@ def _register(server: AcmeServer, ca: Ca, *, known: bool) -> str:
         if not isinstance(cause, messages.Error):
             raise
         if ca.eab and cause.code in _BINDING_CODES:
-            remedy = "Mend tlsgate:acme.eab: key id and MAC key, as the CA gave them"
+            remedy = "Correct tlsgate:acme.eab: key id and MAC key, as the CA gave them"
             raise AcmeFault(fault.reason, remedy, fault.retry_at) from cause
         if cause.code == "unauthorized" and not known and "deactivated" in str(cause.detail):
             raise _unusable(f"of this key ({cause.detail})", "deactivated") from cause
@@ -203,7 +203,7 @@ class Connector:
         self._transport = transport
 
     def plain(self) -> AcmeServer:
-        """Without looking after the account: enough for what needs no signature."""
+        """Without checking the account: enough for requests that need no signature."""
         return self._server(account_key(self._path))
 
     def open(self) -> AcmeServer:
@@ -231,7 +231,7 @@ class Connector:
                 "alert",
                 what="this machine's clock is wrong",
                 reason=f"it is {abs(error)} {ahead} that of {self._ca.directory}",
-                next="Mend the host's time service: signed DNS updates fail from 5 minutes on.",
+                next="Fix the host's time service: signed DNS updates fail from 5 minutes on.",
             )
         return server
 
@@ -252,7 +252,7 @@ class Connector:
         return uri
 
     def _settle(self) -> None:
-        """A change of the key that was begun: finds out whether the CA made it."""
+        """If a change of the key was begun: finds out whether the CA accepted it."""
         if not (self._path / NEXT_KEY).exists():
             return
         uri = account_uri(self._path) or ""
@@ -289,7 +289,7 @@ class Accounts:
         return [account_uri(folder) for folder in self._folders]
 
     def opened(self) -> list[str | None]:
-        """The URIs after each account was looked for, registered or replaced at its CA.
+        """The URIs after each account was checked, registered or replaced at its CA.
 
         A CA that cannot be asked keeps the account that is known. Raises AcmeFault if the first
         CA's is not known; a second CA may be registered with when it is needed.
@@ -302,13 +302,13 @@ class Accounts:
             except AcmeFault as fault:
                 if account_uri(folder) is None and not found:
                     raise
-                what = f"the account at {directory} could not be looked for"
-                emit("alert", what=what, reason=fault.reason, next="What is known of it stays.")
+                what = f"the account at {directory} could not be checked"
+                emit("alert", what=what, reason=fault.reason, next="What is known of it is kept.")
             found.append(account_uri(folder))
         return found
 
     def change_keys(self) -> list[str]:
-        """Gives every account that is registered another key; returns their URIs.
+        """Gives every registered account a new key; returns their URIs.
 
         Raises AcmeFault; then what was being changed is settled at the next order.
         """

@@ -35,7 +35,7 @@ _NEEDED = ("newNonce", "newAccount", "newOrder")
 
 
 class Network(client.ClientNetwork):
-    """The library's transport; it keeps of each answer what the library drops."""
+    """The library's transport; it keeps those parts of each response that the library drops."""
 
     def __init__(self, key: JWK, roots: Path, transport: BaseAdapter | None) -> None:
         super().__init__(
@@ -59,7 +59,7 @@ class Network(client.ClientNetwork):
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """As the library's, but a refused nonce is replaced more than once."""
+        """Like the library's, but replaces a rejected nonce more than once."""
         for _ in range(NONCE_ATTEMPTS - 1):
             try:
                 return self._post_once(*args, **kwargs)
@@ -76,7 +76,7 @@ class ReplacingOrder(messages.NewOrder):
 
 
 class _KeyChange(messages.ResourceBody):
-    """A JWS as the content of another one: the flattened serialization."""
+    """A JWS as the payload of another JWS, in the flattened serialization."""
 
     protected: str = field("protected")
     payload: str = field("payload")
@@ -84,13 +84,13 @@ class _KeyChange(messages.ResourceBody):
 
 
 class Protocol(client.ClientV2):
-    """The library's client, with what it has only inside a loop of its own, or not at all."""
+    """The library's client, with requests that it lacks or offers only inside a loop of its own."""
 
     net: Network
 
     @property
     def renewal_info(self) -> str | None:
-        """Where the CA tells when to renew; None if it does not."""
+        """The URL of the CA's renewal information; None if it gives none."""
         try:
             return str(self.directory["renewalInfo"])
         except KeyError:
@@ -103,26 +103,26 @@ class Protocol(client.ClientV2):
         identifiers = [
             messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names
         ]
-        asked = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
-        response = self._post(self.directory["newOrder"], asked)
+        order = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
+        response = self._post(self.directory["newOrder"], order)
         return response.headers["Location"], messages.Order.from_json(response.json())
 
     def authorizations(self, order: messages.Order) -> list[messages.AuthorizationResource]:
-        """The order's authorizations as they stand."""
+        """The order's authorizations in their present state."""
         return [
             self._authzr_from_response(self._post_as_get(url), uri=url)
             for url in order.authorizations
         ]
 
     def change_key(self, uri: str, old: JWK, new: JWK) -> None:
-        """Makes another key the account's (RFC 8555, section 7.3.5); `uri`: the account's."""
+        """Changes the account's key (RFC 8555, section 7.3.5); `uri`: the account's."""
         url = self.directory["keyChange"]
         change = json.dumps({"account": uri, "oldKey": old.public_key().to_partial_json()})
         inner = jws.JWS.sign(change.encode(), key=new, alg=ES256, nonce=None, url=url)
         self._post(url, _KeyChange.json_loads(inner.json_dumps()))
 
     def order(self, uri: str) -> messages.Order:
-        """An order as it stands."""
+        """An order in its present state."""
         found: messages.Order = messages.Order.from_json(self._post_as_get(uri).json())
         return found
 
@@ -152,7 +152,7 @@ class AcmeServer:
         if not isinstance(values, dict) or not all(name in values for name in _NEEDED):
             raise AcmeFault(
                 f"{directory} answers, but it is not an ACME directory (RFC 8555, section 7.1.1)",
-                "Mend tlsgate:acme.directory",
+                "Correct tlsgate:acme.directory",
             )
         self.protocol = Protocol(messages.Directory.from_json(values), self.network)
         self.clock_error = self._clock_error()
@@ -178,7 +178,7 @@ class AcmeServer:
         return self._clock() - date if date else None
 
     def wait_seconds(self, otherwise: float) -> float:
-        """How long the CA wants to be left alone before it is asked again."""
+        """How many seconds to wait before the CA is asked again, as it says itself."""
         now, when = self._clock(), self.retry_at()
         seconds = (when - now).total_seconds() if when else otherwise
         return min(max(seconds, 0.1), LONGEST_WAIT)

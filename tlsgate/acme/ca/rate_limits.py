@@ -1,7 +1,7 @@
-"""What a CA has counted of us, noted on the state volume before it is asked for.
+"""What a CA has counted for its rate limits, saved on the state volume before each request.
 
-So no restart and no crash makes more orders than the CA's limits allow; a crash can only make
-something count that never reached the CA.
+A restart or a crash therefore never leads to more requests than the CA allows; a crash can only
+count a request that never reached the CA.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlsgate.record import Record, Time
 from tlsgate.state import StateFile
 
 ACCOUNT = "account"
-"""The subject of what is counted for the account as a whole."""
+"""The subject of requests that count for the whole account."""
 
 
 def names_subject(names: Iterable[str]) -> str:
@@ -53,7 +53,7 @@ def exhausted(
 
 
 class RateLimiter:
-    """ledger.json of the account at one CA; read anew each time."""
+    """ledger.json of the account at one CA; read at each use."""
 
     def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
         loss = "What was ordered before is not counted any more; the CA's own limits still hold."
@@ -70,8 +70,8 @@ class RateLimiter:
         raise AcmeFault(
             f"not asked, to keep the CA's limit of {limit.count} {what}{label and f' {label}'} in "
             f"{limit.seconds} s; the next is allowed at {free_at:%Y-%m-%d %H:%M:%S} UTC",
-            "Mend what failed before; the agent goes on by itself then. A CA with other limits: "
-            "set tlsgate:acme.limits",
+            "Fix what failed before; the agent then continues automatically. If the CA has other "
+            "limits, set tlsgate:acme.limits",
             free_at,
             untried=True,
         )
@@ -82,7 +82,7 @@ class RateLimiter:
         self._change(lambda uses: [*uses, *(CountedRequest(kind, one, now) for one in subjects)])
 
     def uncount(self, kind: str, subjects: Sequence[str]) -> None:
-        """Takes the last one of each back: the CA did not count it after all."""
+        """Removes the last one of each: the CA did not count it after all."""
 
         def without(uses: Uses) -> Uses:
             too_many, left = Counter(subjects), list[CountedRequest]()

@@ -1,4 +1,4 @@
-"""What a CA says of when to renew a certificate: ARI (RFC 9773), as it is asked and answered."""
+"""When a CA suggests to renew a certificate: the requests and answers of ARI (RFC 9773)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Window(Record, frozen=True):
 
 
 class WindowFault(Exception):
-    """Times that make no window."""
+    """The times are no valid window."""
 
 
 def window(start: datetime | None, end: datetime | None, url: str | None) -> Window:
@@ -45,9 +45,9 @@ class Suggestion:
 
 
 def suggestion(server: AcmeServer, identifier: str) -> Suggestion | None:
-    """When the CA would like the certificate of this CertID to be renewed.
+    """When the CA suggests to renew the certificate of this CertID.
 
-    None if it does not say such things at all. Needs no account. Raises AcmeFault.
+    None if it gives no renewal information. Needs no account. Raises AcmeFault.
     """
     base = server.protocol.renewal_info
     if base is None:

@@ -1,4 +1,4 @@
-"""Revokes a certificate whose key is in wrong hands (RFC 8555, section 7.6): nothing else does.
+"""Revokes a certificate whose key is compromised (RFC 8555, section 7.6). Nothing else revokes.
 
 The request is signed by the certificate's own key, which proves to the CA that it is compromised,
 whatever became of the account.
@@ -21,7 +21,7 @@ KEY_COMPROMISE = 1
 
 
 def revoke(config: Config, generation: CertificateGeneration) -> None:
-    """Tells its CA; does nothing if that was done before. Raises AcmeFault or KeyFault."""
+    """Asks its CA to; does nothing if it is revoked already. Raises AcmeFault or KeyFault."""
     directory = generation.meta.directory
     roots = {ca.directory: ca.ca_file for ca in config.cas}.get(directory)
     server = AcmeServer(directory, generation.key(), roots or system_roots())

@@ -1,7 +1,7 @@
-"""Answers to challenges (RFC 8555, section 8): put in place, seen, and taken away again.
+"""Responses to challenges (RFC 8555, section 8): published, checked, and removed again.
 
-What stands in DNS or on the web is recorded on the state volume before it is put there, so that a
-process that is killed leaves nothing behind for longer than until the next one.
+Each response is recorded on the state volume before it is published in DNS or on the web, so that
+the next process removes what a killed one left behind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tlsgate.state import StateFile
 
 
 class ChallengeResponse(Record, frozen=True):
-    """That we control `name`. `token` and `authorization` are public once they are in place."""
+    """Proves that we control `name`. `token` and `authorization` become public."""
 
     name: str
     token: str
@@ -40,17 +40,17 @@ class Solver(Protocol):
     def type(self) -> str:
         """The challenge's name in ACME."""
 
-    def place(self, proof: ChallengeResponse) -> None:
-        """Put it where the CA looks."""
+    def place(self, response: ChallengeResponse) -> None:
+        """Publishes it where the CA looks."""
 
-    def wait(self, proof: ChallengeResponse) -> None:
-        """Until the CA can see it."""
+    def wait(self, response: ChallengeResponse) -> None:
+        """Waits until the CA can see it."""
 
-    def remove(self, proof: ChallengeResponse) -> None:
-        """Take it away; no fault if it is not there."""
+    def remove(self, response: ChallengeResponse) -> None:
+        """Removes it; no error if it is not there."""
 
-    def where(self, proof: ChallengeResponse) -> str:
-        """Where the CA looks and what is seen there from here, for a report of failure."""
+    def where(self, response: ChallengeResponse) -> str:
+        """Where the CA looks and what we see there, for the message about a failure."""
 
 
 class _Journal(Record, frozen=True):
@@ -59,7 +59,7 @@ class _Journal(Record, frozen=True):
 
 
 class ChallengeResponses:
-    """Places answers and takes them away."""
+    """Publishes responses and removes them."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
@@ -67,28 +67,28 @@ class ChallengeResponses:
         self._journal = StateFile(journal, _Journal, loss=loss)
 
     @contextmanager
-    def in_place(self, proofs: Sequence[ChallengeResponse]) -> Iterator[None]:
-        """The answers stand and can be seen while the block runs."""
-        self._record([*self._recorded(), *proofs])
+    def in_place(self, responses: Sequence[ChallengeResponse]) -> Iterator[None]:
+        """The responses are published and visible while the block runs."""
+        self._record([*self._recorded(), *responses])
         try:
-            for proof in proofs:
-                self.solver.place(proof)
-            for proof in proofs:
-                self.solver.wait(proof)
+            for response in responses:
+                self.solver.place(response)
+            for response in responses:
+                self.solver.wait(response)
             yield
         finally:
             self.clean()
 
     def clean(self) -> None:
-        """Takes away whatever is recorded; what cannot be taken away now stays recorded."""
+        """Removes everything that is recorded; what cannot be removed now stays recorded."""
         left: list[ChallengeResponse] = []
         recorded = self._recorded()
-        for proof in recorded:
+        for response in recorded:
             try:
-                self.solver.remove(proof)
+                self.solver.remove(response)
             except AcmeFault as fault:
-                left.append(proof)
-                what = f"the {self.solver.type} answer for {proof.name} is still in place"
+                left.append(response)
+                what = f"the {self.solver.type} response for {response.name} is still in place"
                 next_step = "It is removed at the next attempt."
                 emit("alert", what=what, reason=fault.reason, next=next_step)
         if recorded:
@@ -99,5 +99,5 @@ class ChallengeResponses:
         # Another kind of challenge that was configured before is out of this one's reach.
         return list(noted.proofs) if noted and noted.type == self.solver.type else []
 
-    def _record(self, proofs: Sequence[ChallengeResponse]) -> None:
-        self._journal.update(lambda _: _Journal(self.solver.type, tuple(proofs)))
+    def _record(self, responses: Sequence[ChallengeResponse]) -> None:
+        self._journal.update(lambda _: _Journal(self.solver.type, tuple(responses)))

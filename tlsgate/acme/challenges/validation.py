@@ -15,21 +15,21 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Pause
 
 VALIDATION_SECONDS = 180.0
-_REMEDY = "See that the CA can see the answer there; then try again"
+_REMEDY = "Check that the CA can see the response there; then try again"
 _KIND = "failed_authorizations"
 
 
 class Validation:
-    """Answers challenges of the configured type."""
+    """Responds to challenges of the configured type."""
 
     def __init__(
         self,
-        proofs: ChallengeResponses,
+        responses: ChallengeResponses,
         limiter: RateLimiter,
         pause: Pause,
         elapsed: Callable[[], float],
     ) -> None:
-        self._proofs = proofs
+        self._responses = responses
         self._limiter = limiter
         self._pause = pause
         self._elapsed = elapsed
@@ -37,9 +37,9 @@ class Validation:
     def validate(
         self, server: AcmeServer, authorizations: Sequence[messages.AuthorizationResource]
     ) -> None:
-        """Until all are valid. Leaves no answer in place. Raises AcmeFault, or Stopped.
+        """Waits until all are valid. Leaves no response in place. Raises AcmeFault, or Stopped.
 
-        A fault without a cause is the CA's verdict on a name; any other is a lost answer.
+        A fault without a cause is the CA's decision about a name; any other is a failed request.
         """
         pending = [
             authorization
@@ -49,7 +49,7 @@ class Validation:
         if not pending:
             return
         challenges = [self._challenge(authorization) for authorization in pending]
-        proofs = [
+        responses = [
             ChallengeResponse(
                 authorization.body.identifier.value,
                 challenge.chall.encode("token"),
@@ -57,11 +57,11 @@ class Validation:
             )
             for authorization, challenge in zip(pending, challenges, strict=True)
         ]
-        names = [proof.name for proof in proofs]
+        names = [response.name for response in responses]
         for name in names:
             self._limiter.check(_KIND, name, name)
-        with self._proofs.in_place(proofs):
-            # Counts as failed until it is known to be valid: a crash must not make it free.
+        with self._responses.in_place(responses):
+            # Counts as failed until it is known to be valid, so that a crash cannot hide a failure.
             self._limiter.count(_KIND, names)
             for challenge in challenges:
                 if challenge.status != messages.STATUS_PENDING:
@@ -73,15 +73,15 @@ class Validation:
             deadline = self._elapsed() + VALIDATION_SECONDS
             results = [self._settled(server, entry, deadline) for entry in pending]
             faults = [
-                self._refusal(result, proof)
-                for result, proof in zip(results, proofs, strict=True)
+                self._refusal(result, response)
+                for result, response in zip(results, responses, strict=True)
                 if result.body.status != messages.STATUS_VALID
             ]
         self._limiter.uncount(
             _KIND,
             [
-                proof.name
-                for result, proof in zip(results, proofs, strict=True)
+                response.name
+                for result, response in zip(results, responses, strict=True)
                 if result.body.status == messages.STATUS_VALID
             ],
         )
@@ -90,7 +90,7 @@ class Validation:
             raise AcmeFault("\n".join(fault.reason for fault in faults), ". ".join(remedies))
 
     def _challenge(self, authorization: messages.AuthorizationResource) -> messages.ChallengeBody:
-        wanted = self._proofs.solver.type
+        wanted = self._responses.solver.type
         for challenge in authorization.body.challenges:
             if challenge.chall.typ == wanted:
                 return challenge
@@ -117,14 +117,14 @@ class Validation:
             self._pause(server.wait_seconds(wait))
 
     def _refusal(
-        self, result: messages.AuthorizationResource, proof: ChallengeResponse
+        self, result: messages.AuthorizationResource, response: ChallengeResponse
     ) -> AcmeFault:
-        """What the CA says of the challenge, and what is seen from here."""
+        """What the CA says about the challenge, and what we see."""
         errors = [entry.error for entry in result.body.challenges if entry.error is not None]
         words = "\n".join(describe(error) for error in errors)
         reason = (
-            f"the {self._proofs.solver.type} challenge for {proof.name} failed: "
+            f"the {self._responses.solver.type} challenge for {response.name} failed: "
             f"{words or f'its authorization is {result.body.status.name}'}\n"
-            f"  {self._proofs.solver.where(proof)}"
+            f"  {self._responses.solver.where(response)}"
         )
         return AcmeFault(reason, remedy(errors[0]) if errors else _REMEDY)

@@ -21,7 +21,7 @@ from tlsgate.record import Record
 
 ROTATE_DAYS = 90
 MAXIMAL_NAMES = 100
-"""What Let's Encrypt's default profile takes; others take fewer and say so."""
+"""What Let's Encrypt's default profile allows; other profiles allow fewer and say so."""
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _NAME_REMEDY = "Write it in lower case, in its ASCII form, without a final dot"
@@ -123,13 +123,13 @@ class Config(Ca, frozen=True, kw_only=True):
 
     @property
     def turns(self) -> CaTurns:
-        """Who is asked when."""
+        """Which CA is asked when."""
         directories = tuple(ca.directory for ca in self.cas)
         return CaTurns(directories, self.fallback.after if self.fallback else 1)
 
     @property
     def cas(self) -> tuple[Ca, ...]:
-        """The first CA, then the one that stands in for it, if there is one."""
+        """The first CA, then the fallback, if there is one."""
         return (self, self.fallback) if self.fallback else (self,)
 
 
@@ -155,4 +155,4 @@ def _contradictions(config: Config) -> Iterator[tuple[str, str, str]]:
 
 def _duplicates(key: str, values: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     for value in sorted({value for value in values if values.count(value) > 1}):
-        yield key, f"{value} appears twice", "Name it once"
+        yield key, f"{value} appears twice", "List it once"

@@ -1,4 +1,4 @@
-"""A CA as agent.json describes it: the first one, or the one that stands in for it."""
+"""A CA as agent.json describes it: the first one, or the fallback."""
 
 from __future__ import annotations
 

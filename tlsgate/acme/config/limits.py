@@ -1,8 +1,8 @@
-"""A CA's limits, as a client has to count them itself: no CA says how much is left. Pure.
+"""A CA's limits, which a client has to count itself: no CA says how much is left. Pure.
 
-Let's Encrypt's published ones stand here; others are given in agent.json. An order that replaces
-a certificate (RFC 9773) is free of them at the CA, so those have a limit of their own: a CA that
-names a renewal window in the past for each new certificate must not be asked without end.
+The defaults are Let's Encrypt's published limits; agent.json can set others. An order that replaces
+a certificate (RFC 9773) does not count at the CA, so those have a limit of their own: a CA that
+suggests a renewal in the past for each new certificate must not cause endless orders.
 """
 
 from __future__ import annotations

@@ -2,14 +2,14 @@
 
     <certificate>/current -> generations/<id>     what the servers read
                   next    -> generations/<id>     what is being made; gone when it is served
-                  before  -> generations/<id>     what was served, until the switch is proven
+                  before  -> generations/<id>     what was served, until the switch is confirmed
                   next-key.pem                    the key that a roll-over changes to
                   generations/<id>/key.pem fullchain.pem meta.json
 
 A generation is made beside the served one: first its key, then the chain, meta.json last. Only a
 whole one can become current, by replacing one symlink. So a crash at any moment leaves a whole
 generation served; what it left half done is removed, what it left whole is taken up, and a switch
-that was not proven is proven or undone.
+that was not confirmed is confirmed or undone.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class CertificateGeneration:
 
     @property
     def id(self) -> str:
-        """Its time of birth and a random part: later ones sort last."""
+        """The time it was begun and a random part: later ones sort last."""
         return self.path.name
 
     @property
     def key_made(self) -> datetime:
-        """When its key was made, or at the latest (UTC)."""
+        """When its key was made (UTC); if that is unknown, when the generation was begun."""
         if self.meta.key_made is not None:
             return self.meta.key_made
         return datetime.strptime(self.id.partition("-")[0], _BIRTH).replace(tzinfo=UTC)
@@ -58,7 +58,7 @@ class CertificateGeneration:
 
 
 class CertificateStore:
-    """The directory of one certificate; made when the first generation begins."""
+    """The directory of one certificate; it is made with the first generation."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,12 +78,12 @@ class CertificateStore:
         return None if name == link_target(self._current) else self._whole(name)
 
     def unconfirmed(self) -> CertificateGeneration | None:
-        """What was served before a switch that nobody has proven or undone yet."""
+        """What was served before a switch that is not confirmed or undone yet."""
         name = link_target(self._before)
         return None if name == link_target(self._current) else self._whole(name)
 
     def past(self) -> Iterator[CertificateGeneration]:
-        """The whole generations that are not served, the youngest first."""
+        """The whole generations that are not served, the latest first."""
         served = {link_target(self._current), link_target(self._next)}
         for name in sorted(self._names() - served, reverse=True):
             generation = self._whole(name)
@@ -95,7 +95,7 @@ class CertificateStore:
         self.discard()
         self._generations.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{now.strftime(_BIRTH)}-{secrets.token_hex(4)}"
-        # Named before it is made: whatever a crash leaves is found again.
+        # The link comes first, so that whatever a crash leaves is found again.
         point(self._next, Path("generations") / name)
         directory = self._generations / name
         directory.mkdir(mode=0o700)
@@ -111,7 +111,7 @@ class CertificateStore:
         return CertificateGeneration(directory, chain, meta)
 
     def make_current(self, generation: CertificateGeneration) -> None:
-        """Makes it the served one; the one before stays named until `proven` or `revert`."""
+        """Makes it the served one; the previous one is kept until `confirm` or `revert`."""
         served = link_target(self._current)
         if self.current() is not None and served != generation.id:
             point(self._before, Path("generations") / str(served))
@@ -121,12 +121,12 @@ class CertificateStore:
         self.prune()
 
     def confirm(self) -> None:
-        """The switch stands: forgets what was before, and the oldest generations."""
+        """The switch succeeded: forgets the previous generation, and deletes the oldest ones."""
         self._before.unlink(missing_ok=True)
         self.prune()
 
     def revert(self) -> None:
-        """Undoes a switch that is not proven: what was before is served, the other one staged."""
+        """Undoes a switch that is not confirmed: serves the previous one, stages the other one."""
         before = self.unconfirmed()
         if before is not None:
             point(self._next, Path("generations") / str(link_target(self._current)))
@@ -134,7 +134,7 @@ class CertificateStore:
         self._before.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Removes what is staged, whole or not."""
+        """Deletes what is staged, whole or not."""
         name = link_target(self._next)
         if name is None:
             return
@@ -143,12 +143,12 @@ class CertificateStore:
         self._next.unlink()
 
     def forget(self, generation: CertificateGeneration) -> None:
-        """Removes a generation of the past, key and all."""
+        """Deletes a previous generation with its key."""
         if generation.id not in self._named():
             shutil.rmtree(generation.path, ignore_errors=True)
 
     def prune(self) -> None:
-        """Keeps the served generation, what is staged or unproven, and a few of the past."""
+        """Keeps the served generation, what is staged or unconfirmed, and a few previous ones."""
         kept = self._named()
         old = sorted(self._names() - kept)
         whole = [name for name in old if (self._generations / name / META).exists()]
@@ -182,7 +182,7 @@ class CertificateStore:
             return None
 
     def make_next_key(self) -> Key:
-        """The same, made if there is none."""
+        """The same; a new one if there is none."""
         key = self.next_key()
         if key is None:
             key = new_key()
@@ -190,7 +190,7 @@ class CertificateStore:
         return key
 
     def drop_next_key(self) -> None:
-        """When it is served, or will not be."""
+        """Deletes it: it is served now, or never will be."""
         self._next_key.unlink(missing_ok=True)
 
     def _named(self) -> set[str | None]:

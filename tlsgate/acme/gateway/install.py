@@ -1,4 +1,4 @@
-"""The switch to a new generation, proven by the servers themselves, or undone.
+"""Puts a new generation in service: the servers confirm it, or the switch is undone.
 
 current → the new one, and `before` names the old one until the servers show the new certificate.
 If they do not, the old one is served again and the new one stays staged: the next attempt needs
@@ -15,7 +15,7 @@ from tlsgate.events import emit
 
 
 class Installer:
-    """Switches certificates."""
+    """Puts certificates in service."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
@@ -23,7 +23,7 @@ class Installer:
     def install(
         self, wanted: WantedCertificate, store: CertificateStore, staged: CertificateGeneration
     ) -> None:
-        """Raises AcmeFault after it went back to the generation from before.
+        """Raises AcmeFault after it went back to the previous generation.
 
         Without a certificate from before, or without a server that runs, there is nothing to
         break and nobody to ask: then the checks alone count.
@@ -39,13 +39,13 @@ class Installer:
             emit(
                 "unproven",
                 certificate=wanted.name,
-                reason=f"{probe} shows no certificate",
-                next="The new certificate stays. See that its server runs.",
+                reason=f"{probe} serves no certificate",
+                next="The new certificate stays. Check that its server runs.",
             )
         store.confirm()
 
     def confirm(self, wanted: WantedCertificate, store: CertificateStore) -> None:
-        """Nothing to do where no switch is undecided. Raises AcmeFault, as `switch` does."""
+        """Does nothing where no switch is unconfirmed. Raises AcmeFault, as `install` does."""
         before, current = store.unconfirmed(), store.current()
         if before is None or current is None:
             return
@@ -63,10 +63,10 @@ class Installer:
             next="The certificate before is served. The new one is kept and tried again.",
         )
         again = self._fault(wanted, before)
-        state = "and is shown" if again is None else f"but {again}"
+        state = "and is served" if again is None else f"but {again}"
         raise AcmeFault(
-            f"the new certificate is not served: {fault}. The one before is back in its place, "
-            f"{state}",
+            f"the new certificate is not served: {fault}. The previous certificate is back in its "
+            f"place, {state}",
             "Look at the log of the server that should show it. The new certificate is kept and "
             "tried again",
         )

@@ -34,18 +34,18 @@ from tlsgate.events import emit
 
 CONNECTION_SECONDS = 600.0
 REFUSED_SECONDS = 10.0
-"""How long a CA that cannot be used is left alone: forty certificates need not all wait for it."""
+"""A CA that failed is not tried again so soon: forty certificates need not all wait for it."""
 _CONTACT_RETRY = timedelta(hours=6)
 _ACCOUNT_CODES = ("accountDoesNotExist", "unauthorized", "malformed")
 
 
 @dataclass(frozen=True, slots=True)
 class CaContext:
-    """What every CA is used with. `elapsed`: seconds of a clock that nobody sets. `transport`:
+    """What is the same for every CA. `elapsed`: seconds of a monotonic clock. `transport`:
     how requests get there, None for the network.
     """
 
-    proofs: ChallengeResponses
+    responses: ChallengeResponses
     limits: Limits
     pause: Pause
     clock: Clock
@@ -68,30 +68,30 @@ class CertificateAuthority:
         self._open_orders = OpenOrders(path / "orders.json")
 
     def obtain(self, request: Request) -> Issued:
-        """Orders a certificate, or goes on with the order that was placed for it.
+        """Orders a certificate, or continues an earlier order for it.
 
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
-        self._context.proofs.clean()
+        self._context.responses.clean()
         try:
             chain = self._filled(request)
         except AcmeFault as fault:
             fault.directory = self.ca.directory
             if not fault.untried:
-                # What was true of the CA and of the account may be true no more.
+                # The CA or the account may have changed since the connection was made.
                 self._connected = None
             raise
         return Issued(chain.encode(), Meta(self.ca.directory, self.ca.profile))
 
     def suggestion(self, identifier: str) -> Suggestion | None:
-        """When the CA would like the certificate of this CertID to be renewed (RFC 9773).
+        """When the CA suggests to renew the certificate of this CertID (RFC 9773).
 
-        None if it does not say such things at all. Needs no account. Raises AcmeFault.
+        None if it gives no renewal information. Needs no account. Raises AcmeFault.
         """
         return suggestion(self._reached(self._connector.plain, keep=False), identifier)
 
     def update_contact(self) -> None:
-        """Tells the CA of a contact that has changed. Raises AcmeFault."""
+        """Sends a changed contact to the CA. Raises AcmeFault."""
         if contact_differs(self._path, self.ca.contact):
             self._connected = None
             self._reached(self._connector.open, keep=True)
@@ -114,7 +114,7 @@ class CertificateAuthority:
         return Orders(
             self._reached(self._connector.open, keep=True),
             self.ca,
-            validation=Validation(context.proofs, self._limiter, context.pause, context.elapsed),
+            validation=Validation(context.responses, self._limiter, context.pause, context.elapsed),
             limiter=self._limiter,
             open_orders=self._open_orders,
             pause=context.pause,
@@ -123,7 +123,7 @@ class CertificateAuthority:
         )
 
     def _reached(self, connect: Callable[[], AcmeServer], *, keep: bool) -> AcmeServer:
-        """One connection serves the certificates of one look; the agent lives for months."""
+        """Reuses a connection for the certificates of one look, but not for months."""
         now = self._context.elapsed()
         if self._connected is not None:
             server, until = self._connected
@@ -142,7 +142,7 @@ class CertificateAuthority:
 
 
 class CertificateAuthorities:
-    """The first CA, and the one that stands in for it."""
+    """The first CA and the fallback."""
 
     def __init__(self, config: Config, paths: Paths, context: CaContext) -> None:
         self._config = config
@@ -160,7 +160,7 @@ class CertificateAuthorities:
         return self._authorities[directory].obtain(request)
 
     def suggestion(self, directory: str, identifier: str) -> Suggestion | None:
-        """Renewal information of the CA that issued; None from one that is configured no more.
+        """Renewal information of the CA that issued; None if it is no longer configured.
 
         Raises AcmeFault.
         """
@@ -168,7 +168,7 @@ class CertificateAuthorities:
         return authority.suggestion(identifier) if authority else None
 
     def update_contacts(self) -> None:
-        """Keeps the accounts as configured; what fails is said, and tried again later."""
+        """Keeps the accounts' contacts as configured; a failure is reported and retried later."""
         now = self._context.clock()
         for directory, authority in self._authorities.items():
             if now - self._contacts_checked[directory] < _CONTACT_RETRY:

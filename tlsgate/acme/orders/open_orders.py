@@ -1,7 +1,7 @@
-"""Orders that the CA has taken and not yet filled: gone on with, not placed again.
+"""Open orders: the CA accepted them but has not issued yet. They are continued, not repeated.
 
-A CA may take hours to issue, and a process may be killed while it waits. The order's URI is noted
-as soon as the CA has named it; the key that it is for stays in the staged generation.
+A CA may take hours to issue, and a process may be killed while it waits. The order's URI is saved
+as soon as the CA has sent it; the order's key stays in the staged generation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tlsgate.record import Record, Time
 from tlsgate.state import StateMap
 
 _FORGOTTEN = timedelta(days=7)
-"""No CA keeps an order that is not filled for longer."""
+"""No CA keeps an open order for longer."""
 
 
 class PlacedOrder(Record, frozen=True):
@@ -39,12 +39,12 @@ class OpenOrders:
         return self._orders.get(_key(request, profile))
 
     def keep(self, request: Request, profile: str | None, placed: PlacedOrder) -> None:
-        """Before anything is done for it."""
+        """Saves an order, before anything is done for it."""
         since = placed.at - _FORGOTTEN
         self._orders.put(_key(request, profile), placed, lambda one: one.at > since)
 
     def forget(self, request: Request, profile: str | None) -> None:
-        """It is filled, or never will be."""
+        """Deletes an order that is finished or has failed."""
         self._orders.put(_key(request, profile), None)
 
 

@@ -1,6 +1,6 @@
 """One order at a CA, from the names to the chain (RFC 8555, section 7.4).
 
-Placed once: what a crash, a slow CA or a lost answer leaves unfinished is gone on with.
+It is placed once: after a crash, a slow CA or a lost response the same order is continued.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Orders:
         self._elapsed = elapsed
 
     def fill(self, request: Request) -> str:
-        """The chain in PEM, of a new order or of one that was placed before."""
+        """The chain in PEM, from a new order or an earlier one."""
         placed, body = self._resumed(request) or self._placed(request)
         chain = self._filled(request, placed, body)
         self._forget(request)
@@ -71,7 +71,7 @@ class Orders:
             try:
                 self._validation.validate(server, authorizations)
             except AcmeFault as fault:
-                # The CA's verdict makes the order invalid; after a lost answer it still stands.
+                # The CA's decision makes the order invalid; a lost response does not.
                 if not fault.untried and (fault.__cause__ is None or self._refused(fault)):
                     self._forget(request)
                 raise
@@ -80,12 +80,12 @@ class Orders:
         return self._downloaded(request, placed, body)
 
     def _resumed(self, request: Request) -> tuple[PlacedOrder, messages.Order] | None:
-        """An order that was placed before and can still be filled."""
+        """An earlier order that can still be continued."""
         placed = self._open_orders.get(request, self._ca.profile)
         if placed is None:
             return None
         try:
-            with self._server.explaining_errors("looking after the order that was placed before"):
+            with self._server.explaining_errors("fetching the earlier order"):
                 body = self._server.protocol.order(placed.uri)
         except AcmeFault as fault:
             if not self._refused(fault):
@@ -115,7 +115,7 @@ class Orders:
         return self._place(request, None)
 
     def _replaces(self, request: Request) -> str | None:
-        """Only the CA that issued a certificate can be told that it is replaced."""
+        """The CertID, if this CA issued the certificate: no other CA knows what is replaced."""
         served = request.replaces
         if served is None or served.meta.directory != self._ca.directory:
             return None
@@ -156,7 +156,7 @@ class Orders:
                 finalized: messages.Order = self._server.protocol.begin_finalization(order).body
         except AcmeFault as fault:
             if self._server.network.answer is not None:
-                self._limiter.uncount(kind, [subject])  # an answer, and it is no certificate
+                self._limiter.uncount(kind, [subject])  # the CA answered without a certificate
             if self._refused(fault):
                 self._forget(request)
             raise
@@ -184,13 +184,13 @@ class Orders:
         self._limiter.uncount(_kind(placed), [names_subject(request.names)])
         doing = "finalizing the order"
         if body.error is None:
-            words = f"{doing}: the CA gave the order up without a word why"
+            words = f"{doing}: the CA cancelled the order without a reason"
             raise AcmeFault(words, "Try again later")
         with self._server.explaining_errors(doing):
             raise IssuanceError(body.error)
 
     def _refused(self, fault: AcmeFault) -> bool:
-        """Whether the CA said no, and will say so again."""
+        """Whether the CA refused for good."""
         answer, cause = self._server.network.answer, fault.__cause__
         if answer is None or not _CLIENT_ERROR <= answer.status < _SERVER_ERROR:
             return False

@@ -1,4 +1,4 @@
-"""Failed attempts: counted for each certificate on the volume, so that no restart forgets them.
+"""Failed attempts: counted for each certificate on the volume, so that they survive a restart.
 
 The waits fit a CA's limits: Let's Encrypt takes 5 failed authorizations for a name in an hour.
 """
@@ -24,8 +24,8 @@ WAITS = (
 
 
 class Failure(Record, frozen=True):
-    """The last of `count` failed attempts in a row. Times are UTC. `holds`: the CA's directory →
-    not to be asked before, by its own word.
+    """The last of `count` failed attempts in a row. Times are UTC. `holds`: a CA's directory →
+    the time before which it allows no request.
     """
 
     count: Count
@@ -36,8 +36,8 @@ class Failure(Record, frozen=True):
 
 
 def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
-    """One more failure, counted if the CA was asked at all. The CA's own word (Retry-After) can
-    only make the wait longer.
+    """One more failure, counted if the CA was asked at all. Its Retry-After can only make the
+    wait longer.
     """
     count = (before.count if before else 0) + (0 if fault.untried else 1)
     holds = {ca: until for ca, until in (before.holds if before else {}).items() if until > now}
@@ -52,7 +52,10 @@ def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns
 
 
 class Failures(StateMap[Failure]):
-    """failures.json: `<volume>/<name>` → the failure that stands. A job and the agent write it."""
+    """failures.json: `<volume>/<name>` → the last failure, if there was no success since.
+
+    A job and the agent write it.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, Failure, loss="Failed attempts are counted anew.")

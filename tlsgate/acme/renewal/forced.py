@@ -1,4 +1,4 @@
-"""Renewals that a person asked for, whatever the certificate's age. No renewal is decided here."""
+"""Renewals that a person asked for, whatever the certificate's age."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlsgate.state import StateMap
 class ForcedRenewals(StateMap[str]):
     """forced.json: `<volume>/<name>` → the id of the generation that is to be replaced.
 
-    The generation, so that nothing is renewed twice if the wish is not taken away in time.
+    The generation, so that nothing is renewed twice if the request is not deleted in time.
     """
 
     def __init__(self, path: Path) -> None:

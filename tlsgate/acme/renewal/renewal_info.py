@@ -21,7 +21,7 @@ _FORGOTTEN = timedelta(days=30)
 
 
 class RenewalInfo:
-    """renewals.json; read anew each time, since a job and the agent both write it."""
+    """renewals.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
         loss = "The CAs are asked anew when to renew."
@@ -36,18 +36,18 @@ class RenewalInfo:
         return ari.renewal(self.advice(chain), own)
 
     def advice(self, chain: bytes) -> ari.Advice | None:
-        """What is known of the CA's wish; None if it was not asked yet."""
+        """What the CA suggested; None if it was not asked yet."""
         identifier = certificate_id(chain)
         return self._advice.get(identifier) if identifier else None
 
     def forget(self, chain: bytes) -> None:
-        """What the CA said is asked for anew at the next look."""
+        """The CA is asked again at the next look."""
         identifier = certificate_id(chain)
         if identifier is not None:
             self._advice.put(identifier, None)
 
     def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
-        """Asks the CA that issued it, if it is time to. No fault here keeps a renewal back."""
+        """Asks the CA that issued it, if it is time to. No fault here delays a renewal."""
         now = self._clock()
         try:
             found = facts(served.chain)
@@ -60,7 +60,7 @@ class RenewalInfo:
         if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
-        # What was chosen is on the disk before anything is done about it.
+        # The chosen time is saved before anything is done about it.
         self._advice.put(identifier, advice, lambda one: one.next_look > now - _FORGOTTEN)
         _tell(found, before, advice)
 
@@ -84,7 +84,7 @@ class RenewalInfo:
 
 
 def _tell(found: Facts, before: ari.Advice | None, advice: ari.Advice) -> None:
-    """Of what is new only: the CA is asked several times a day."""
+    """Reports only what is new: the CA is asked several times a day."""
     if before and (before.chosen, bool(before.error)) == (advice.chosen, bool(advice.error)):
         return
     window = advice.window

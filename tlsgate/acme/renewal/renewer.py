@@ -1,7 +1,7 @@
-"""One certificate from what is wanted to what is served: look, order, check, publish, switch.
+"""Renews one certificate: decides, orders, checks, publishes TLSA, and puts it in service.
 
-Called under the lock. The old generation is served until the new one is whole, checked, and its
-key stands in DNS; and it is served again if the servers do not show the new one. Nothing is
+Called under the lock. The old generation is served until the new one is whole and checked and its
+key is published in DNS; it is served again if the servers do not take up the new one. Nothing is
 revoked here (decision D2).
 """
 
@@ -35,7 +35,7 @@ from tlsgate.events import emit
 
 
 class Renewer:
-    """Brings the configured certificates to what is wanted of them."""
+    """Renews the configured certificates."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Renewer:
         installer: Installer,
         clock: Clock,
     ) -> None:
-        """`renewals` knows when the CAs want a renewal; `roller` publishes keys."""
+        """`renewals`: what the CAs suggest; `roller`: publishes keys."""
         self._config = config
         self._paths = paths
         self._roots = roots
@@ -70,18 +70,18 @@ class Renewer:
         )
         if reason is None and current is not None:
             if self._forced.get(wanted.id) == current.id:
-                return "a person wants it renewed"
+                return "a person asked for its renewal"
             if state_machine.key_to_order(self.roller.state(wanted)) is not None:
                 return "its key is rolled over"
         return reason
 
     def wait_until(self, wanted: WantedCertificate) -> datetime | None:
-        """Not to be tried again before this time, because it failed; None if it did not."""
+        """The time of the next attempt after a failure; None if the last attempt succeeded."""
         failure = self._failures.get(wanted.id)
         return failure.next_try if failure else None
 
     def attempt(self, wanted: WantedCertificate) -> AcmeFault | None:
-        """Orders what is due, or keeps what is served right; returns what went wrong.
+        """Orders what is due, or keeps what is served in order; returns what went wrong.
 
         A failure is counted whatever its cause: nothing that fails is tried again at once.
         """
@@ -105,7 +105,7 @@ class Renewer:
         return None
 
     def roll(self, wanted: WantedCertificate) -> AcmeFault | None:
-        """Takes the key's roll-over as far as can be now; begins one that the schedule wants."""
+        """Advances the key's roll-over as far as possible now; begins one that is due."""
         try:
             self.roller.begin_due(wanted)
             self.roller.advance(wanted)
@@ -116,9 +116,9 @@ class Renewer:
         return None
 
     def _unconfirmed_switch(self, wanted: WantedCertificate) -> str | None:
-        """A switch that was cut short."""
-        unproven = self._store(wanted).unconfirmed() is not None
-        return "a switch was cut short before it was proven" if unproven else None
+        """An interrupted switch that has to be confirmed or undone."""
+        unconfirmed = self._store(wanted).unconfirmed() is not None
+        return "a switch was interrupted before it was confirmed" if unconfirmed else None
 
     def _reason_after_asking(self, wanted: WantedCertificate) -> str | None:
         self._cas.update_contacts()
@@ -140,7 +140,7 @@ class Renewer:
         store = self._store(wanted)
         self._installer.confirm(wanted, store)
         if self.reason(wanted) is None:
-            self._keep(wanted)  # what was cut short was all that was due
+            self._keep(wanted)  # the interrupted switch was all that was due
             return
         key = self._key(store, wanted)
         staged = store.staged()
@@ -159,13 +159,13 @@ class Renewer:
         )
 
     def _key(self, store: CertificateStore, wanted: WantedCertificate) -> Key:
-        """The served key, so that TLSA and pins stay right, or the one that a roll-over wants.
+        """The served key, so that TLSA and pins stay valid, or the next key of a roll-over.
 
-        Another one if there is none to go on with: the one that is published already, if there is.
+        Another one if there is none to continue with: the one that is already published, if any.
         """
         next_key = store.next_key()
-        wish = state_machine.key_to_order(self.roller.state(wanted))
-        if next_key is not None and wish == spki_sha256(next_key.public_key()):
+        wanted_key = state_machine.key_to_order(self.roller.state(wanted))
+        if next_key is not None and wanted_key == spki_sha256(next_key.public_key()):
             return next_key
         return _kept_key(store.current()) or next_key or store.unfinished_key() or new_key()
 
@@ -176,7 +176,7 @@ class Renewer:
         made = store.key_made(key) or self._clock()
         replaced = Issued(current.chain, current.meta) if current else None
         store.begin(key, self._clock())
-        # What fails here leaves the key where it is: the CA may still be about to issue for it.
+        # A failure here leaves the key in place: the CA may still issue for it.
         issued = self._cas.obtain(self._turn(wanted), Request(wanted.names, key, replaced))
         meta = Meta(issued.meta.directory, issued.meta.profile, made)
         staged = store.complete(issued.chain, meta)
@@ -187,7 +187,7 @@ class Renewer:
         raise AcmeFault(
             f"the CA issued a certificate that cannot be served: {refusal}",
             "If the CA is a private one, give its roots as tlsgate:extraCaFile; otherwise tell "
-            "the CA. The certificate before stays in service",
+            "the CA. The previous certificate stays in service",
         )
 
     def _turn(self, wanted: WantedCertificate) -> str:
@@ -198,9 +198,9 @@ class Renewer:
         turn = next_turn(self._config.turns, count, holds, now)
         if turn.at > now:
             fault = AcmeFault(
-                f"not asked: the CA at {turn.directory} said, not before "
+                f"not asked: the CA at {turn.directory} allows no request before "
                 f"{turn.at:%Y-%m-%d %H:%M:%S} UTC\n{failure.reason if failure else ''}".rstrip(),
-                "Wait; the agent goes on by itself then",
+                "Wait; the agent then continues automatically",
                 turn.at,
                 untried=True,
             )
@@ -209,16 +209,16 @@ class Renewer:
         return turn.directory
 
     def _keep(self, wanted: WantedCertificate) -> None:
-        """Nothing is due: leaves nothing staged, and TLSA as the served key wants it."""
+        """Nothing is due: deletes what is staged, and publishes TLSA for the served key."""
         self._store(wanted).discard()
         self.roller.publish(wanted)
 
     def _refusal(
         self, generation: CertificateGeneration, wanted: WantedCertificate, key: Key
     ) -> str | None:
-        """Why a generation may not be served as what is wanted."""
+        """Why a generation may not be put in service."""
         if generation.meta not in self._config.issuers:
-            return "it is from another CA, or of another profile, than wanted"
+            return "its CA or its profile is not the wanted one"
         try:
             found = facts(generation.chain)
         except ChainFault as fault:
@@ -226,7 +226,7 @@ class Renewer:
         if set(found.names) != set(wanted.names):
             return f"its names are {', '.join(found.names)}"
         if found.spki_sha256 != spki_sha256(key.public_key()):
-            return "its key is not the one beside it"
+            return "its key is not the key stored with it"
         return self._fault_of(generation, wanted.names)
 
     def _served(self, current: CertificateGeneration) -> Served | None:
@@ -234,7 +234,7 @@ class Renewer:
             found = facts(current.chain)
         except ChainFault:
             return None
-        # For the names that it has: that they are the wanted ones is asked separately.
+        # For the names that it has: whether they are the wanted ones is checked separately.
         fault = self._fault_of(current, found.names)
         return Served(found, current.meta, fault, self._renewals.time(current.chain))
 
@@ -244,7 +244,7 @@ class Renewer:
         except KeyFault as fault:
             return str(fault)
         if key != facts(generation.chain).spki_sha256:
-            return "its key is not the one beside it"
+            return "its key is not the key stored with it"
         return chain_fault(generation.chain, names, self._roots, self._clock())
 
     def _store(self, wanted: WantedCertificate) -> CertificateStore:
@@ -252,7 +252,7 @@ class Renewer:
 
 
 def fault_of(error: Exception) -> AcmeFault:
-    """Whatever went wrong, in words."""
+    """Any error as an AcmeFault."""
     if isinstance(error, AcmeFault):
         return error
     if isinstance(error, KeyFault):
@@ -261,9 +261,9 @@ def fault_of(error: Exception) -> AcmeFault:
         where = f"{error.filename}: " if error.filename else ""
         return AcmeFault(
             f"a file cannot be read or written: {where}{error.strerror or error}",
-            "See that the volumes are mounted writable for user 10001 and have room",
+            "Check that the volumes are writable for user 10001 and have free space",
         )
-    # A bug must not become a loop that orders without end: it counts as a failure, with its trace.
+    # A bug must not cause endless orders: it counts as a failure, and its trace is logged.
     trace, report = "".join(traceback.format_exception(error)), "Report this with the trace"
     emit("fault", reason=repr(error), next=f"{report}.", trace=trace)
     return AcmeFault(f"unexpected: {error!r}", f"{report} in the log")

@@ -1,7 +1,7 @@
-"""Takes a key roll-over from step to step: what `rollover` decides is done here.
+"""Carries out a key roll-over step by step, as `state_machine` decides.
 
-Every effect can be repeated, and the state is written after it: whoever is killed in between does
-it again. What a step needs is on the volumes; nothing is kept in memory.
+Every effect can be repeated, and the state is written after it: a process that is killed in between
+repeats it. What a step needs is on the volumes; nothing is kept in memory.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class Roller:
         return state_machine.observed(state, served, self._clock())
 
     def publish(self, wanted: WantedCertificate, also: str | None = None) -> None:
-        """Makes TLSA name the keys that may be served; `also`: one that is about to be."""
+        """Publishes TLSA records for the keys that may be served; `also`: one that soon will be."""
         served = self._served(wanted)
         keys = state_machine.published_keys(self.state(wanted), served) if served else ()
-        wished = tuple(dict.fromkeys((*keys, *([also] if also else []))))
-        if self._tlsa is not None and wished:
-            self._tlsa.publish(wanted.tlsa, wished)
+        published = tuple(dict.fromkeys((*keys, *([also] if also else []))))
+        if self._tlsa is not None and published:
+            self._tlsa.publish(wanted.tlsa, published)
 
     def begin_due(self, wanted: WantedCertificate) -> None:
-        """Begins what the schedule wants."""
+        """Begins a roll-over that is due by the schedule."""
         current = self._store(wanted).current()
         if current is None or self._states.get(wanted.id) or by_hand(self._config, wanted):
             return
@@ -71,7 +71,7 @@ class Roller:
             self._keep(wanted, Rollover(Step.KEY, SCHEDULE, now, served))
 
     def advance(self, wanted: WantedCertificate) -> None:
-        """As far as can be gone now. Raises AcmeFault, KeyFault, OSError."""
+        """Takes every step that is possible now. Raises AcmeFault, KeyFault, OSError."""
         before = self._states.get(wanted.id)
         state = self.state(wanted)
         if state is not None:
@@ -87,7 +87,7 @@ class Roller:
             state = state_machine.next_state(state, *done)
             self._keep(wanted, state)
         if before is not None:
-            # A next key that will not be served any more must not stay.
+            # A next key that will never be served must not stay.
             self._store(wanted).drop_next_key()
             self.publish(wanted)
 
@@ -105,7 +105,7 @@ class Roller:
         )
 
     def _do(self, wanted: WantedCertificate, state: Rollover) -> tuple[Event, datetime, str] | None:
-        """The step's effect: what happened, when, and the key made; None if it waits."""
+        """Does the step: the event, its time, and the new key; None if the step has to wait."""
         now, key = self._clock(), ""
         match state.step:
             case Step.KEY:
@@ -137,7 +137,7 @@ class Roller:
         return event, now, key
 
     def _revoke_all(self, wanted: WantedCertificate, key: str, now: datetime) -> None:
-        """Every certificate of that key which is kept and has not ended; none is kept longer."""
+        """Revokes every kept certificate of that key that is still valid, and deletes them all."""
         store = self._store(wanted)
         for generation in store.past():
             try:
@@ -181,7 +181,7 @@ def by_hand(config: Config, wanted: WantedCertificate) -> bool:
 
 
 def spread_at(noted: Noted, owners: Sequence[str]) -> datetime | None:
-    """When no cache holds records from before any more: two TTLs after they were seen everywhere.
+    """When no cache holds earlier records: two TTLs after the new ones were seen everywhere.
 
     None if nothing is noted.
     """

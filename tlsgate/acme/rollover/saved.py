@@ -1,6 +1,6 @@
-"""The key roll-overs under way, on the state volume.
+"""The roll-overs under way, on the state volume.
 
-Read anew each time and written under the lock, by the agent and by a person's commands.
+The file is read at each use and written under the lock, by the agent and by a person's commands.
 """
 
 from __future__ import annotations

@@ -122,7 +122,7 @@ def test_a_receiver_that_fails_is_tried_again_a_few_times(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("http://127.0.0.1:1/secret-part", "holds no https URL"),
+        ("http://127.0.0.1:1/secret-part", "contains no https URL"),
         ("https://127.0.0.1:1/secret-part", "it cannot be reached (ConnectionError)"),
         ("https://[::1/secret-part", "it cannot be reached (InvalidURL)"),
         (None, "it cannot be reached (FileNotFoundError)"),

@@ -57,11 +57,11 @@ class FakeZone:
 def test_dns_01(tmp_path: Path) -> None:
     zone, owner = FakeZone(), ("_acme-challenge.a.example", "TXT")
     zone.sets[owner] = {"somebody else's"}
-    proofs = ChallengeResponses(Dns01(zone, 60), tmp_path / "proofs.json")
-    with proofs.in_place([ONE]):
+    responses = ChallengeResponses(Dns01(zone, 60), tmp_path / "proofs.json")
+    with responses.in_place([ONE]):
         assert zone.sets[owner] == {"somebody else's", ONE.text}
         assert zone.waited == [(*owner, ONE.text)]
-        where = proofs.solver.where(ONE)
+        where = responses.solver.where(ONE)
         assert f'TXT _acme-challenge.a.example "{ONE.text}"' in where
         assert "somebody else's" in where
     assert zone.sets[owner] == {"somebody else's"}
@@ -145,7 +145,7 @@ def test_what_cannot_be_removed_is_said_and_kept_for_later(
     with ChallengeResponses(Dns01(zone, 60), journal).in_place([ONE]):
         zone.down = True
     alert = json.loads(capsys.readouterr().out)
-    assert alert["what"] == "the dns-01 answer for a.example is still in place"
+    assert alert["what"] == "the dns-01 response for a.example is still in place"
     assert "no answer" in alert["reason"]
     zone.down = False
     ChallengeResponses(Dns01(zone, 60), journal).clean()

@@ -98,7 +98,7 @@ def test_the_certificate(tls: Tls, starttls: bool) -> None:
         other = Root().sign([NAME], new_key())
         serial = f"{x509.load_pem_x509_certificate(tls.chain).serial_number:x}"
         fault = servers.fault(probe, NAME, other)
-        assert fault == f"{probe} still shows the certificate with serial {serial} after 0 s"
+        assert fault == f"{probe} still serves the certificate with serial {serial} after 0 s"
     assert set(tls.names) == {NAME}
 
 
@@ -118,7 +118,7 @@ def replying(*lines: bytes) -> Talk:
         (replying(b"220 hi\r\n", b"502 what?\r\n"), "the mail server answers '502 what?'"),
         (replying(b"220 hi\r\n", b"250 mx\r\n", b"454 no TLS\r\n"), "answers '454 no TLS'"),
         (replying(b"220 hi\r\n", b"250 mx\r\n", b"220 go\r\n", b"what?"), "the handshake failed"),
-        (lambda _: None, "it hangs up"),
+        (lambda _: None, "it closes the connection"),
         (replying(b"\xff\xfe\r\n"), "the mail server answers"),
     ],
 )

@@ -71,7 +71,7 @@ def test_too_many_requests_are_waited_for_whatever_is_restarted(world: World) ->
     world.ca.answer = answering("order", limited, times=1)
     fault = refused(world, one)
     assert fault.retry_at == START + DAY
-    assert "not before 2026-11-26 12:00:00 UTC" in fault.reason
+    assert "The CA allows no request before 2026-11-26 12:00:00 UTC" in fault.reason
     asked = len(world.ca.calls)
     for _ in range(5):
         world.time.now += HOUR
@@ -158,7 +158,7 @@ def test_an_order_stuck_in_processing_is_bounded_and_gone_on_with(
     one = wanted(world.configure([NAMES]))
     world.ca.processing = True
     fault = refused(world, one)
-    assert "did not get ready in time" in fault.reason
+    assert "was not ready in time" in fault.reason
     assert timedelta(minutes=3) < world.time.now - START < timedelta(minutes=4)
     refused(world, one)
     assert len(world.ca.orders) == 1

@@ -62,11 +62,11 @@ def served(left: timedelta = 30 * DAY) -> Served:
         (
             replace(served(), fault="it is not for TLS servers"),
             ORDER,
-            "peers would refuse it: it is not for TLS servers",
+            "peers would reject it: it is not for TLS servers",
         ),
         (served(MINUTE), ORDER, None),
-        (served(0 * DAY), ORDER, "it is to be renewed from 2026-11-25 12:00:00 UTC on"),
-        (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC on"),
+        (served(0 * DAY), ORDER, "it is to be renewed from 2026-11-25 12:00:00 UTC"),
+        (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC"),
     ],
 )
 def test_due(current: Served | None, order: Requirements, reason: str | None) -> None:

@@ -94,7 +94,7 @@ def test_a_key_that_does_not_fit_is_replaced(tmp_path: Path, content: bytes) -> 
     parts = Parts(tmp_path)
     assert parts.renewer().attempt(MX) is None
     (parts.served().path / "key.pem").write_bytes(content)
-    assert "peers would refuse it" in str(parts.renewer().reason(MX))
+    assert "peers would reject it" in str(parts.renewer().reason(MX))
     assert parts.renewer().attempt(MX) is None
     assert parts.renewer().reason(MX) is None
 
@@ -104,7 +104,7 @@ def test_a_key_that_does_not_fit_is_replaced(tmp_path: Path, content: bytes) -> 
     [
         ("root", "does not lead to a trusted root"),
         ("names", "its names are other.example"),
-        ("key", "its key is not the one beside it"),
+        ("key", "its key is not the key stored with it"),
         ("client", "it is not for TLS servers"),
         ("early", "it is valid from"),
         ("garbage", "it is not a chain of certificates"),

@@ -81,7 +81,7 @@ def test_a_server_that_is_down_is_no_reason_to_go_back(world: World, capsys: Cap
     capsys.readouterr()
     world.look(1)
     (unproven,) = events(capsys, "unproven")
-    assert unproven["reason"] == "192.0.2.25 port 25 (STARTTLS) shows no certificate"
+    assert unproven["reason"] == "192.0.2.25 port 25 (STARTTLS) serves no certificate"
     assert world.store.unconfirmed() is None
     assert world.orders == 2
     world.look(1)
