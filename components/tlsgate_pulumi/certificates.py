@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 
-from tlsgate.render.dns_records import Record
+from tlsgate.dns.records import Record
 from tlsgate.render.policy_host import group_certificates
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.engine import read_host_file

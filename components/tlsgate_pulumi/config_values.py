@@ -10,8 +10,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from tlsgate.dns.records import require_hostname
 from tlsgate.partners.domains import Fault, domain_fault, host_fault
-from tlsgate.render.dns_records import require_hostname, tlsrpt_value
+from tlsgate.render.dns_records import tlsrpt_value
 from tlsgate.render.postfix_settings import (
     MILTER,
     is_address,

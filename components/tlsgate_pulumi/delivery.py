@@ -26,9 +26,9 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from tlsgate.generation.awaiting import LACKS_CERTIFICATE
+from tlsgate.generation.in_force import LACKS_CERTIFICATE
 from tlsgate.generation.manifest import generation_id
-from tlsgate.generation.needs import NGINX
+from tlsgate.generation.requirements import NGINX
 from tlsgate.partners.format import LIST_FILE
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.change_guard import check_change

@@ -28,11 +28,11 @@ from pulumi.dynamic import (
 
 from tlsgate.dns import updates
 from tlsgate.dns.errors import DnsError, KeyRefusedError, UnreachableError, ZoneError
-from tlsgate.dns.resolver import look_up
+from tlsgate.dns.manual_records import look_up
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import by_key, from_lines, key_of, same, to_lines, to_rdataset, zone_of
 from tlsgate.dns.tsig import read_tsig_key
-from tlsgate.render.dns_records import Record
 from tlsgate_pulumi.dynamic import Props, Provider, all_known, changed_keys, difference
 from tlsgate_pulumi.engine import DeploymentError
 from tlsgate_pulumi.settings import DnsSettings, Endpoint

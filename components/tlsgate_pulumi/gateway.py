@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_docker as docker
 
+from tlsgate.dns.records import Record
 from tlsgate.partners.format import digest
-from tlsgate.render.dns_records import Record
 from tlsgate.render.unbound import ResolverSettings, render_unbound
 from tlsgate_pulumi.arguments import MailGatewayArgs
 from tlsgate_pulumi.arguments_reader import read_args

@@ -133,7 +133,7 @@ class MtaStsPolicy(pulumi.ComponentResource):
                 command=[
                     "python3",
                     "-m",
-                    "tlsgate.smtp.policy_host_check",
+                    "tlsgate.mta_sts.host_check",
                     "--address",
                     settings.network.address("policy-host"),
                     "--from",

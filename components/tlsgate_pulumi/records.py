@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tlsgate.render.dns_records import Record, gateway_records, with_accounts
+from tlsgate.dns.records import Record
+from tlsgate.render.dns_records import gateway_records, with_accounts
 from tlsgate_pulumi.settings import Settings
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from tlsgate.acme.ca import FAILURES_BEFORE_FALLBACK
-from tlsgate.acme.limits import KINDS
+from tlsgate.acme.config.ca import FAILURES_BEFORE_FALLBACK
+from tlsgate.acme.config.limits import KINDS
 from tlsgate.render.mta_sts import MAX_AGE_LIMIT
 from tlsgate.render.postfix_settings import (
     NULL_SENDERS,

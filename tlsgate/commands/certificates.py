@@ -2,7 +2,7 @@
 
 The agent's container is asked, by its own command line (`docker exec`): the certificates' state is
 on its volumes, and nothing of it is on the deploying machine. The JSON of `status --json` is
-`{"certificates": […]}`, each as tlsgate/acme/status.py describes it.
+`{"certificates": […]}`, each as tlsgate/acme/agent/status.py describes it.
 """
 
 from __future__ import annotations

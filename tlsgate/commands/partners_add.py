@@ -148,7 +148,7 @@ def _add(options: argparse.Namespace) -> int:
     from tlsgate.onboarding.letter import letter  # noqa: PLC0415  # slow to load, as are these
     from tlsgate.onboarding.ourselves import look_at_ourselves  # noqa: PLC0415
     from tlsgate.onboarding.proposal import judged, propose  # noqa: PLC0415
-    from tlsgate.smtp.probe import ProbeSettings, probe_domains  # noqa: PLC0415
+    from tlsgate.probe.probe import ProbeSettings, probe_domains  # noqa: PLC0415
 
     domains = list(dict.fromkeys(options.domains))
     _refuse_listed(domains, load_entries(folder_entries(options.folder)))

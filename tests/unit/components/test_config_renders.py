@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from tests.unit.components.stack_config import CONFIG, as_pulumi_gives, write_project
 from tests.unit.render.test_postfix import parameters
-from tlsgate.acme.config import load
+from tlsgate.acme.config.agent_json import load
+from tlsgate.dns.records import zone_lines
 from tlsgate.dns.sets import by_key, to_rdataset
 from tlsgate.problems import ProblemsError
-from tlsgate.render.dns_records import mta_sts_record, zone_lines
+from tlsgate.render.dns_records import mta_sts_record
 from tlsgate.render.mta_sts import policy_id, policy_text
 from tlsgate.render.nexthop import lint_nexthops
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host

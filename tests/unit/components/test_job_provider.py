@@ -83,6 +83,14 @@ def test_the_result_is_the_last_line(engine: FakeEngine) -> None:
     assert JobProvider().update("id", DONE, PROPS).outs == DONE
 
 
+def test_a_job_may_do_without_a_network_and_a_user(engine: FakeEngine) -> None:
+    """Pulumi hands a provider no input that is None."""
+    engine.of_the_next = {"output": b"{}\n"}
+    JobProvider().create({k: v for k, v in PROPS.items() if k not in ("network", "user")})
+    assert engine.only.arguments["network"] is None
+    assert engine.only.arguments["user"] is None
+
+
 def test_a_job_that_fails_is_not_recorded(engine: FakeEngine) -> None:
     engine.of_the_next = {"code": 1, "errors": b"the CA refuses the name"}
     with pytest.raises(DeploymentError, match="the CA refuses the name"):

@@ -12,9 +12,9 @@ import pytest
 from pulumi.output import UNKNOWN
 
 from tests.unit.dns.fake_server import ZONES, FakeServer
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import from_lines, to_lines
-from tlsgate.render.dns_records import Record
 from tlsgate_pulumi import dns as component
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs, DnsRecordsProvider, expected
 from tlsgate_pulumi.engine import DeploymentError

@@ -18,9 +18,9 @@ from tlsgate.onboarding import ourselves
 from tlsgate.onboarding.ourselves import OurDomain, OurHost
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Mode, Verify
-from tlsgate.smtp import probe
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.probe import probe
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 
 OURS = ["--own-domain", "corp.example"]
 YES = [*OURS, "--name", "Beta & Söhne", "--yes"]
