@@ -20,7 +20,7 @@ _KEY_TYPE = re.compile(r"(rsa|ec|p|secp|prime)[-_]?([0-9]{3,5})(?:[rkv][0-9]+)?"
 def weak_keys(seen: Seen) -> Iterator[str]:
     """Certificates that are trusted or pinned, and the keys that the agent is told to make."""
     for name, text in sorted(seen.files.items()):
-        # In JSON, the line ends of a certificate are written out.
+        # In JSON, the line ends of a certificate are escaped.
         for pem in _CERTIFICATE.findall(text.replace("\\n", "\n")):
             yield from (f"{name}: {fault}" for fault in _certificate_faults(pem, seen))
         if name == AGENT_CONFIG:
@@ -61,11 +61,11 @@ def _type_fault(value: str, seen: Seen) -> str | None:
 
 
 def _size_fault(kind: str, bits: int, least: int) -> str | None:
-    return f"{kind} of {bits} bits; {least} is the least" if bits < least else None
+    return f"{kind} of {bits} bits; the minimum is {least}" if bits < least else None
 
 
 def lab_ca(seen: Seen) -> Iterator[str]:
-    """CAs whose certificates nobody trusts, on a stack that strangers send mail to."""
+    """CAs that nobody trusts, on a stack that receives mail from everybody."""
     if AGENT_CONFIG not in seen.files or not re.search(
         str(seen.options["productionStacks"]), seen.stack
     ):
@@ -80,7 +80,7 @@ def lab_ca(seen: Seen) -> Iterator[str]:
 
 
 def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every text with the key it stands under."""
+    """Yield every string with the key that it belongs to."""
     if isinstance(node, dict):
         for name, value in node.items():
             yield from _texts(value, name)
@@ -94,7 +94,7 @@ def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 RULES = (
     Rule(
         "key-strength",
-        "Keys have 2048 bits (RSA) or P-256 (EC) at least.",
+        "Keys have at least 2048 bits (RSA) or 256 bits (EC).",
         (DELIVERY, VOLUME_FILES),
         weak_keys,
         {
@@ -104,7 +104,7 @@ RULES = (
     ),
     Rule(
         "production-ca",
-        "A production stack has its certificates of a production CA.",
+        "A production stack gets its certificates from a production CA.",
         (VOLUME_FILES,),
         lab_ca,
         {

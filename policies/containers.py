@@ -1,4 +1,4 @@
-"""Rules on containers and images: the least that each needs (D14), and nothing secret in sight."""
+"""Rules on containers and images: least privilege (D14), and no secrets where they can be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOST_MODES = ("networkMode", "pidMode", "ipcMode", "usernsMode")
 
 
 def privileged(seen: Seen) -> Iterator[str]:
-    """A container with the host's powers, or one that can gain more than it starts with."""
+    """A container with the host's privileges, or one that can gain more than it starts with."""
     if seen.props.get("privileged"):
         yield "it is privileged. Name the capabilities that it needs instead"
     options = [str(option).replace("=", ":") for option in seen.props.get("securityOpts") or ()]
@@ -27,11 +27,11 @@ def privileged(seen: Seen) -> Iterator[str]:
         yield "it may gain privileges. Set securityOpts: [no-new-privileges:true]"
     loose = [option for option in options if option.endswith((":unconfined", "label:disable"))]
     if loose:
-        yield f"it switches the engine's own protection off: {some(loose)}"
+        yield f"it switches off the engine's own protection: {some(loose)}"
 
 
 def capabilities(seen: Seen) -> Iterator[str]:
-    """Capabilities beyond the named; a job's are added to none."""
+    """Capabilities that are not allowed; a job starts with none."""
     named = {str(name) for name in seen.options["allowed"]}
     if seen.type == JOB:
         added = seen.props.get("capabilities") or ()
@@ -50,9 +50,9 @@ def _capability(name: object) -> str:
 
 
 def writable_root(seen: Seen) -> Iterator[str]:
-    """A root file system that an intruder can change."""
+    """A root file system that an attacker can change."""
     if not seen.props.get("readOnly"):
-        yield "its root is writable. Set readOnly, and a tmpfs or a volume where it writes"
+        yield "its root is writable. Set readOnly, and mount a tmpfs or a volume where it writes"
 
 
 def host_namespaces(seen: Seen) -> Iterator[str]:
@@ -60,7 +60,7 @@ def host_namespaces(seen: Seen) -> Iterator[str]:
     for key in _HOST_MODES:
         mode = str(seen.props.get(key) or "")
         if mode == "host" or mode.startswith("container:"):
-            yield f"its {key} is {mode}. Give it namespaces of its own"
+            yield f"its {key} is {mode}. Give it its own namespaces"
 
 
 def engine_socket(seen: Seen) -> Iterator[str]:
@@ -72,11 +72,11 @@ def engine_socket(seen: Seen) -> Iterator[str]:
         folder = path.rstrip("/")
         reaches = "/var/run/docker.sock".startswith(f"{folder}/") or folder == "/run"
         if path and (path.endswith((".sock", ".socket")) or reaches):
-            yield f"it mounts {path}, and with it the engine. Take the mount away"
+            yield f"it mounts {path}, and so it controls the engine. Remove the mount"
 
 
 def limits(seen: Seen) -> Iterator[str]:
-    """No limit to its memory, or nothing that says whether it works."""
+    """No memory limit, or no health check."""
     if float(seen.props.get("memory") or 0) <= 0:
         yield "it has no memory limit. Set memory (MiB)"
     tests = list((seen.props.get("healthcheck") or {}).get("tests") or ())
@@ -85,7 +85,7 @@ def limits(seen: Seen) -> Iterator[str]:
 
 
 def secret_variables(seen: Seen) -> Iterator[str]:
-    """Secrets in the environment: whoever may inspect the container or read the state has them."""
+    """Secrets in the environment, where `docker inspect` and the state show them."""
     for entry in seen.props.get("envs") or ():
         name, _, value = str(entry).partition("=")
         named = _SECRET_NAME.search(name) and value and not value.startswith("/")
@@ -115,7 +115,7 @@ RULES = (
     Rule("container-privileges", "No container is privileged.", (CONTAINER,), privileged),
     Rule(
         "container-capabilities",
-        "A container has the capabilities that are named, and no others.",
+        "A container has only the allowed capabilities.",
         (CONTAINER, JOB),
         capabilities,
         {
@@ -129,7 +129,12 @@ RULES = (
             }
         },
     ),
-    Rule("container-root", "A container's root is read-only.", (CONTAINER,), writable_root),
+    Rule(
+        "container-root",
+        "A container's root file system is read-only.",
+        (CONTAINER,),
+        writable_root,
+    ),
     Rule(
         "container-namespaces",
         "A container shares no namespace with the host.",

@@ -1,4 +1,4 @@
-"""MTA-STS (RFC 8461): a policy in mode enforce names every MX host, or senders hold mail back."""
+"""MTA-STS (RFC 8461): a policy in mode enforce must name every MX host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def missing_hosts(seen: list[Seen]) -> Iterator[str]:
         for host in hosts:
             if not any(_matches(host, pattern) for pattern in patterns):
                 yield (
-                    f"{host} is an MX host, and the policy in mode enforce does not name it:"
+                    f"{host} is an MX host, but the policy in mode enforce does not name it:"
                     " senders would hold their mail back"
                 )
 

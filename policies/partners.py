@@ -1,6 +1,6 @@
-"""Rules on the partner list: what was compiled of it, and what in it is due.
+"""Rules on the partner list: what was compiled from it, and which dates have passed.
 
-They read the list in the gateway's generation, and hold the tables beside it that Postfix reads.
+They compare the list in the gateway's generation with the tables that Postfix reads beside it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POLICY = "partner_policy"
 SENDERS = "partner_senders"
 RULES_FILE = "partner_rules.json"
 _LEVELS = {"secure", "dane-only", "fingerprint"}
-"""Levels of smtp_tls_policy_maps that authenticate, and fall back to nothing."""
+"""Levels of smtp_tls_policy_maps that authenticate the server and have no fallback."""
 _NEEDS_TLS = "reject_plaintext_session"
 _ASKS = "check_policy_service "
 
@@ -54,7 +54,7 @@ def listed(seen: Seen) -> tuple[Partner, ...]:
 
 @lru_cache(maxsize=4)
 def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
-    """Return what the policy helper answers: key → its policy for ever, and those until then."""
+    """Return the policy helper's answers: key → its lasting policy, and those of limited time."""
     rules = json.loads(text)["outbound"] if text else ()
     return {
         rule["key"]: (rule["then"], [policy for _, policy in rule["periods"]])
@@ -87,7 +87,7 @@ def enforced(seen: Seen) -> Iterator[str]:
 
 
 class _Tables:
-    """What Postfix and its helper are told of each key."""
+    """What Postfix and its helper are told about each key."""
 
     def __init__(self, seen: Seen) -> None:
         files = seen.files
@@ -96,7 +96,7 @@ class _Tables:
         self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
 
     def outbound(self, key: str, excepted: Collection[Direction], strong: bool) -> Iterator[str]:
-        """Levels that do not authenticate; what an exception opens must be closed after it.
+        """Levels that do not authenticate; what an exception allows must end with it.
 
         `strong`: older encryption is not enough.
         """
@@ -109,9 +109,9 @@ class _Tables:
         yield from (f"{POLICY}: {fault}" for one in entries if (fault := _weak(one, strong)))
 
     def inbound(self, key: str, excepted: Collection[Direction], judged: bool) -> Iterator[str]:
-        """Entries that let plaintext in; with an exception it is the helper that knows its end.
+        """Entries that accept plaintext; only the helper knows when an exception ends.
 
-        `judged`: port 25 offers encryption that is not enough here, and only the helper refuses it.
+        `judged`: port 25 offers encryption that is too weak here, and only the helper refuses it.
         """
         entry = self._senders.get(key)
         if entry is None:
@@ -126,13 +126,13 @@ class _Tables:
 
 
 def _tables_in_use(seen: Seen) -> Iterator[str]:
-    """The two tables must be asked, and outbound before any other."""
+    """Both tables must be used, the outbound one before any other."""
     values = {one.name: one.value for one in settings(seen.files) if one.place == MAIN}
     first = values.get("smtp_tls_policy_maps", "").partition(" ")[0].rstrip(",")
     if not first.endswith(f"/{POLICY}"):
-        yield f"{MAIN}: smtp_tls_policy_maps does not ask {POLICY} first"
+        yield f"{MAIN}: smtp_tls_policy_maps does not use {POLICY} first"
     if f"/{SENDERS}" not in values.get("smtpd_sender_restrictions", "").partition("permit")[0]:
-        yield f"{MAIN}: smtpd_sender_restrictions does not ask {SENDERS} before any permit"
+        yield f"{MAIN}: smtpd_sender_restrictions does not use {SENDERS} before any permit"
 
 
 def keys(partner: Partner) -> Iterator[str]:
@@ -147,13 +147,13 @@ def _empty_lists(partner: Partner) -> Iterator[str]:
     if not partner.domains:
         yield "a partner without domains"
     if partner.outbound.verify is Verify.PIN and not partner.outbound.public_keys:
-        yield "outbound.verify is pin, and no key is pinned"
+        yield "outbound.verify is pin, but no key is pinned"
     if partner.outbound.verify is Verify.PRIVATE_CA and not partner.outbound.ca:
-        yield "outbound.verify is private-ca, and no CA is given"
+        yield "outbound.verify is private-ca, but no CA is given"
     if partner.inbound.require is Require.CERTIFICATE and not partner.inbound.public_keys:
-        yield "inbound.require is certificate, and no key is pinned"
+        yield "inbound.require is certificate, but no key is pinned"
     if partner.inbound.require is Require.NETWORK and not partner.inbound.networks:
-        yield "inbound.require is network, and no network is named"
+        yield "inbound.require is network, but no network is named"
 
 
 def _weak(entry: str, strong: bool) -> str | None:
@@ -170,14 +170,14 @@ def _weak(entry: str, strong: bool) -> str | None:
 
 
 def review_due(seen: Seen) -> Iterator[str]:
-    """Partners whose agreement is to be confirmed again."""
+    """Partners whose agreement must be confirmed again."""
     due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < seen.today]
     if due:
-        yield f"past the review date: {some(due)}. Confirm the agreement, and write the next date"
+        yield f"past the review date: {some(due)}. Confirm the agreement and write the next date"
 
 
 def review_overdue(seen: Seen) -> Iterator[str]:
-    """The same, long after the date."""
+    """Partners whose agreement should have been confirmed long ago."""
     last = seen.today - timedelta(days=int(seen.options["graceDays"]))
     due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < last]
     if due:
@@ -188,7 +188,7 @@ def review_overdue(seen: Seen) -> Iterator[str]:
 
 
 def exceptions(seen: Seen) -> Iterator[str]:
-    """Exceptions that last too long, or that nobody answers for."""
+    """Exceptions that last too long, or that nobody authorised has approved."""
     days = int(seen.options["maximumDays"])
     last = seen.today + timedelta(days=days)
     approvers = {str(address).lower() for address in seen.options["approvers"]}
@@ -206,20 +206,20 @@ def exceptions(seen: Seen) -> Iterator[str]:
 RULES = (
     Rule(
         "partner-enforced",
-        "An enforced partner's mail goes and comes over authenticated TLS.",
+        "Mail to and from an enforced partner uses authenticated TLS.",
         (DELIVERY,),
         enforced,
     ),
     Rule(
         "partner-review-due",
-        "Partners are confirmed again by their review date.",
+        "Agreements with partners are confirmed by their review date.",
         (DELIVERY,),
         review_due,
         level=EnforcementLevel.ADVISORY,
     ),
     Rule(
         "partner-review-overdue",
-        "No partner stays unconfirmed long after its review date.",
+        "No agreement stays unconfirmed long after its review date.",
         (DELIVERY,),
         review_overdue,
         {"graceDays": {"type": "integer", "minimum": 0, "default": 60}},

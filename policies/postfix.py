@@ -1,4 +1,4 @@
-"""Rules on what Postfix is configured with (postconf(5), master(5)), whoever rendered it."""
+"""Rules on the configuration of Postfix (postconf(5), master(5)), whatever wrote it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PRIVATE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter: where it stands, and its value on one line."""
+    """One parameter: the file or service that sets it, and its value on one line."""
 
     place: str
     name: str
@@ -63,7 +63,7 @@ def _logical(text: str) -> list[str]:
 
 
 def tls_version(seen: Seen) -> Iterator[str]:
-    """Versions below TLS 1.2, to and from partners and at the policy host."""
+    """TLS versions below 1.2, to and from partners and at the policy host."""
     if MAIN in seen.files:
         found = settings(seen.files)
         for name in _PROTOCOLS:
@@ -72,14 +72,14 @@ def tls_version(seen: Seen) -> Iterator[str]:
         for one in found:
             if one.name in _PROTOCOLS and not _is_new(one.value):
                 value = one.value or "(empty)"
-                yield f"{one.place}: {one.name} = {value} lets versions below TLS 1.2 in"
+                yield f"{one.place}: {one.name} = {value} allows versions below TLS 1.2"
         for key, value in _protocols_of_partners(seen.files.get("partner_policy", "")):
             if not _is_new(value):
                 yield f"partner_policy: {key} has protocols={value}, below TLS 1.2"
     for name, text in sorted(seen.files.items()):
         for versions in re.findall(r"^\s*ssl_protocols\s+([^;]*);", text, re.M):
             if not set(versions.upper().split()) <= set(_VERSIONS[_LEAST:]):
-                yield f"{name}: ssl_protocols {versions} lets versions below TLS 1.2 in"
+                yield f"{name}: ssl_protocols {versions} allows versions below TLS 1.2"
 
 
 def _protocols_of_partners(table: str) -> Iterator[tuple[str, str]]:
@@ -87,7 +87,7 @@ def _protocols_of_partners(table: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_new(value: str) -> bool:
-    """Tell whether a protocol list is understood, and lets nothing below TLS 1.2 in."""
+    """Tell whether a protocol list is understood and allows nothing below TLS 1.2."""
     allowed = set(range(len(_VERSIONS)))
     included: set[int] = set()
     for word in re.split(r"[\s,:]+", value.strip()):
@@ -158,7 +158,7 @@ def _wide(word: str, seen: Seen) -> str | None:
     try:
         network = ipaddress.ip_network(word.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
-        return "which is no network that can be judged"
+        return "which is not an address range, so it cannot be checked"
     if any(_within(network, private) for private in _PRIVATE):
         return None
     least = int(seen.options["ipv4Prefix" if network.version == 4 else "ipv6Prefix"])
@@ -169,7 +169,7 @@ def _within(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
     wide: ipaddress.IPv4Network | ipaddress.IPv6Network,
 ) -> bool:
-    # `is_private` looks at the two ends alone, and takes 0.0.0.0/0 for private.
+    # `is_private` looks at the two ends only, so it calls 0.0.0.0/0 private.
     return (
         network.version == wide.version
         and wide.network_address <= network.network_address  # type: ignore[operator]
@@ -186,21 +186,21 @@ RULES = (
     ),
     Rule(
         "tls-required-header",
-        "No message switches a partner's policy off by its own header.",
+        "No message can switch off a partner's policy by a header.",
         (DELIVERY,),
         tls_required_header,
         {"exceptServices": {"type": "array", "items": {"type": "string"}, "default": []}},
     ),
     Rule(
         "queue-life",
-        "Held mail waits long enough to be mended.",
+        "Held mail waits long enough for the fault to be fixed.",
         (DELIVERY,),
         queue_life,
         {"minimumDays": {"type": "number", "minimum": 0, "default": 2}},
     ),
     Rule(
         "open-relay",
-        "Only the own networks relay.",
+        "Only your own networks may relay.",
         (DELIVERY,),
         open_relay,
         {

@@ -1,7 +1,7 @@
 """A rule: what Pulumi's policy needs, and a function from a resource to what is wrong with it.
 
-A rule reads no more of a resource than it judges: a value that is not known at a preview makes it
-advisory there, and it is mandatory again at `up`. Options have their default in the schema.
+A rule reads only what it checks: if it needs a value that is not known at a preview, it is advisory
+there and mandatory again at `up`. Options have their defaults in the schema.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Seen:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The files that the resource brings somewhere: name → content."""
+        """The files that the resource delivers: name → content."""
         return self.props.get("files") or {}
 
 
@@ -56,7 +56,7 @@ class Seen:
 class Rule:
     """One rule.
 
-    `judge` yields what is wrong with one resource of the types, each with its remedy. `options`
+    `judge` yields what is wrong with one resource of `types`, and how to fix it. `options`
     is the schema of the configuration: every property has a default.
     """
 
@@ -137,7 +137,7 @@ def stack_of(urn: str) -> str:
 
 
 def with_defaults(schema: Mapping[str, dict[str, Any]], given: Options) -> Options:
-    """Return every option of a rule: as configured, else its default."""
+    """Return every option of a rule: as configured, otherwise its default."""
     return {key: given.get(key, described["default"]) for key, described in schema.items()}
 
 

@@ -20,6 +20,7 @@ from tlsgate.render.policy_host import group_certificates
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.engine import read_host_file
 from tlsgate_pulumi.job import Job, JobArgs
+from tlsgate_pulumi.outputs import IssuedCertificate
 from tlsgate_pulumi.records import published_records
 from tlsgate_pulumi.settings import AcmeSettings, FallbackSettings, Settings
 from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container
@@ -55,8 +56,8 @@ class Certificates(pulumi.ComponentResource):
     `records`, the zone lines of CAA records that name it.
     """
 
-    issued: pulumi.Output[Any]
-    account: pulumi.Output[Any]
+    issued: pulumi.Output[list[IssuedCertificate]]
+    account: pulumi.Output[str | None]
     records: pulumi.Output[list[str]]
     job: Job
 
@@ -66,18 +67,19 @@ class Certificates(pulumi.ComponentResource):
         super().__init__("tlsgate:index:Certificates", name, {}, opts)
         own = below(self, opts)
         stack, settings = args.stack, args.settings
-        config = stack.volume("agent-config", self)
-        state = stack.volume("acme", self, keep=not settings.delete_data)
+        config = stack.volume("agent-config", own)
+        state = stack.volume("acme", own, keep=not settings.delete_data)
         files = VolumeFiles(
-            "agent-files",
+            stack.resource("agent-files"),
             VolumeFilesArgs(
                 volume=config,
                 image=args.image,
                 labels=stack.labels,
                 files={"agent.json": agent_config_text(settings), **trust_files(settings)},
                 secrets=secret_files(settings),
+                engine=stack.engine,
             ),
-            own,
+            stack.options("agent-files", own),
         )
         volumes: dict[str, pulumi.Input[str]] = {
             CONFIG: config,
@@ -100,6 +102,7 @@ class Certificates(pulumi.ComponentResource):
             user=AGENT_USER,
             labels=stack.labels,
             triggers=triggers,
+            engine=stack.engine,
         )
         self.records = pulumi.Output.from_input([])
         after: list[pulumi.Resource] = []
@@ -107,7 +110,7 @@ class Certificates(pulumi.ComponentResource):
             # The account exists before the records that name it, and they before any order: an
             # account that had to be replaced must not be locked out by the one before.
             account = Job(
-                "account",
+                stack.resource("account"),
                 replace(
                     common,
                     name=stack.called("account"),
@@ -115,14 +118,18 @@ class Certificates(pulumi.ComponentResource):
                     read_command=[*COMMAND, "accounts"],
                     timeout=ACCOUNT_SECONDS,
                 ),
-                own,
+                stack.options("account", own),
             )
             bound = account.result.apply(lambda result: caa_records(settings, result["accounts"]))
-            caa = DnsRecords("caa", DnsRecordsArgs.of(settings.dns, bound), own)
+            caa = DnsRecords(
+                stack.resource("caa"),
+                DnsRecordsArgs.of(settings.dns, bound),
+                stack.options("caa", own),
+            )
             self.records = caa.records
             after = [caa]
         self.job = Job(
-            "issue",
+            stack.resource("issue"),
             replace(
                 common,
                 name=stack.called("issue"),
@@ -131,7 +138,7 @@ class Certificates(pulumi.ComponentResource):
                 delete_command=[*COMMAND, "withdraw"],
                 timeout=ISSUE_SECONDS,
             ),
-            own.merge(pulumi.ResourceOptions(depends_on=after)),
+            stack.options("issue", own, after=after),
         )
         container(
             stack,
@@ -146,7 +153,8 @@ class Certificates(pulumi.ComponentResource):
                 volumes=volumes,
                 writable=writable,
             ),
-            own.merge(pulumi.ResourceOptions(depends_on=[self.job])),
+            own,
+            after=[self.job],
         )
         self.issued = self.job.result.apply(with_keys)
         self.account = self.job.result.apply(lambda result: result["account"])
@@ -160,12 +168,13 @@ def caa_records(settings: Settings, accounts: Sequence[str | None]) -> list[Reco
     return [one for one in published_records(settings, accounts) if one.type == "CAA"]
 
 
-def with_keys(result: dict[str, Any]) -> list[dict[str, Any]]:
+def with_keys(result: dict[str, Any]) -> list[IssuedCertificate]:
     """Return the issued certificates, each with its key's hash as of the last `up` that issued."""
     keys = result.get("keys", {})
+    certificates: list[IssuedCertificate] = result["certificates"]
     return [
         {**certificate, "spki_sha256": keys.get(certificate["name"])}
-        for certificate in result["certificates"]
+        for certificate in certificates
     ]
 
 

@@ -17,6 +17,7 @@ import tarfile
 from collections.abc import Sequence
 
 from docker.errors import NotFound
+from pulumi.runtime.rpc import contains_unknowns
 
 from tlsgate.partners.diff import (
     diff_lists,
@@ -42,12 +43,14 @@ def check_change(olds: Props, news: Props, live: str) -> str | None:
     `olds` and `news` are a Delivery's inputs; `live` is where the server's container has the list.
     Raises DeploymentError if the state knows no list and no engine answers.
     """
+    if contains_unknowns(news["files"]):
+        return None  # at a preview; `up` asks again when they are known
     new = news["files"].get(LIST_FILE)
     if new is None:
         return None
     old = olds.get("files", {}).get(LIST_FILE)
-    if old is None:
-        old = _live_list(news["server"], live)
+    if old is None and not contains_unknowns(news.get("engine")):
+        old = _live_list(news, live)
     if old is None or old == new:
         return None
     return refusal(_partners(old), _partners(new), news["accept_weakening"])
@@ -90,10 +93,11 @@ def _partners(text: str) -> list[Partner]:
     return [partner_from_dict(record) for record in json.loads(text)]
 
 
-def _live_list(server: str, path: str) -> str | None:
+def _live_list(props: Props, path: str) -> str | None:
     """Return the list that a container holds, running or not; None if there is none."""
+    client = engine.connect(props.get("engine"))
     try:
-        stream, _ = engine.engine().containers.get(server).get_archive(path)
+        stream, _ = client.containers.get(props["server"]).get_archive(path)
     except NotFound:
         return None
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:

@@ -15,12 +15,12 @@ from pathlib import Path
 from tlsgate.dns.tsig import TsigKey, parse_tsig_key
 from tlsgate.problems import Problem
 from tlsgate.render.unbound import ResolverSettings, render_unbound
+from tlsgate_pulumi import build_context
 from tlsgate_pulumi.config_reader import Locate
 from tlsgate_pulumi.settings import AcmeSettings, FallbackSettings, Settings
 
 TSIG, AGENT_TSIG = "tlsgate:dns.tsigKeyFile", "tlsgate:dns.agentTsigKeyFile"
 BUILD_CA = "tlsgate:images.buildCaFile"
-IMAGES = Path("images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ def _same_key(one: object, other: object, locate: Locate) -> list[Problem]:
 
 def _outside_context(path: str | None, locate: Locate) -> list[Problem]:
     """An image build sees only what lies below images/."""
-    if path is None or Path(path).resolve().is_relative_to(IMAGES.resolve()):
+    if path is None or build_context.sees(path):
         return []
-    message = f"{path} does not lie below {IMAGES}/, which is all that an image build sees"
-    remedy = f"Copy it to {IMAGES}/extra-ca.crt, which git ignores, and name that"
+    message = f"{path} does not lie below images/, which is all that an image build sees"
+    remedy = "Copy it to images/extra-ca.crt, which git ignores, and name that"
     return [Problem(*locate(BUILD_CA), BUILD_CA, "outside-images", message, remedy)]

@@ -26,13 +26,15 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from tlsgate.generation.awaiting import LACKS_CERTIFICATE
+from tlsgate.generation.in_force import LACKS_CERTIFICATE
 from tlsgate.generation.manifest import generation_id
-from tlsgate.generation.needs import NGINX
+from tlsgate.generation.requirements import NGINX
 from tlsgate.partners.format import LIST_FILE
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.change_guard import check_change
+from tlsgate_pulumi.docker_engine import Address
 from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi.outputs import then
 
 CONFIG = "/config"
 COMMAND = ["python3", "-m", "tlsgate.generation"]
@@ -43,7 +45,8 @@ AWAIT_SECONDS = 60
 class DeliveryArgs:
     """What is delivered where.
 
-    `kind`: postfix or nginx. `files`: name → content, nothing secret. `server`: the container
+    `kind`: postfix or nginx. `files`: name → content, nothing secret; as a whole they may follow
+    from another resource. `engine`: see `docker_engine.py`. `server`: the container
     that takes the generation up, by name; it need not run yet, and nginx's certificates may come
     after it: the one before stays in force until then. `accept_weakening`: the digest of
     the one change of a partner list among the files that may weaken as much as it does.
@@ -54,9 +57,10 @@ class DeliveryArgs:
     image: pulumi.Input[str]
     server: str
     user: str
-    files: Mapping[str, str]
+    files: Mapping[str, str] | pulumi.Output[Mapping[str, str]]
     labels: Mapping[str, str]
     accept_weakening: str = ""
+    engine: pulumi.Input[Address | None] = None
 
 
 class DeliveryProvider(Provider):
@@ -69,7 +73,7 @@ class DeliveryProvider(Provider):
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Deliver when the generation, the volume or the image is another, or after drift."""
-        changed = changed_keys(_olds, _news, ("volume", "generation", "image", "server"))
+        changed = changed_keys(_olds, _news, ("volume", "generation", "image", "server", "engine"))
         if _olds.get("live") != _olds.get("delivered"):
             changed.append("live")
         return difference(changed, replaces=("volume",))
@@ -84,14 +88,14 @@ class DeliveryProvider(Provider):
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Look at the live files."""
-        client = engine.engine()
+        client = engine.connect(props.get("engine"))
         if not engine.volume_exists(client, props["volume"]):
             return ReadResult("", {})
         output = engine.run_to_end(client, self._run(props, [*COMMAND, "show"], {}))
         return ReadResult(id_, {**props, "live": json.loads(output)["live"]})
 
     def _deliver(self, props: Props) -> Props:
-        client = engine.engine()
+        client = engine.connect(props.get("engine"))
         install = [*COMMAND, "install", "--kind", props["kind"], "--from", engine.INCOMING]
         files = {name: text.encode() for name, text in props["files"].items()}
         run = self._run(props, [*install, "--expect", props["generation"]], files)
@@ -132,6 +136,10 @@ class DeliveryProvider(Provider):
         )
 
 
+def _generation(files: Mapping[str, str]) -> str:
+    return generation_id({file: text.encode() for file, text in files.items()})
+
+
 class Delivery(Resource, module="tlsgate", name="Delivery"):
     """A generation in force.
 
@@ -144,17 +152,17 @@ class Delivery(Resource, module="tlsgate", name="Delivery"):
     def __init__(
         self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        sources = {file: text.encode() for file, text in args.files.items()}
         props: dict[str, Any] = {
             "kind": args.kind,
             "volume": args.volume,
             "image": args.image,
             "server": args.server,
             "user": args.user,
-            "files": dict(args.files),
+            "files": then(args.files, dict),
             "labels": dict(args.labels),
             "accept_weakening": args.accept_weakening,
-            "generation": generation_id(sources),
+            "generation": then(args.files, _generation),
+            "engine": args.engine,
             "live": None,
             "delivered": None,
         }

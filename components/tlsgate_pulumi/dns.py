@@ -28,8 +28,8 @@ from pulumi.dynamic import (
 
 from tlsgate.dns import updates
 from tlsgate.dns.errors import DnsError, KeyRefusedError, UnreachableError, ZoneError
+from tlsgate.dns.manual_records import look_up
 from tlsgate.dns.records import Record
-from tlsgate.dns.resolver import look_up
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import by_key, from_lines, key_of, same, to_lines, to_rdataset, zone_of
 from tlsgate.dns.tsig import read_tsig_key

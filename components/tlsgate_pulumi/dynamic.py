@@ -8,13 +8,24 @@ secret is ever an input.
 from __future__ import annotations
 
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
 from pulumi.runtime.rpc import contains_unknowns
 
 Props = dict[str, Any]
-PROVIDER_KEY = "__provider"
+PACKAGE = Path(__file__).parent
+_with_stack = traceback.format_exc
+
+
+def format_exc(limit: int | None = None, chain: bool = True) -> str:
+    """As traceback.format_exc, but the text alone of an error that came through this package."""
+    error = sys.exc_info()[1]
+    frames = traceback.walk_tb(error.__traceback__ if error else None)
+    ours = any(Path(frame.f_code.co_filename).parent == PACKAGE for frame, _ in frames)
+    return _with_stack(0 if ours else limit, chain)
 
 
 class Provider(ResourceProvider):
@@ -23,9 +34,13 @@ class Provider(ResourceProvider):
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Keep Python's stack out of the errors that `pulumi up` prints."""
+        """Keep Python's stack out of the errors that `pulumi up` prints.
+
+        Pulumi calls this in the process that serves the dynamic providers of the whole program,
+        others' too, and prints there what `traceback.format_exc` returns.
+        """
         del req
-        sys.tracebacklimit = 0
+        traceback.format_exc = format_exc
 
 
 def changed_keys(olds: Props, news: Props, keys: tuple[str, ...]) -> list[str]:

@@ -62,23 +62,38 @@ class Run:
     """Seconds."""
 
 
-def engine(timeout: int = 180) -> docker.DockerClient:
-    """Connect to the engine of `DOCKER_HOST`, or the local one; `timeout` in seconds a request."""
+def connect(at: Mapping[str, str] | None = None, *, timeout: int = 180) -> docker.DockerClient:
+    """Connect to an engine; `timeout` in seconds a request.
+
+    `at`: `host` and `cert_path`, as `docker_engine.py` chose them; what is missing is taken from
+    DOCKER_HOST and DOCKER_CERT_PATH, and without these the local engine is used.
+    """
     try:
-        return docker.from_env(timeout=timeout)
+        if at is None:
+            return docker.from_env(timeout=timeout)
+        return docker.from_env(timeout=timeout, environment={**os.environ, **_variables(at)})
     except DockerException as error:
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__
         raise DeploymentError(
-            f"DOCKER_HOST: no Docker engine answers at {_address()} ({cause}). "
-            "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
+            f"{_setting(at)}: no Docker engine answers at {_address(at)} ({cause}). "
+            f"Start it, or set {_setting(at)} to the address of one that runs, and repeat"
         ) from None
 
 
-def require_engine() -> None:
+def _variables(at: Mapping[str, str]) -> dict[str, str]:
+    variables = {}
+    if host := at.get("host"):
+        variables["DOCKER_HOST"] = host
+    if folder := at.get("cert_path"):
+        variables |= {"DOCKER_CERT_PATH": folder, "DOCKER_TLS_VERIFY": "1"}
+    return variables
+
+
+def require_engine(at: Mapping[str, str] | None = None) -> None:
     """Raise DeploymentError unless an engine answers that can do all that `up` will ask of it."""
-    client = engine(timeout=20)
+    client = connect(at, timeout=20)
     try:
         version = client.version()
     finally:
@@ -86,14 +101,19 @@ def require_engine() -> None:
     offered = str(version["ApiVersion"])
     if tuple(int(part) for part in offered.split(".")) < MINIMUM_API:
         raise DeploymentError(
-            f"DOCKER_HOST: the Docker engine at {_address()} is too old: version "
+            f"{_setting(at)}: the Docker engine at {_address(at)} is too old: version "
             f"{version.get('Version')} speaks API {offered}, and 1.41 (Docker 20.10) or later is "
-            "needed. Upgrade it, or set DOCKER_HOST to the address of another, and repeat"
+            f"needed. Upgrade it, or set {_setting(at)} to the address of another, and repeat"
         )
 
 
-def _address() -> str:
-    return os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
+def _setting(at: Mapping[str, str] | None) -> str:
+    return "docker:host" if at and at.get("host") else "DOCKER_HOST"
+
+
+def _address(at: Mapping[str, str] | None) -> str:
+    named = at.get("host") if at else None
+    return named or os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
 
 
 def archive(files: Mapping[str, bytes], *, uid: int = 0, mode: int = 0o644) -> bytes:

@@ -9,82 +9,125 @@ DNS ever points senders to what does not work yet; `destroy` goes the other way.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 import pulumi_docker as docker
 
 from tlsgate.dns.records import Record
 from tlsgate.partners.format import digest
-from tlsgate.partners.model import Partner
 from tlsgate.render.unbound import ResolverSettings, render_unbound
+from tlsgate_pulumi.arguments import MailGatewayArgs
+from tlsgate_pulumi.arguments_reader import read_args
+from tlsgate_pulumi.build_context import BuildContext, prepare
 from tlsgate_pulumi.certificates import Certificates, CertificatesArgs
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
-from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.docker_engine import engine_of, with_engine
+from tlsgate_pulumi.engine import DeploymentError, read_host_file
+from tlsgate_pulumi.inputs import IMAGES, Inputs
 from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
+from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, then
 from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
 from tlsgate_pulumi.records import published_records
-from tlsgate_pulumi.settings import Settings
-from tlsgate_pulumi.stack import ContainerArgs, Stack, container, image
+from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container, image
 from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
-IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What Postfix needs of root; tried without each of them."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
 
 
-@dataclass(frozen=True)
-class MailGatewayArgs:
-    """The whole of a stack's config and its partner list."""
-
-    stack: Stack
-    settings: Settings
-    partners: Sequence[Partner]
+def _build_context(inputs: Inputs) -> BuildContext | None:
+    """Return where images are built from; None if all were built elsewhere."""
+    if inputs.image_ids.keys() >= set(IMAGES):
+        return None
+    try:
+        return prepare(inputs.build_folder, inputs.settings.images.build_ca_file)
+    except DeploymentError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 class MailGateway(pulumi.ComponentResource):
-    """Outputs: `outputs`, what the stack exports, by name."""
+    """A mandatory-TLS mail gateway: its containers, keys, certificates, partner list and records.
 
-    outputs: dict[str, Any]
+    `args`: its arguments, or what `read_inputs` read from the stack's config. `opts`: what the
+    gateway depends on is there before any part of it; a provider for `docker` chooses the engine.
+    Raises pulumi.RunError with all that is wrong with the arguments, before anything is declared.
+    """
+
+    hosts: pulumi.Output[list[str]]
+    """The names of the MX hosts."""
+    smtp: pulumi.Output[str | None]
+    """`host:port` where the Docker host publishes port 25; None where it does not."""
+    policy_urls: pulumi.Output[list[str]]
+    """Where senders find the MTA-STS policy (RFC 8461), one URL a domain."""
+    policy_id: pulumi.Output[str]
+    """The policy's id, as it is in DNS."""
+    records: pulumi.Output[list[str]]
+    """All DNS records of the gateway as zone lines, sorted."""
+    certificates: pulumi.Output[list[IssuedCertificate]]
+    """The certificates in service, as of the last `up` that issued."""
+    acme_account: pulumi.Output[str | None]
+    """The URI of the account at the CA (RFC 8555)."""
+    partners: pulumi.Output[PartnerSummary]
+    """How many partners the list has, and its digest."""
+    generation: pulumi.Output[str]
+    """The id of the configuration that Postfix runs."""
 
     def __init__(
-        self, name: str, args: MailGatewayArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: MailGatewayArgs | Inputs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
+        inputs = args if isinstance(args, Inputs) else read_args(name, args)
+        context = _build_context(inputs)
+        opts = with_engine(name, inputs.engine, opts)
         super().__init__("tlsgate:index:MailGateway", name, {}, opts)
-        self._stack, self._settings = args.stack, args.settings
-        stack, settings = args.stack, args.settings
-        own = pulumi.ResourceOptions(parent=self)
-        images = {role: image(stack, role, settings.images, own) for role in IMAGES}
-        network = self._network()
+        self._settings = settings = inputs.settings
+        self._stack = stack = Stack(inputs.stack, name, engine_of(self))
+        self._own = own = below(self, opts)
+        images = dict(inputs.image_ids)
+        if context is not None:
+            images |= {
+                role: image(stack, role, settings.images.base, context, own)
+                for role in IMAGES
+                if role not in images
+            }
+        network = self._network() if inputs.network is None else inputs.network
         keep = not settings.delete_data
-        mx_keys = stack.volume("mx-keys", self, keep=keep)
-        policy_keys = stack.volume("policy-keys", self, keep=keep)
-        challenge = stack.volume("challenge", self)
+        mx_keys = stack.volume("mx-keys", own, keep=keep)
+        policy_keys = stack.volume("policy-keys", own, keep=keep)
+        challenge = stack.volume("challenge", own)
 
         resolver = self._resolver(images["resolver"], network)
         policy_host = PolicyHost(
-            "policy-host",
+            stack.resource("policy-host"),
             PolicyHostArgs(stack, settings, images["policy-host"], network, policy_keys, challenge),
-            own,
+            stack.options("policy-host", own),
         )
-        records = published_records(settings)
+        complete = inputs.complete()
+        records = then(complete, published_records)
         types = ADDRESS_TYPES - {"CAA"} if settings.dns.caa_account_uri else ADDRESS_TYPES
-        addresses = self._records("addresses", [r for r in records if r.type in types], [])
+        addresses = self._records(
+            "addresses", then(records, lambda found: [r for r in found if r.type in types]), []
+        )
         certificates = Certificates(
-            "certificates",
+            stack.resource("certificates"),
             CertificatesArgs(
                 stack, settings, images["agent"], network, mx_keys, policy_keys, challenge
             ),
-            own.merge(pulumi.ResourceOptions(depends_on=[resolver, policy_host, addresses])),
+            stack.options("certificates", own, after=[resolver, policy_host, addresses]),
         )
-        config = stack.volume("config", self)
+        config = stack.volume("config", own)
         partner_list = PartnerList(
-            "partners",
-            PartnerListArgs(stack, settings, args.partners, config, images["postfix"]),
+            stack.resource("partners"),
+            PartnerListArgs(
+                stack,
+                complete,
+                settings.accept_weakening,
+                inputs.partners,
+                config,
+                images["postfix"],
+            ),
             # A gateway that is renamed takes its configuration up only with the new certificate.
-            own.merge(pulumi.ResourceOptions(depends_on=[certificates])),
+            stack.options("partners", own, after=[certificates]),
         )
         helper = self._policy_helper(images["policy"], network, config, [partner_list, resolver])
         notices = self._notices(images["notices"], network, config, [partner_list])
@@ -95,51 +138,72 @@ class MailGateway(pulumi.ComponentResource):
             [certificates, partner_list, helper, notices],
         )
         mail = self._records(
-            "mail-records", [r for r in records if r.type not in ADDRESS_TYPES], [gateway]
+            "mail-records",
+            then(records, lambda found: [r for r in found if r.type not in ADDRESS_TYPES]),
+            [gateway],
         )
         policy = MtaStsPolicy(
-            "mta-sts",
+            stack.resource("mta-sts"),
             MtaStsPolicyArgs(stack, settings, images["agent"], network, policy_host.generation),
-            own.merge(pulumi.ResourceOptions(depends_on=[certificates, mail])),
+            stack.options("mta-sts", own, after=[certificates, mail]),
         )
-        self.outputs = {
-            "hosts": [host.name for host in settings.gateways],
-            "smtp": str(settings.ports.smtp) if settings.ports.smtp else None,
-            "policyUrls": policy.urls,
-            "policyId": policy.policy_id,
-            "records": pulumi.Output.all(
-                addresses.records, certificates.records, mail.records, policy.records
-            ).apply(lambda parts: sorted(line for part in parts for line in part)),
-            "certificates": certificates.issued,
-            "acmeAccount": certificates.account,
-            "partners": {"count": len(args.partners), "digest": digest(args.partners)},
-            "generation": partner_list.generation,
-        }
-        self.register_outputs(self.outputs)
+        self.hosts = pulumi.Output.from_input([host.name for host in settings.gateways])
+        self.smtp = pulumi.Output.from_input(
+            str(settings.ports.smtp) if settings.ports.smtp else None
+        )
+        self.policy_urls = pulumi.Output.from_input(policy.urls)
+        self.policy_id = policy.policy_id
+        self.records = pulumi.Output.all(
+            addresses.records, certificates.records, mail.records, policy.records
+        ).apply(lambda parts: sorted(line for part in parts for line in part))
+        self.certificates = certificates.issued
+        self.acme_account = certificates.account
+        self.partners = pulumi.Output.from_input(
+            PartnerSummary(count=len(inputs.partners), digest=digest(inputs.partners))
+        )
+        self.generation = partner_list.generation
+        self.register_outputs(
+            {
+                "hosts": self.hosts,
+                "smtp": self.smtp,
+                "policyUrls": self.policy_urls,
+                "policyId": self.policy_id,
+                "records": self.records,
+                "certificates": self.certificates,
+                "acmeAccount": self.acme_account,
+                "partners": self.partners,
+                "generation": self.generation,
+            }
+        )
 
     def _network(self) -> pulumi.Input[str]:
         settings = self._settings.network
         if settings.existing:
             return settings.existing
         made = docker.Network(
-            "network",
+            self._stack.resource("network"),
             name=self._stack.prefix,
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=settings.subnet)],
             labels=[
                 docker.NetworkLabelArgs(label=key, value=value)
                 for key, value in self._stack.labels.items()
             ],
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=self._stack.options("network", self._own).merge(
+                pulumi.ResourceOptions(delete_before_replace=True)
+            ),
         )
         return made.name
 
     def _records(
-        self, name: str, records: Sequence[Record], after: Sequence[pulumi.Resource]
+        self,
+        role: str,
+        records: Sequence[Record] | pulumi.Output[Sequence[Record]],
+        after: Sequence[pulumi.Resource],
     ) -> DnsRecords:
         return DnsRecords(
-            name,
+            self._stack.resource(role),
             DnsRecordsArgs.of(self._settings.dns, records),
-            pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            self._stack.options(role, self._own, after=after),
         )
 
     def _resolver(
@@ -147,10 +211,10 @@ class MailGateway(pulumi.ComponentResource):
     ) -> docker.Container:
         """DANE stands on this resolver: it validates, and only the stack's containers ask it."""
         settings = self._settings
-        config = self._stack.volume("resolver-config", self)
+        config = self._stack.volume("resolver-config", self._own)
         anchors = settings.resolver.trust_anchor_file
         files = VolumeFiles(
-            "resolver-files",
+            self._stack.resource("resolver-files"),
             VolumeFilesArgs(
                 volume=config,
                 image=image_id,
@@ -164,8 +228,9 @@ class MailGateway(pulumi.ComponentResource):
                         )
                     )
                 },
+                engine=self._stack.engine,
             ),
-            pulumi.ResourceOptions(parent=self),
+            self._stack.options("resolver-files", self._own),
         )
         return container(
             self._stack,
@@ -180,7 +245,7 @@ class MailGateway(pulumi.ComponentResource):
                 low_ports=True,
                 config_digest=files.digest,
             ),
-            pulumi.ResourceOptions(parent=self),
+            self._own,
         )
 
     def _policy_helper(
@@ -191,7 +256,7 @@ class MailGateway(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> docker.Container:
         settings = self._settings
-        state = self._stack.volume("policy-state", self, keep=not settings.delete_data)
+        state = self._stack.volume("policy-state", self._own, keep=not settings.delete_data)
         return container(
             self._stack,
             "policy",
@@ -206,7 +271,8 @@ class MailGateway(pulumi.ComponentResource):
                 writable=frozenset({"/state"}),
                 environment={"TLSGATE_RESOLVER": settings.network.address("resolver")},
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            self._own,
+            after,
         )
 
     def _notices(
@@ -228,7 +294,8 @@ class MailGateway(pulumi.ComponentResource):
                 address=self._settings.network.address("notices"),
                 volumes={"/config": config},
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            self._own,
+            after,
         )
 
     def _gateway(
@@ -239,8 +306,8 @@ class MailGateway(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> docker.Container:
         stack, settings = self._stack, self._settings
-        spool = stack.volume("spool", self, keep=not settings.delete_data)
-        data = stack.volume("data", self)
+        spool = stack.volume("spool", self._own, keep=not settings.delete_data)
+        data = stack.volume("data", self._own)
         published = {25: settings.ports.smtp, 2525: settings.ports.internal}
         return container(
             stack,
@@ -262,5 +329,6 @@ class MailGateway(pulumi.ComponentResource):
                 ports={p: (at.host, at.port) for p, at in published.items() if at is not None},
                 stop_seconds=30,
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=list(after)),
+            self._own,
+            after,
         )

@@ -1,4 +1,4 @@
-"""Everything that the program reads: the stack's config and the partner list.
+"""Everything that a gateway is made from: the stack's config and the partner list, checked.
 
 All problems of both are told at once, before any resource is declared (nothing is changed then).
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.recipients import load_recipients
 from tlsgate.render.nexthop import lint_nexthops
+from tlsgate.render.postfix_settings import is_address
 from tlsgate_pulumi.config_files import file_problems
 from tlsgate_pulumi.config_reader import Locate
+from tlsgate_pulumi.docker_engine import DockerEngine, stack_engine
 from tlsgate_pulumi.engine import DeploymentError, require_engine
 from tlsgate_pulumi.settings import Settings
 from tlsgate_pulumi.settings_reader import read_settings
@@ -33,12 +35,57 @@ from tlsgate_pulumi.settings_reader import read_settings
 NAMESPACE = "tlsgate:"
 
 
+IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """The public addresses of the MX host and of the policy host."""
+
+    gateway: Sequence[pulumi.Input[str]]
+    policy_host: Sequence[pulumi.Input[str]]
+
+    def are_later(self) -> bool:
+        """Tell whether one of them comes from another resource."""
+        return any(isinstance(one, pulumi.Output) for one in (*self.gateway, *self.policy_host))
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a stack is made from."""
+    """What a gateway is made from.
+
+    `stack`: names everything on the Docker engine. `image_ids`: of images that are not built.
+    `network`, `addresses`: in place of those in `settings`, where another resource gives them.
+    """
 
     settings: Settings
     partners: tuple[Partner, ...]
+    stack: str = ""
+    engine: DockerEngine | str | None = None
+    build_folder: str = ".tlsgate"
+    image_ids: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    network: pulumi.Input[str] | None = None
+    addresses: Addresses | None = None
+
+    def complete(self) -> Settings | pulumi.Output[Settings]:
+        """Return the settings with all addresses, which may be known only later."""
+        if self.addresses is None:
+            return self.settings
+        return pulumi.Output.all(
+            gateway=list(self.addresses.gateway), policy_host=list(self.addresses.policy_host)
+        ).apply(lambda found: with_addresses(self.settings, **found))
+
+
+def with_addresses(
+    settings: Settings, gateway: Sequence[str], policy_host: Sequence[str]
+) -> Settings:
+    """Return the settings with other public addresses; raises pulumi.RunError if one is none."""
+    for one in (*gateway, *policy_host):
+        if not is_address(one):
+            raise pulumi.RunError(f"{one!r} was given as a public address and is no IP address")
+    host = replace(settings.gateways[0], addresses=tuple(gateway))
+    mta_sts = replace(settings.mta_sts, addresses=tuple(policy_host))
+    return replace(settings, gateways=(host,), mta_sts=mta_sts)
 
 
 def read_inputs() -> Inputs:
@@ -50,22 +97,28 @@ def read_inputs() -> Inputs:
     locate = locator(Path(f"Pulumi.{pulumi.get_stack()}.yaml"))
     try:
         inputs = parse_inputs(raw_values(CONFIG.get()), locate)
-        require_engine()
+        require_engine(stack_engine())
     except (ProblemsError, DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
-    return inputs
+    return replace(inputs, stack=pulumi.get_stack())
 
 
-def parse_inputs(raw: Mapping[str, object], locate: Locate) -> Inputs:
-    """Return settings and partners, or raise ProblemsError with the problems of both."""
+def parse_inputs(
+    raw: Mapping[str, object], locate: Locate, listed: tuple[Partner, ...] | None = None
+) -> Inputs:
+    """Return settings and partners, or raise ProblemsError with the problems of both.
+
+    `listed`: the partners, where they are not read from the folder that the config names.
+    """
     settings, problems = read_settings(raw, locate)
     problems += file_problems(settings, locate)
-    partners: tuple[Partner, ...] = ()
-    today = datetime.now(UTC).date()
-    try:
-        partners = load_partners(Path(settings.partners), own_domains=settings.domains, today=today)
-    except ProblemsError as error:
-        problems += error.problems
+    partners = listed or ()
+    if listed is None:
+        folder, today = Path(settings.partners), datetime.now(UTC).date()
+        try:
+            partners = load_partners(folder, own_domains=settings.domains, today=today)
+        except ProblemsError as error:
+            problems += error.problems
     if settings.internal.recipients == "list":
         folder = Path(settings.internal.recipients_folder)
         try:

@@ -20,6 +20,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from tlsgate_pulumi import engine
+from tlsgate_pulumi.docker_engine import Address
 from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
 
 INPUTS = (
@@ -37,6 +38,7 @@ INPUTS = (
     "labels",
     "timeout",
     "triggers",
+    "engine",
 )
 
 
@@ -46,6 +48,7 @@ class JobArgs:
 
     `volumes`: path → name, read-only but for those in `writable`. `files` go to /incoming.
     `triggers` make the job run again when they change, and nothing else. `timeout`: seconds.
+    `engine`: see `docker_engine.py`.
     """
 
     name: str
@@ -63,6 +66,7 @@ class JobArgs:
     files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     timeout: int = 120
     triggers: Mapping[str, Any] = field(default_factory=dict)
+    engine: pulumi.Input[Address | None] = None
 
 
 def parse_result(name: str, output: str) -> Any:
@@ -117,7 +121,7 @@ class JobProvider(Provider):
         """Look at what the job left; without its volumes it is gone."""
         if not props.get("read_command"):
             return ReadResult(id_, props)
-        client = engine.engine()
+        client = engine.connect(props.get("engine"))
         if not _volumes_exist(client, props):
             return ReadResult("", {})
         output = engine.run_to_end(client, run_from(props, props["read_command"]))
@@ -129,12 +133,13 @@ class JobProvider(Provider):
 
     def delete(self, _id: str, _props: Props) -> None:
         """Undo what the job made outside its volumes; without them there is nothing to go by."""
-        client = engine.engine()
+        client = engine.connect(_props.get("engine"))
         if _props.get("delete_command") and _volumes_exist(client, _props):
             engine.run_to_end(client, run_from(_props, _props["delete_command"]))
 
     def _run(self, props: Props) -> Props:
-        output = engine.run_to_end(engine.engine(), run_from(props, props["command"]))
+        client = engine.connect(props.get("engine"))
+        output = engine.run_to_end(client, run_from(props, props["command"]))
         result = parse_result(props["name"], output)
         return {**props, "result": result, "settled": result}
 
@@ -168,6 +173,7 @@ class Job(Resource, module="tlsgate", name="Job"):
             "labels": dict(args.labels),
             "timeout": args.timeout,
             "triggers": dict(args.triggers),
+            "engine": args.engine,
             "result": None,
             "settled": None,
         }

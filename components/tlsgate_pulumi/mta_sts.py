@@ -54,10 +54,10 @@ class PolicyHost(pulumi.ComponentResource):
         super().__init__("tlsgate:index:PolicyHost", name, {}, opts)
         own = below(self, opts)
         stack, settings = args.stack, args.settings
-        config = stack.volume("policy-host-config", self)
+        config = stack.volume("policy-host-config", own)
         files = render_policy_host(PolicyHostSettings(settings.domains, policy_settings(settings)))
         delivery = Delivery(
-            "policy-host-config",
+            stack.resource("policy-host-config"),
             DeliveryArgs(
                 kind="nginx",
                 volume=config,
@@ -66,8 +66,9 @@ class PolicyHost(pulumi.ComponentResource):
                 user=AGENT_USER,
                 files=files,
                 labels=stack.labels,
+                engine=stack.engine,
             ),
-            own,
+            stack.options("policy-host-config", own),
         )
         published = {80: settings.ports.http, 443: settings.ports.https}
         container(
@@ -88,7 +89,8 @@ class PolicyHost(pulumi.ComponentResource):
                 low_ports=True,
                 ports={p: (at.host, at.port) for p, at in published.items() if at is not None},
             ),
-            own.merge(pulumi.ResourceOptions(depends_on=[delivery])),
+            own,
+            after=[delivery],
         )
         self.generation = delivery.generation
         self.register_outputs({"generation": self.generation})
@@ -124,7 +126,7 @@ class MtaStsPolicy(pulumi.ComponentResource):
         if settings.extra_ca_file:
             files["extra-ca.pem"] = read_host_file(settings.extra_ca_file).decode()
         served = Job(
-            "policy-served",
+            stack.resource("policy-served"),
             JobArgs(
                 name=stack.called("policy-served"),
                 image=args.image,
@@ -142,16 +144,17 @@ class MtaStsPolicy(pulumi.ComponentResource):
                 labels=stack.labels,
                 files=files,
                 triggers={"generation": args.generation},
+                engine=stack.engine,
             ),
-            own,
+            stack.options("policy-served", own),
         )
         ids = DnsRecords(
-            "policy-ids",
+            stack.resource("policy-ids"),
             DnsRecordsArgs.of(
                 settings.dns,
                 [mta_sts_record(d, policy_id(text), settings.dns.ttl) for d in settings.domains],
             ),
-            own.merge(pulumi.ResourceOptions(depends_on=[served])),
+            stack.options("policy-ids", own, after=[served]),
         )
         self.policy_id = served.result.apply(lambda result: str(result["id"]))
         self.urls = [f"https://mta-sts.{d}/.well-known/mta-sts.txt" for d in settings.domains]

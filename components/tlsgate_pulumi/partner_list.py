@@ -17,6 +17,7 @@ from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 from tlsgate_pulumi.delivery import Delivery, DeliveryArgs
 from tlsgate_pulumi.engine import read_host_file
+from tlsgate_pulumi.outputs import then
 from tlsgate_pulumi.settings import Settings
 from tlsgate_pulumi.stack import Stack, below
 
@@ -26,7 +27,8 @@ class PartnerListArgs:
     """The list, the rest of the gateway's configuration, and where it is delivered."""
 
     stack: Stack
-    settings: Settings
+    settings: Settings | pulumi.Output[Settings]
+    accept_weakening: str
     partners: Sequence[Partner]
     volume: pulumi.Input[str]
     image: pulumi.Input[str]
@@ -42,22 +44,28 @@ class PartnerList(pulumi.ComponentResource):
     ) -> None:
         props = {"count": len(args.partners), "digest": digest(args.partners)}
         super().__init__("tlsgate:index:PartnerList", name, props, opts)
+        stack = args.stack
+
+        def files(settings: Settings) -> dict[str, str]:
+            return {
+                **render_postfix(postfix_settings(settings), args.partners),
+                LIST_FILE: canonical_json(args.partners),
+            }
+
         delivery = Delivery(
-            "partner-list",
+            stack.resource("partner-list"),
             DeliveryArgs(
                 kind="postfix",
                 volume=args.volume,
                 image=args.image,
-                server=args.stack.called("gateway"),
+                server=stack.called("gateway"),
                 user="0",
-                files={
-                    **render_postfix(postfix_settings(args.settings), args.partners),
-                    LIST_FILE: canonical_json(args.partners),
-                },
-                labels=args.stack.labels,
-                accept_weakening=args.settings.accept_weakening,
+                files=then(args.settings, files),
+                labels=stack.labels,
+                accept_weakening=args.accept_weakening,
+                engine=stack.engine,
             ),
-            below(self, opts),
+            stack.options("partner-list", below(self, opts)),
         )
         self.generation = delivery.generation
         self.register_outputs({**props, "generation": self.generation})

@@ -1,27 +1,32 @@
-"""What all containers of a stack share: names, labels, images and the hardening of D14."""
+"""What all parts of a gateway share: names, labels, options, and the hardening of D14."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
 
-from tlsgate_pulumi.settings import ImageSettings
+from tlsgate_pulumi.build_context import BuildContext
+from tlsgate_pulumi.docker_engine import Address
 
-BUILD_CA_VARIABLE = "TLSGATE_BUILD_CA"
-NO_EXTRA_CA = "images/no-extra-ca.crt"
+FIRST_GATEWAY = "gateway"
+"""The name of the component in this repository's own stacks."""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The names and labels of one stack; everything that it makes starts with `prefix`."""
+    """The names and labels of one gateway.
+
+    `name`: everything that it makes on the engine starts with `tlsgate-<name>`. `gateway`: the name
+    of its component; those of its resources in Pulumi start with it, so that several gateways fit
+    into one program. `engine`: what its dynamic providers get as theirs.
+    """
 
     name: str
+    gateway: str = FIRST_GATEWAY
+    engine: pulumi.Input[Address | None] = None
 
     @property
     def prefix(self) -> str:
@@ -32,22 +37,46 @@ class Stack:
         """Return the name on the engine of a container, volume, network or image."""
         return f"{self.prefix}-{role}"
 
+    def resource(self, role: str) -> str:
+        """Return the name of a resource in Pulumi."""
+        return f"{self.gateway}-{role}"
+
+    def options(
+        self,
+        role: str,
+        own: pulumi.ResourceOptions,
+        *,
+        after: Sequence[pulumi.Resource] = (),
+        keep: bool = False,
+    ) -> pulumi.ResourceOptions:
+        """Return a child's options: its component's `own`, and what must be there before it.
+
+        `keep`: `pulumi destroy` leaves it. Resources had no gateway's name in front while a stack
+        held one gateway only; stacks of that time are not made anew.
+        """
+        old = [pulumi.Alias(name=role)] if self.gateway == FIRST_GATEWAY else None
+        return own.merge(
+            pulumi.ResourceOptions(
+                aliases=old, depends_on=list(after), retain_on_delete=keep or None
+            )
+        )
+
     @property
     def labels(self) -> dict[str, str]:
         """On everything that the stack makes on the engine."""
         return {"tlsgate.stack": self.name}
 
     def volume(
-        self, role: str, parent: pulumi.Resource, *, keep: bool = False
+        self, role: str, own: pulumi.ResourceOptions, *, keep: bool = False
     ) -> pulumi.Output[str]:
         """Declare a volume and return its name; `keep`: `pulumi destroy` leaves it."""
         volume = docker.Volume(
-            role,
+            self.resource(role),
             name=self.called(role),
             labels=[
                 docker.VolumeLabelArgs(label=key, value=value) for key, value in self.labels.items()
             ],
-            opts=pulumi.ResourceOptions(parent=parent, retain_on_delete=keep),
+            opts=self.options(role, own, keep=keep),
         )
         return volume.name
 
@@ -89,14 +118,18 @@ class ContainerArgs:
 
 
 def container(
-    stack: Stack, role: str, args: ContainerArgs, opts: pulumi.ResourceOptions
+    stack: Stack,
+    role: str,
+    args: ContainerArgs,
+    own: pulumi.ResourceOptions,
+    after: Sequence[pulumi.Resource] = (),
 ) -> docker.Container:
     """Declare a hardened container (D14); `pulumi up` waits until it is healthy."""
     labels: dict[str, pulumi.Input[str]] = {**stack.labels, "tlsgate.role": role}
     if args.config_digest is not None:
         labels["tlsgate.config"] = args.config_digest
     return docker.Container(
-        role,
+        stack.resource(role),
         name=stack.called(role),
         image=args.image,
         command=list(args.command) if args.command else None,
@@ -138,25 +171,25 @@ def container(
         wait=True,
         wait_timeout=120,
         destroy_grace_seconds=args.stop_seconds,
-        opts=opts.merge(pulumi.ResourceOptions(delete_before_replace=True)),
+        opts=stack.options(role, own, after=after).merge(
+            pulumi.ResourceOptions(delete_before_replace=True)
+        ),
     )
 
 
 def image(
-    stack: Stack, role: str, settings: ImageSettings, opts: pulumi.ResourceOptions
+    stack: Stack, role: str, base: str, context: BuildContext, own: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
     """Declare the image of `images/<role>` and return its id; it is built when its files change."""
-    digest = build_digest(Path(), role)
-    arguments = {"BASE_IMAGE": settings.base}
+    digest = context.digest(role)
+    arguments = {"BASE_IMAGE": base}
     if role == "agent":
-        # Which proxy signs for the package index is the machine's business, not the stack's.
-        own = os.environ.get(BUILD_CA_VARIABLE)
-        arguments["EXTRA_CA_FILE"] = settings.build_ca_file or own or NO_EXTRA_CA
+        arguments["EXTRA_CA_FILE"] = context.extra_ca
     built = docker.RemoteImage(
-        f"{role}-image",
+        stack.resource(f"{role}-image"),
         name=f"tlsgate/{stack.name}/{role}:{digest[:16]}",
         build=docker.RemoteImageBuildArgs(
-            context=".",
+            context=context.folder,
             dockerfile=f"images/{role}/Dockerfile",
             build_args=arguments,
             labels=stack.labels,
@@ -165,31 +198,6 @@ def image(
         ),
         triggers={"files": digest},
         keep_locally=True,
-        opts=opts,
+        opts=stack.options(f"{role}-image", own),
     )
     return built.image_id
-
-
-def build_digest(root: Path, role: str) -> str:
-    """Return the SHA-256 of all that the image of `images/<role>` is built from."""
-    dockerfile = root / "images" / role / "Dockerfile"
-    sources = [dockerfile, *_copied(root, dockerfile)]
-    hasher = hashlib.sha256()
-    for path in sorted(set(sources)):
-        content = path.read_bytes()
-        hasher.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
-        hasher.update(content)
-    return hasher.hexdigest()
-
-
-def _copied(root: Path, dockerfile: Path) -> list[Path]:
-    """Return the files that a Dockerfile copies from its context."""
-    found: list[Path] = []
-    for line in dockerfile.read_text("utf-8").replace("\\\n", " ").splitlines():
-        words = line.split()
-        if words[:1] != ["COPY"] or any(word.startswith("--from") for word in words):
-            continue
-        for source in words[1:-1]:
-            path = root / source
-            found += path.rglob("*.py") if path.is_dir() else [path] if path.is_file() else []
-    return found

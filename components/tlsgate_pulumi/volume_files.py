@@ -17,6 +17,7 @@ import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
 
 from tlsgate_pulumi import engine
+from tlsgate_pulumi.docker_engine import Address
 from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
 
 TARGET = "/target"
@@ -25,13 +26,17 @@ WIPE = ["find", TARGET, "-mindepth", "1", "-delete"]
 
 @dataclass(frozen=True)
 class VolumeFilesArgs:
-    """What the volume shall hold; `secrets` maps a name to a path on the deploying machine."""
+    """What the volume shall hold; `secrets` maps a name to a path on the deploying machine.
+
+    `engine`: see `docker_engine.py`.
+    """
 
     volume: pulumi.Input[str]
     image: pulumi.Input[str]
     labels: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    engine: pulumi.Input[Address | None] = None
 
 
 def content_of(files: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, bytes]:
@@ -60,7 +65,7 @@ class VolumeFilesProvider(Provider):
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Write again when the content or the volume is another."""
-        changed = changed_keys(_olds, _news, ("volume", "digest", "secrets"))
+        changed = changed_keys(_olds, _news, ("volume", "digest", "secrets", "engine"))
         return difference(changed, replaces=("volume",))
 
     def create(self, props: Props) -> CreateResult:
@@ -73,7 +78,7 @@ class VolumeFilesProvider(Provider):
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Read the files back; only their digest leaves this function."""
-        client = engine.engine()
+        client = engine.connect(props.get("engine"))
         if not engine.volume_exists(client, props["volume"]):
             return ReadResult("", {})
         with engine.created(client, self._holder(props)) as container:
@@ -83,7 +88,8 @@ class VolumeFilesProvider(Provider):
 
     def _write(self, props: Props) -> Props:
         content = content_of(props["files"], props["secrets"])
-        with engine.created(engine.engine(), self._holder(props)) as container:
+        client = engine.connect(props.get("engine"))
+        with engine.created(client, self._holder(props)) as container:
             container.start()
             if container.wait(timeout=60)["StatusCode"] != 0:
                 raise engine.DeploymentError(engine.log_tail(container))
@@ -120,5 +126,6 @@ class VolumeFiles(Resource, module="tlsgate", name="VolumeFiles"):
             "files": dict(args.files),
             "secrets": dict(args.secrets),
             "digest": content_digest(args.files, args.secrets),
+            "engine": args.engine,
         }
         super().__init__(VolumeFilesProvider(), name, props, opts)

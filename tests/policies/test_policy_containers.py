@@ -32,7 +32,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"securityOpts": None}, "it may gain privileges"),
         (
             {"securityOpts": ["no-new-privileges", "seccomp=unconfined"]},
-            "it switches the engine's own protection off: seccomp:unconfined",
+            "it switches off the engine's own protection: seccomp:unconfined",
         ),
     ],
     "container-capabilities": [
@@ -42,7 +42,10 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"capabilities": {"drops": ["CHOWN"]}}, "it keeps the engine's default capabilities"),
         ({"capabilities": None}, "it keeps the engine's default capabilities"),
     ],
-    "container-root": [({"readOnly": False}, "its root is writable"), ({"readOnly": None}, "its")],
+    "container-root": [
+        ({"readOnly": False}, "its root is writable"),
+        ({"readOnly": None}, "its"),
+    ],
     "container-namespaces": [
         ({"networkMode": "host"}, "its networkMode is host"),
         ({"networkMode": "container:abc"}, "its networkMode is container:abc"),

@@ -54,14 +54,14 @@ FAULTS: list[tuple[str, str, str, str]] = [
         "tls-version",
         "smtp_tls_mandatory_protocols = >=TLSv1.2",
         "smtp_tls_mandatory_protocols = >=TLSv1.1",
-        "main.cf: smtp_tls_mandatory_protocols = >=TLSv1.1 lets versions below TLS 1.2 in",
+        "main.cf: smtp_tls_mandatory_protocols = >=TLSv1.1 allows versions below TLS 1.2",
     ),
     *(
         (
             "tls-version",
             "smtpd_tls_protocols = >=TLSv1.2",
             f"smtpd_tls_protocols = {value}",
-            f"main.cf: smtpd_tls_protocols = {value or '(empty)'} lets versions below TLS 1.2 in",
+            f"main.cf: smtpd_tls_protocols = {value or '(empty)'} allows versions below TLS 1.2",
         )
         for value in ("!SSLv2, !SSLv3, !TLSv1", "TLSv1.1, TLSv1.2", "<=TLSv1.3", "0303", "")
     ),
@@ -76,14 +76,14 @@ FAULTS: list[tuple[str, str, str, str]] = [
         "tls-version",
         "-o syslog_name=postfix/tlsrpt",
         "-o smtp_tls_mandatory_protocols=>=TLSv1",
-        "master.cf, service tlsrpt unix: smtp_tls_mandatory_protocols = >=TLSv1 lets versions"
-        " below TLS 1.2 in",
+        "master.cf, service tlsrpt unix: smtp_tls_mandatory_protocols = >=TLSv1 allows versions"
+        " below TLS 1.2",
     ),
     (
         "tls-version",
         "TLSv1.2 TLSv1.3;",
         "TLSv1.1 TLSv1.2;",
-        "https.conf: ssl_protocols TLSv1.1 TLSv1.2 lets versions below TLS 1.2 in",
+        "https.conf: ssl_protocols TLSv1.1 TLSv1.2 allows versions below TLS 1.2",
     ),
     (
         "tls-required-header",
@@ -127,7 +127,7 @@ FAULTS: list[tuple[str, str, str, str]] = [
             ("[::]/0", "wider than /32"),
             ("[2000::]/3", "wider than /32"),
             ("8.0.0.0/7", "wider than /16"),
-            ("cidr:/x", "which is no network that can be judged"),
+            ("cidr:/x", "which is not an address range, so it cannot be checked"),
         )
     ),
     (

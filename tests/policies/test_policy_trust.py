@@ -48,9 +48,9 @@ def certificate(kind: str) -> str:
 
 
 KEYS = [
-    ("rsa-1024", "RSA of 1024 bits; 2048 is the least"),
+    ("rsa-1024", "RSA of 1024 bits; the minimum is 2048"),
     ("rsa-2048", None),
-    ("p-192", "EC of 192 bits; 256 is the least"),
+    ("p-192", "EC of 192 bits; the minimum is 256"),
     ("p-256", None),
     ("ed25519", None),
     ("dsa", "DSA"),
@@ -91,8 +91,8 @@ def test_strength_is_configurable() -> None:
     files = {"a.pem": certificate("rsa-2048"), "b.pem": certificate("p-256")}
     config = {"rsaBits": 3072.0, "ecBits": 384.0}
     assert judged("key-strength", (DELIVERY, {"files": files}), config) == [
-        "a.pem: the key of CN=rsa-2048 is RSA of 2048 bits; 3072 is the least",
-        "b.pem: the key of CN=p-256 is EC of 256 bits; 384 is the least",
+        "a.pem: the key of CN=rsa-2048 is RSA of 2048 bits; the minimum is 3072",
+        "b.pem: the key of CN=p-256 is EC of 256 bits; the minimum is 384",
     ]
 
 

@@ -1,4 +1,4 @@
-"""A certificate could not be had: the reason, and what to do about it."""
+"""AcmeFault: why a certificate could not be obtained, and what to do about it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from datetime import datetime
 
 
 class AcmeFault(Exception):
-    """A certificate could not be had. `retry_at`: not before this time, by the CA's own word.
+    """A certificate could not be obtained. `retry_at`: the CA allows no request before this time.
 
-    `directory`: of the CA that was asked, None if it is not about one. `untried`: the CA was not
-    even asked, because it said when, or because its limits forbid it.
+    `directory`: of the CA that was asked, None if it is not about one. `untried`: no request was
+    made, because the CA allows none yet or because of its limits.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The one lock of whoever orders, and waits that end when the process is told to."""
+"""The lock that every process holds while it orders, and waits that end on SIGTERM."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopped(Exception):
-    """SIGTERM or SIGINT came: undo what stands half done, and end."""
+    """SIGTERM or SIGINT arrived: undo what is half done, and exit."""
 
 
 class Busy(Exception):
@@ -27,14 +27,14 @@ class Busy(Exception):
 
 
 class Stop:
-    """Set by a signal. As process 1 of a container a process ignores SIGTERM unless it is told."""
+    """Set by a signal. Process 1 of a container ignores SIGTERM unless it has a handler."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes SIGTERM and SIGINT inside the block."""
+        """Handles SIGTERM and SIGINT inside the block."""
         before = [(number, signal.signal(number, self._set)) for number in _SIGNALS]
         try:
             yield
@@ -43,7 +43,7 @@ class Stop:
                 signal.signal(number, handler)
 
     def set(self) -> None:
-        """End at the next wait."""
+        """The process ends at the next wait."""
         self._event.set()
 
     def pause(self, seconds: float) -> None:
@@ -57,13 +57,13 @@ class Stop:
 
 @contextmanager
 def locked(path: Path, timeout: float, pause: Pause, waiting: Callable[[], None]) -> Iterator[None]:
-    """Holds the lock; it goes with the process, however that ends.
+    """Holds the lock; the kernel releases it when the process ends, in whatever way.
 
     Waits up to `timeout` seconds and calls `waiting` once if it has to. Raises Busy.
     """
     deadline = time.monotonic() + timeout
     with path.open("w") as file:
-        told = False
+        announced = False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -71,8 +71,8 @@ def locked(path: Path, timeout: float, pause: Pause, waiting: Callable[[], None]
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise Busy from None
-            if not told:
+            if not announced:
                 waiting()
-                told = True
+                announced = True
             pause(0.2)
         yield

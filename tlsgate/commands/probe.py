@@ -115,10 +115,10 @@ def _run(options: argparse.Namespace) -> int:
 def _facts(result: ProbeResult) -> Iterator[str]:
     """What stands below the sentence, a line each."""
     for server in result.servers:
-        shown, leaf = server.seen.shown, server.seen.certificate
+        shown, leaf = server.contact.shown, server.contact.certificate
         tls = shown.version or (shown.fault.value if shown.fault else "")
         until = f", a certificate of {leaf.issuer} until {leaf.not_after:%Y-%m-%d}" if leaf else ""
-        yield f"{server.seen.place}: {tls}{until}"
+        yield f"{server.contact.place}: {tls}{until}"
     if result.route and result.servers:
         tlsa = ", ".join(sorted({host.dane.value for host in result.route.hosts}))
         reports = ", ".join(result.published.reports) or "none"

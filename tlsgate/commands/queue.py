@@ -31,9 +31,10 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tlsgate.clock import utc_now
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.containers import Unreachable, add_options, container, log_lines, output
 from tlsgate.commands.looking import mail_domain
@@ -130,18 +131,13 @@ def _run(options: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if held else EXIT_OK
 
 
-def _now() -> datetime:
-    """The only look at the clock."""
-    return datetime.now(UTC)
-
-
 def _look(gateway: Any) -> _Seen:
     """Ask the container. Raises Unreachable, ValueError."""
     from tlsgate.queue.attempts import Attempts  # noqa: PLC0415
     from tlsgate.queue.entries import read_queue  # noqa: PLC0415
     from tlsgate.queue.view import Partners, group_held  # noqa: PLC0415
 
-    now = _now()
+    now = utc_now()
     retry, known = _times(gateway, now)
     partners = _partners(gateway)
     held = list(read_queue(output(gateway, ["postqueue", "-j"]).split("\n")))

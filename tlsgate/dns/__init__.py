@@ -6,6 +6,6 @@ what DANE says about them.
 
 Writing, by RFC 2136 updates signed by TSIG (RFC 8945): `tsig` reads key files, `server` talks to
 one authoritative server, `updates` publishes and withdraws record sets for the stack, `agent`
-writes what belongs to the agent (challenges, TLSA), and `resolver` looks up what a person published
-by hand. `records` is a record set as a value.
+writes what belongs to the agent (challenges, TLSA), and `manual_records` looks up what a person
+published by hand. `records` is a record set as a value.
 """

@@ -14,7 +14,7 @@ from enum import Enum
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TLSA import TLSA
 
-from tlsgate.dns.lookups import Asks, LookupFailure
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
 
 HOSTS_LIMIT = 20
 """Hosts looked at, in the order of preference; what more there are count as not looked up."""
@@ -26,7 +26,7 @@ _DIGEST_OCTETS = {1: 32, 2: 64}
 """Matching type → octets (RFC 6698, section 2.1.3)."""
 
 
-class Host(Enum):
+class HostDane(Enum):
     """One MX host."""
 
     DANE = "has usable TLSA records"
@@ -35,7 +35,7 @@ class Host(Enum):
     FAILED = "could not be looked up"
 
 
-class Domain(Enum):
+class DomainDane(Enum):
     """A mail domain: all of its MX hosts together."""
 
     COMPLETE = "every host has DANE"
@@ -45,14 +45,14 @@ class Domain(Enum):
     FAILED = "no host could be looked up"
 
 
-async def domain_dane(lookups: Asks, domain: str) -> Domain:
+async def domain_dane(lookups: DnsLookups, domain: str) -> DomainDane:
     """Looks at every MX host of the domain. Raises LookupFailure if its MX cannot be had."""
     answer = await lookups.ask(domain, "MX")
     if not answer.records:
         # RFC 5321, section 5.1: without MX the domain is its own mail host.
         return combine([await host_dane(lookups, domain)])
     if not answer.secure:
-        return Domain.NONE
+        return DomainDane.NONE
     found = sorted(
         (record.preference, record.exchange.to_text(omit_final_dot=True).lower())
         for record in answer.records
@@ -61,41 +61,41 @@ async def domain_dane(lookups: Asks, domain: str) -> Domain:
     # RFC 7505: a null MX is no host.
     hosts = list(dict.fromkeys(name for _, name in found if name not in {"", "."}))
     seen = await asyncio.gather(*(host_dane(lookups, host) for host in hosts[:HOSTS_LIMIT]))
-    return combine([*seen, *(Host.FAILED for _ in hosts[HOSTS_LIMIT:])])
+    return combine([*seen, *(HostDane.FAILED for _ in hosts[HOSTS_LIMIT:])])
 
 
-def combine(hosts: Sequence[Host]) -> Domain:
+def combine(hosts: Sequence[HostDane]) -> DomainDane:
     """The domain's state from its hosts'; hosts without an address count for nothing."""
-    seen = {host for host in hosts if host is not Host.ABSENT}
-    if Host.DANE in seen:
-        return Domain.COMPLETE if seen == {Host.DANE} else Domain.PARTIAL
-    if Host.FAILED in seen:
-        return Domain.FAILED if seen == {Host.FAILED} else Domain.UNKNOWN
-    return Domain.NONE
+    seen = {host for host in hosts if host is not HostDane.ABSENT}
+    if HostDane.DANE in seen:
+        return DomainDane.COMPLETE if seen == {HostDane.DANE} else DomainDane.PARTIAL
+    if HostDane.FAILED in seen:
+        return DomainDane.FAILED if seen == {HostDane.FAILED} else DomainDane.UNKNOWN
+    return DomainDane.NONE
 
 
-async def host_dane(lookups: Asks, host: str) -> Host:
+async def host_dane(lookups: DnsLookups, host: str) -> HostDane:
     """RFC 7672, section 2.2.2: the address must be secure before TLSA is asked for at all."""
     try:
         async with asyncio.timeout(HOST_SECONDS):
             return await _host_dane(lookups, host)
     except (LookupFailure, TimeoutError):
-        return Host.FAILED
+        return HostDane.FAILED
 
 
-async def _host_dane(lookups: Asks, host: str) -> Host:
+async def _host_dane(lookups: DnsLookups, host: str) -> HostDane:
     address = await lookups.ask(host, "A")
     if not address.records:
         address = await lookups.ask(host, "AAAA")
     if not address.records:
-        return Host.ABSENT
+        return HostDane.ABSENT
     if not address.secure:
-        return Host.BARE
+        return HostDane.BARE
     for base in dict.fromkeys((address.canonical, host)):
         tlsa = await lookups.ask(f"_25._tcp.{base}", "TLSA")
         if tlsa.secure and any(is_usable(r) for r in tlsa.records if isinstance(r, TLSA)):
-            return Host.DANE
-    return Host.BARE
+            return HostDane.DANE
+    return HostDane.BARE
 
 
 def is_usable(record: TLSA) -> bool:

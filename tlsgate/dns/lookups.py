@@ -22,11 +22,11 @@ TRY_SECONDS = 2.0
 LIFETIME_SECONDS = 8.0
 CACHE_ENTRIES = 20_000
 AT_ONCE = 500
-"""Each has a socket. With more at once the rest wait, and whoever asks gives up in time."""
+"""Look-ups at a time; each has a socket. Further ones wait, and the caller has its own time-out."""
 
 
 class LookupFailure(Exception):
-    """Nobody can say whether the record exists: the mail waits."""
+    """It cannot be found out whether the record exists, so the mail waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Answer:
     ttl: int = 0
 
 
-class Asks(Protocol):
+class DnsLookups(Protocol):
     """How a record is looked up (`Lookups` does it)."""
 
     async def ask(self, name: str, rdtype: str) -> Answer:
@@ -54,7 +54,7 @@ class Asks(Protocol):
 class Lookups:
     """Asks `nameservers` (addresses, port 53 or `port`).
 
-    Answers are kept for their TTL, unless not `cached`: for one who seldom asks the same again.
+    Answers are kept for their TTL. `cached=False` is for a caller that seldom asks the same again.
     """
 
     def __init__(self, nameservers: list[str], port: int = 53, *, cached: bool = True) -> None:

@@ -1,7 +1,7 @@
 """Where mail for a domain goes, and what DNS says about each host (RFC 5321, 5.1; RFC 7672, 2.2).
 
 The same look-ups as Postfix makes at the level `dane`: TLSA is asked for only where the MX and the
-host's address are validated by DNSSEC. What cannot be looked up is told, not taken for absent.
+host's address are validated by DNSSEC. What cannot be looked up is reported, not treated as absent.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from tlsgate.dns.dane import is_usable
-from tlsgate.dns.lookups import Answer, Asks, LookupFailure
+from tlsgate.dns.lookups import Answer, DnsLookups, LookupFailure
 
 HOSTS_LIMIT = 20
 ADDRESSES_LIMIT = 16
-"""Of one host. Nobody is asked more often than this, whatever the DNS says."""
+"""Addresses of one host. No more are contacted, whatever DNS says."""
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_-]+)*")
 
 
@@ -40,7 +40,7 @@ class Dane(StrEnum):
     FAILED = "failed"
 
 
-Tlsa = tuple[Dane, tuple[TLSA, ...], str]
+_TlsaAnswer = tuple[Dane, tuple[TLSA, ...], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class MxHost:
 class Route:
     """The hosts by preference. `secure`: the MX answer is validated. `implicit`: there is no MX.
 
-    `left_out`: hosts and addresses beyond the limits, which nobody looks at.
+    `left_out`: hosts and addresses beyond the limits, which are not contacted.
     """
 
     domain: str
@@ -78,7 +78,7 @@ class Route:
     detail: str = ""
 
 
-async def find_route(lookups: Asks, domain: str) -> Route:
+async def find_route(lookups: DnsLookups, domain: str) -> Route:
     """Looks everything up; never raises for what DNS answers."""
     try:
         answer = await lookups.ask(domain, "MX")
@@ -109,7 +109,7 @@ def _host_name(record: MX) -> str:
     return record.exchange.to_text(omit_final_dot=True).lower().removesuffix(".")
 
 
-async def _host(lookups: Asks, name: str, preference: int, secure_mx: bool) -> MxHost:
+async def _host(lookups: DnsLookups, name: str, preference: int, secure_mx: bool) -> MxHost:
     if not _HOST_NAME.fullmatch(name):
         return MxHost(name, preference, fault="the MX is not a host name")
     four, six = await asyncio.gather(_ask(lookups, name, "A"), _ask(lookups, name, "AAAA"))
@@ -121,21 +121,21 @@ async def _host(lookups: Asks, name: str, preference: int, secure_mx: bool) -> M
             return MxHost(name, preference, dane=Dane.FAILED, fault=failed[0])
         return MxHost(name, preference, fault=f"{name} has no address")
     first = next(answer for answer in answers if answer.records)
-    found: Tlsa = (Dane.NONE, (), "")
+    found: _TlsaAnswer = (Dane.NONE, (), "")
     if secure_mx and first.secure:
         found = await _tlsa(lookups, dict.fromkeys((first.canonical, name)))
     kept = addresses[:ADDRESSES_LIMIT]
     return MxHost(name, preference, kept, first.secure, *found, len(addresses) - len(kept))
 
 
-async def _ask(lookups: Asks, name: str, rdtype: str) -> Answer | LookupFailure:
+async def _ask(lookups: DnsLookups, name: str, rdtype: str) -> Answer | LookupFailure:
     try:
         return await lookups.ask(name, rdtype)
     except LookupFailure as failure:
         return failure
 
 
-async def _tlsa(lookups: Asks, bases: dict[str, None]) -> Tlsa:
+async def _tlsa(lookups: DnsLookups, bases: dict[str, None]) -> _TlsaAnswer:
     """RFC 7672, section 2.2.2: at the name behind CNAMEs first, then at the host's own."""
     found = Dane.NONE
     for base in bases:

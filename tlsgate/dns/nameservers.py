@@ -1,6 +1,6 @@
-"""The resolver that is asked, and whether its word on DNSSEC is believed.
+"""Which resolver is asked, and whether its DNSSEC validation is trusted.
 
-The AD bit of an answer is worth something only from a validating resolver that is trusted, over a
+The AD bit of an answer means something only from a validating resolver that is trusted, over a
 path that is trusted (RFC 4035, section 4.9.3). One that is named on the command line is; of those
 in resolv.conf, one on this machine, or where the file says `options trust-ad` (resolv.conf(5)).
 """
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlsgate.dns.lookups import Answer, Asks, Lookups
+from tlsgate.dns.lookups import Answer, DnsLookups, Lookups
 
 RESOLV_CONF = Path("/etc/resolv.conf")
 DNS_PORT = 53
@@ -31,16 +31,16 @@ class Resolver:
 
 
 class _Unvalidated:
-    """Look-ups whose AD bit is not believed."""
+    """Look-ups whose AD bit is ignored."""
 
-    def __init__(self, lookups: Asks) -> None:
+    def __init__(self, lookups: DnsLookups) -> None:
         self._lookups = lookups
 
     async def ask(self, name: str, rdtype: str) -> Answer:
         return replace(await self._lookups.ask(name, rdtype), secure=False)
 
 
-def lookups_of(resolver: Resolver) -> Asks:
+def lookups_of(resolver: Resolver) -> DnsLookups:
     """Look-ups at this resolver; nothing is secure if it is not trusted."""
     lookups = Lookups(list(resolver.addresses), resolver.port)
     return lookups if resolver.trusted else _Unvalidated(lookups)

@@ -1,10 +1,10 @@
 """The MTA-STS policies that are known: in memory, with a copy in `tlsgate.mta_sts.cache_file`.
 
 A policy is in force for max_age after it was fetched, or after its id was seen again in DNS (RFC
-8461, sections 3.1 and 5.1); nothing else extends it. The clock on the wall decides, for it must
-outlive restarts: a time in the future, which a clock that was put back leaves, counts as now. A
-policy that is over is not in force, and leaves only when the place is needed: a clock that goes
-wrong for a while deletes nothing.
+8461, sections 3.1 and 5.1); nothing else extends it. The wall clock decides, because its time
+survives restarts. A time in the future, which is left when a clock is set back, counts as now. A
+policy whose time is over is not in force, and is deleted only when its place is needed: a clock
+that is wrong for a while deletes nothing.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ ENTRY_OCTETS = 1024
 HOST_OCTETS = 64
 """Of one mx beside its text."""
 USED_STEP_SECONDS = 3600.0
-"""How exactly the last use is known: each step is a write."""
+"""How exactly the time of the last use is kept: each step is a write."""
 WRITE_SECONDS = 2.0
 WRITE_RETRY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
-class Entry:
+class CachedPolicy:
     """A policy of a domain. Times are seconds of the epoch.
 
     `tried`: when it was last asked whether there is another (monotonic; not on the disk).
-    `told`: an alert says that it ends.
+    `alerted`: an alert says that it ends.
     """
 
     policy_id: str
@@ -45,16 +45,16 @@ class Entry:
     fetched: float
     used: float
     tried: float = -math.inf
-    told: bool = False
+    alerted: bool = False
 
     @property
     def octets(self) -> int:
-        """Its place in memory, about."""
+        """Its approximate size in memory."""
         return ENTRY_OCTETS + sum(HOST_OCTETS + len(host) for host in self.policy.mx)
 
     @property
     def ends(self) -> float:
-        """The end of its force."""
+        """When it stops being in force."""
         return self.fetched + self.policy.max_age
 
 
@@ -66,13 +66,13 @@ class PolicyCache:
     ) -> None:
         self._file = file
         self.clock = clock
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[str, CachedPolicy] = OrderedDict()
         self._octets = 0
         self._changed: set[str] = set()
         for row in file.load() if file is not None else ():
             self._restore(row)
 
-    def get(self, domain: str) -> Entry | None:
+    def get(self, domain: str) -> CachedPolicy | None:
         """The entry of a policy that is in force."""
         entry = self._entries.get(domain)
         if entry is None:
@@ -83,7 +83,7 @@ class PolicyCache:
             self._changed.add(domain)
         return entry if now <= entry.ends else None
 
-    def use(self, domain: str) -> Entry | None:
+    def use(self, domain: str) -> CachedPolicy | None:
         """As `get`, for mail that goes there now."""
         entry = self.get(domain)
         if entry is not None:
@@ -94,10 +94,12 @@ class PolicyCache:
                 self._changed.add(domain)
         return entry
 
-    def put(self, domain: str, policy_id: str, policy: StsPolicy, fetched: float) -> Entry:
+    def put(self, domain: str, policy_id: str, policy: StsPolicy, fetched: float) -> CachedPolicy:
         """A policy that was fetched at `fetched`; it takes the place of the one before."""
         before = self._entries.get(domain)
-        entry = Entry(policy_id, policy, fetched, before.used if before is not None else fetched)
+        entry = CachedPolicy(
+            policy_id, policy, fetched, before.used if before is not None else fetched
+        )
         self._set(domain, entry)
         self._changed.add(domain)
         return entry
@@ -105,10 +107,10 @@ class PolicyCache:
     def confirm(self, domain: str, seen: float) -> None:
         """The id of the policy in force was seen in DNS at `seen`."""
         entry = self._entries[domain]
-        entry.fetched, entry.told = seen, False
+        entry.fetched, entry.alerted = seen, False
         self._changed.add(domain)
 
-    def in_force(self) -> Iterator[tuple[str, Entry]]:
+    def in_force(self) -> Iterator[tuple[str, CachedPolicy]]:
         """All that are, the least recently used first."""
         for domain in list(self._entries):
             entry = self.get(domain)
@@ -161,13 +163,15 @@ class PolicyCache:
 
     def _restore(self, row: Row) -> None:
         now = self.clock()
-        entry = Entry(row.policy_id, row.policy(), min(row.fetched, now), min(row.used, now))
+        entry = CachedPolicy(row.policy_id, row.policy(), min(row.fetched, now), min(row.used, now))
         self._set(row.domain, entry)
 
-    def _set(self, domain: str, entry: Entry) -> None:
+    def _set(self, domain: str, entry: CachedPolicy) -> None:
         before = self._entries.get(domain)
         self._octets += entry.octets - (before.octets if before is not None else 0)
-        self._entries[domain] = entry  # one that was there keeps its place: this is no use of it
+        self._entries[domain] = (
+            entry  # an existing one keeps its place: this does not count as a use
+        )
         while len(self._entries) > CACHE_ENTRIES or self._octets > CACHE_OCTETS:
             gone, old = self._entries.popitem(last=False)
             self._octets -= old.octets

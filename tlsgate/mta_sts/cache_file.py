@@ -1,9 +1,9 @@
-"""The file in which MTA-STS policies outlive the policy helper: SQLite, on the state volume.
+"""The file that keeps MTA-STS policies when the helper restarts: SQLite, on the state volume.
 
 Written by one process in short transactions, with SQLite's default journal and its full
 synchronisation: the process may be killed at any time, and no second file (as of a write-ahead log)
 has to be kept with this one. No fault of the file or the disk stops the helper: a damaged file is
-put aside, and what cannot be written is kept in memory and tried again.
+set aside, and what cannot be written is kept in memory and tried again.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class PolicyFile:
 
 
 def _checked(values: tuple[Any, ...]) -> Row:
-    """What is read is trusted no more than what was fetched. Raises ValueError, TypeError."""
+    """What is read is checked as strictly as what was fetched. Raises ValueError, TypeError."""
     row = Row(*values)
     row.policy()
     if not isinstance(row.domain, str) or not is_id(row.policy_id):
@@ -129,7 +129,7 @@ def _checked(values: tuple[Any, ...]) -> Row:
 
 
 def _begun(connection: sqlite3.Connection) -> bool:
-    """Whether the table was there; else it is made. Raises sqlite3.Error."""
+    """Whether the table existed; otherwise it is created. Raises sqlite3.Error."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == VERSION:
         return True

@@ -1,7 +1,7 @@
 """How an MTA-STS policy is found and fetched (RFC 8461, sections 3.1 and 3.3).
 
-The look-ups and the request are not those of the library postfix-mta-sts-resolver, which takes a
-failed TXT look-up for "no policy": here the two are told apart.
+The look-ups and the request are not those of the library postfix-mta-sts-resolver, which treats a
+failed TXT look-up as "no policy": here the two are different.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from dns.rdtypes.ANY.TXT import TXT
 from postfix_mta_sts_resolver.utils import is_plaintext
 
-from tlsgate.dns.lookups import Answer, Asks, LookupFailure
+from tlsgate.dns.lookups import Answer, DnsLookups, LookupFailure
 from tlsgate.mta_sts.policy import PolicyFault, StsPolicy, parse_policy, policy_id
 
 FETCH_SECONDS = 20.0
 """Of one fetch, with its look-ups. RFC 8461, section 3.3, suggests a minute; a host that needs more
-than this is likely to hang, and the places are limited."""
+than this probably hangs, and the number of fetches is limited."""
 BODY_LIMIT = 64 * 1024
 """Octets, as RFC 8461, section 3.3, suggests."""
 
@@ -31,10 +31,12 @@ class FetchFault(Exception):
     """The policy host cannot be reached, is not authenticated, or serves no policy file."""
 
 
-class PolicyHost:
+class PolicyFetcher:
     """Asks DNS and the policy hosts; `trust` gives the roots that count now."""
 
-    def __init__(self, lookups: Asks, trust: Callable[[], ssl.SSLContext], port: int = 443) -> None:
+    def __init__(
+        self, lookups: DnsLookups, trust: Callable[[], ssl.SSLContext], port: int = 443
+    ) -> None:
         self._lookups = lookups
         self._trust = trust
         self._port = port
@@ -91,7 +93,7 @@ class PolicyHost:
 class _HostResolver(AbstractResolver):
     """The policy host's addresses, asked where everything else is asked."""
 
-    def __init__(self, lookups: Asks) -> None:
+    def __init__(self, lookups: DnsLookups) -> None:
         self._lookups = lookups
 
     async def resolve(

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if faults:
         for fault in faults:
             print(fault, file=sys.stderr)
-        print("The policy's id is not published. Mend it and run `up` again.", file=sys.stderr)
+        print("The policy's id is not published. Fix this and run `up` again.", file=sys.stderr)
         return 1
     print(json.dumps({"id": wanted["id"], "domains": len(wanted["domains"])}))
     return 0

@@ -1,23 +1,24 @@
 """Which MTA-STS policy counts for a domain now (RFC 8461, section 5.1), answered within a bound.
 
-DNS and policy hosts of others are asked aside, in jobs, one a domain however many ask: a question
-waits for a job only for a while, so that no stranger's server holds a delivery process.
+DNS and the policy hosts of other domains are asked in background jobs, at most one for each domain.
+A question waits for its job only for a limited time, so that no other domain's server can block a
+delivery process.
 
 | a policy in force is known | the job                         | the question gets |
 | yes                        | is not awaited long             | the policy known after the wait |
 | no                         | found a policy, or none         | that |
 | no                         | failed                          | as without a policy (section 5) |
 | no                         | is not done within the bound    | Undecided: the mail waits |
-| no                         | found no place                  | Undecided |
-| no                         | failed or was late, lately      | as without a policy, at once |
+| no                         | could not start: too many run   | Undecided |
+| no                         | failed or was late recently     | as without a policy, at once |
 
 In the last case a new job begins beside the answer.
 
-A failed look-up of the `_mta-sts` record is a failure like one of the fetch: whoever can suppress
-the one can suppress the other, and the first contact is trusted in any case (section 10.2). A
-policy that is known is not lost by it: it counts until its max_age is over.
+A failed look-up of the `_mta-sts` record counts like a failed fetch: an attacker who can suppress
+one can suppress the other, and the first contact is trusted in any case (section 10.2). A known
+policy is not lost by it: it counts until its max_age is over.
 
-Policies that are in use are looked at again before they end, however little mail there is.
+Policies in use are refreshed before they end, however little mail there is.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from typing import Any, Protocol, TypeVar
 
 from tlsgate.dns.lookups import LookupFailure
 from tlsgate.events import emit
-from tlsgate.mta_sts.cache import CACHE_ENTRIES, Entry, PolicyCache
+from tlsgate.mta_sts.cache import CACHE_ENTRIES, CachedPolicy, PolicyCache
 from tlsgate.mta_sts.fetch import FetchFault
 from tlsgate.mta_sts.policy import ENFORCE, PolicyFault, StsPolicy
 
@@ -42,16 +43,16 @@ _Value = TypeVar("_Value")
 HOUR, DAY = 3600.0, 86_400.0
 
 KNOWN_SECONDS = 1.0
-"""The wait for a newer policy than the one known: enough for an answer that comes at all."""
+"""How long a question waits for a newer policy than the known one."""
 RECHECK_SECONDS = 60.0
-"""A policy known is not asked for again before this, as in the library's responder."""
+"""A known policy is not asked for again before this, as in the library's responder."""
 RETRY_SECONDS = 60.0
 """After a failure the domain is not asked again before this."""
 FAILURE_SECONDS = 2 * HOUR
 """A failure is remembered for this: longer than Postfix waits between two attempts (5 min to 1 h by
 default), or each attempt would find nothing remembered and wait again."""
-TOLD_SECONDS = HOUR
-"""A domain's failures are told at most this often."""
+REPORT_SECONDS = HOUR
+"""A domain's failures are reported at most this often."""
 
 JOBS_LIMIT = 800
 """Fetches, and look-ups of records beside them: more than Postfix's 100 processes can begin in the
@@ -62,7 +63,7 @@ FETCHES_WAITING = 200
 without a policy need a look-up, and wait for no host."""
 
 USED_SECONDS = 30 * DAY
-"""Policies not used for this are let go."""
+"""Policies that were not used for this long are no longer refreshed."""
 REFRESH_SECONDS = 10.0
 REFRESH_LIMIT = 10
 """Policies looked at again in each REFRESH_SECONDS: all that the cache holds in three hours."""
@@ -72,11 +73,11 @@ LOOKUP, FETCH, POLICY, LATE = "lookup", "fetch", "policy", "late"
 
 
 class Undecided(Exception):
-    """Nobody can say yet whether there is a policy: the mail waits."""
+    """It is not known yet whether there is a policy: the mail waits."""
 
 
 class Source(Protocol):
-    """Where policies come from (`tlsgate.mta_sts.fetch.PolicyHost`)."""
+    """Where policies come from (`tlsgate.mta_sts.fetch.PolicyFetcher`)."""
 
     async def policy_id(self, domain: str) -> str | None:
         """The id in DNS, None without one; raises LookupFailure."""
@@ -113,7 +114,7 @@ class StsPolicies:
         self._jobs: dict[str, asyncio.Task[StsPolicy | None]] = {}
         self._given_up: set[str] = set()
         self._failures: OrderedDict[str, _Failure] = OrderedDict()
-        self._told: OrderedDict[str, float] = OrderedDict()
+        self._reported: OrderedDict[str, float] = OrderedDict()
         self._places = asyncio.Semaphore(FETCHES_AT_ONCE)
         self._fetches = 0
         self._without: Counter[str] = Counter()
@@ -158,7 +159,7 @@ class StsPolicies:
         return job.result()
 
     def forget_failures(self) -> None:
-        """Ask again at once: the trusted CAs have changed."""
+        """Domains are asked again at once: the trusted CAs have changed."""
         self._failures.clear()
 
     def status(self) -> dict[str, Any]:
@@ -183,7 +184,7 @@ class StsPolicies:
         self._cache.write()
 
     async def _look(self, domain: str, seconds: float) -> asyncio.Task[StsPolicy | None] | None:
-        """The domain's job after at most `seconds`; None if there is no place for one."""
+        """The domain's job after at most `seconds`; None if too many jobs run."""
         job = self._begin(domain)
         if job is not None:
             await asyncio.wait({job}, timeout=seconds)
@@ -205,7 +206,7 @@ class StsPolicies:
             self._report("alert", what=what, reason=repr(fault)[:300])
 
     async def _job(self, domain: str) -> StsPolicy | None:
-        """The policy in force after all was asked. Raises Undecided."""
+        """The policy in force after DNS and the policy host were asked. Raises Undecided."""
         known = self._cache.get(domain)
         if known is not None:
             known.tried = self._timer()
@@ -228,24 +229,24 @@ class StsPolicies:
 
     async def _ask(self, domain: str) -> StsPolicy | None:
         """The policy that the domain publishes; the cache has it then."""
-        asked = self._cache.clock()
+        started = self._cache.clock()
         policy_id = await self._source.policy_id(domain)
         if policy_id is None:
             return None
         known = self._cache.get(domain)
         if known is not None and known.policy_id == policy_id:
-            self._cache.confirm(domain, asked)
+            self._cache.confirm(domain, started)
             return known.policy
         if self._fetches >= FETCHES_AT_ONCE + FETCHES_WAITING:
             raise Undecided("too many MTA-STS policies are being fetched")
         self._fetches += 1
         try:
             async with self._places:
-                asked = self._cache.clock()
+                started = self._cache.clock()
                 policy = await self._source.fetch(domain)
         finally:
             self._fetches -= 1
-        self._cache.put(domain, policy_id, policy, asked).tried = self._timer()
+        self._cache.put(domain, policy_id, policy, started).tried = self._timer()
         return policy
 
     def _failure(self, domain: str) -> _Failure | None:
@@ -257,8 +258,8 @@ class StsPolicies:
 
     def _fail(self, domain: str, kind: str, reason: str) -> None:
         now = self._timer()
-        if now - self._told.get(domain, -math.inf) >= TOLD_SECONDS:
-            _put(self._told, domain, now)
+        if now - self._reported.get(domain, -math.inf) >= REPORT_SECONDS:
+            _put(self._reported, domain, now)
             self._report(
                 "policy-fetch-failed",
                 domain=domain,
@@ -278,7 +279,7 @@ class StsPolicies:
             self.refresh()
 
     def refresh(self) -> None:
-        """Begins to look at those policies again whose time has come, longest overdue first."""
+        """Starts to refresh the policies that are due, the longest overdue first."""
         now = self._cache.clock()
         due = []
         for domain, entry in self._cache.in_force():
@@ -290,13 +291,13 @@ class StsPolicies:
             if time_due <= now:
                 self._begin(domain)
 
-    def _warn(self, domain: str, entry: Entry, now: float) -> None:
+    def _warn(self, domain: str, entry: CachedPolicy, now: float) -> None:
         left, age = entry.ends - now, entry.policy.max_age
-        # Of a policy that lasts less than a day nobody could act on an alert.
-        if age < DAY or entry.policy.mode != ENFORCE or entry.told:
+        # Nobody could act in time on an alert about a policy that lasts less than a day.
+        if age < DAY or entry.policy.mode != ENFORCE or entry.alerted:
             return
         if left < min(DAY, age / 4):
-            entry.told = True
+            entry.alerted = True
             failure = self._failures.get(domain)
             self._report(
                 "alert",
@@ -313,7 +314,7 @@ def _put(memory: OrderedDict[str, _Value], domain: str, value: _Value) -> None:
         memory.popitem(last=False)
 
 
-def refresh_time(domain: str, entry: Entry) -> float:
+def refresh_time(domain: str, entry: CachedPolicy) -> float:
     """When a policy is to be looked at again: after a day or half of max_age at the latest.
 
     Up to a quarter sooner, domain by domain, so that they do not come all at once.

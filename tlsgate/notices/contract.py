@@ -1,4 +1,4 @@
-"""What the milter and Postfix's configuration (tlsgate.render.notices) must say alike."""
+"""What the milter and Postfix's configuration (tlsgate.render.notices) must agree on."""
 
 from __future__ import annotations
 

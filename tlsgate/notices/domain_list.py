@@ -1,4 +1,4 @@
-"""Which domains are whose, as the milter needs it: the file `notice_domains.json`. Pure."""
+"""Which domains are our own and which are partners': the file `notice_domains.json`. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LISTED = "notice_domains.json"
+DOMAIN_LIST = "notice_domains.json"
 
 
 class BadList(ValueError):
@@ -15,7 +15,7 @@ class BadList(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PartnerDomain:
     """One domain of a partner record. `enforced`: not only observed."""
 
     partner: str
@@ -24,7 +24,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class DomainList:
     """The own domains, and the partners' domains; all of them lower-case A-labels.
 
     `aliases`: addresses that Postfix replaces after the milter has seen them (postmaster@ and
@@ -32,7 +32,7 @@ class Listed:
     """
 
     own: frozenset[str]
-    partners: Mapping[str, Entry]
+    partners: Mapping[str, PartnerDomain]
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def receiver(self, address: str) -> str | None:
@@ -43,7 +43,7 @@ class Listed:
             plain = self.aliases[plain]
         return domain_of(plain)
 
-    def entry(self, domain: str) -> Entry | None:
+    def entry(self, domain: str) -> PartnerDomain | None:
         """The record that holds for a domain: its own, else the nearest parent's."""
         if domain in self.partners:
             return self.partners[domain]
@@ -67,18 +67,18 @@ class Listed:
         return head + ",\n".join(rows) + "\n}}\n"
 
 
-def read_listed(content: bytes) -> Listed:
-    """The inverse of `Listed.to_json`. Raises BadList."""
+def read_domain_list(content: bytes) -> DomainList:
+    """The inverse of `DomainList.to_json`. Raises BadList."""
     try:
         values = json.loads(content)
         own = frozenset(map(_name, values["own"]))
         partners = {_name(key): _entry(*row) for key, row in values["partners"].items()}
         aliases = {_name(key): _name(one) for key, one in values["aliases"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as fault:
-        raise BadList(f"{LISTED} cannot be read: {fault!r}") from fault
+        raise BadList(f"{DOMAIN_LIST} cannot be read: {fault!r}") from fault
     if not own:
-        raise BadList(f"{LISTED} names no own domain")
-    return Listed(own, partners, aliases)
+        raise BadList(f"{DOMAIN_LIST} names no own domain")
+    return DomainList(own, partners, aliases)
 
 
 def domain_of(address: str) -> str | None:
@@ -96,13 +96,13 @@ def domain_of(address: str) -> str | None:
 
 def _name(value: Any) -> str:
     if not isinstance(value, str) or not value or value != value.lower():
-        raise ValueError(f"{value!r} is no text in lower case")
+        raise ValueError(f"{value!r} is not a lower-case string")
     return value
 
 
-def _entry(partner: Any, subdomains: Any, enforced: Any) -> Entry:
+def _entry(partner: Any, subdomains: Any, enforced: Any) -> PartnerDomain:
     if not (isinstance(partner, str) and isinstance(subdomains, bool)):
-        raise TypeError(f"the entry of {partner!r} is not a name and two truth values")
+        raise TypeError(f"the entry of {partner!r} must be a name and two booleans")
     if not isinstance(enforced, bool):
-        raise TypeError(f"the entry of {partner!r} is not a name and two truth values")
-    return Entry(partner, subdomains, enforced)
+        raise TypeError(f"the entry of {partner!r} must be a name and two booleans")
+    return PartnerDomain(partner, subdomains, enforced)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tlsgate.certificates.trust import trust_store
-from tlsgate.dns.lookups import Asks
+from tlsgate.dns.lookups import DnsLookups
 from tlsgate.dns.mail_route import find_route
 from tlsgate.dns.nameservers import Resolver, lookups_of
 from tlsgate.probe.published import Sts, find_published
@@ -49,7 +49,7 @@ def look_at_ourselves(
     return tuple(one for one in found if isinstance(one, OurDomain))
 
 
-async def _look(domain: str, lookups: Asks, extra_ca: str) -> OurDomain | Problem:
+async def _look(domain: str, lookups: DnsLookups, extra_ca: str) -> OurDomain | Problem:
     route, published = await asyncio.gather(
         find_route(lookups, domain),
         find_published(lookups, domain, lambda: trust_store(extra_ca), HTTPS_PORT),

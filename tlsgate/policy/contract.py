@@ -1,4 +1,4 @@
-"""What Postfix's configuration (tlsgate.render) and the policy service must say alike.
+"""What Postfix's configuration (tlsgate.render) and the policy service must agree on.
 
 Postfix asks the service on two ports, and says in each question which partner rules it means: by
 the digest of the `partner_rules.json` that belongs to its own configuration.

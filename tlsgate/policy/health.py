@@ -1,10 +1,10 @@
 """The container's health check: both services answer, from the partner rules that are in force.
 
-Only the standard library, so it is quick. A partner list that has not been delivered yet is not ill
-health; one that was delivered and that the helper does not take up is, for mail waits then.
+Only the standard library, so it is quick. Before the first delivery of a partner list the helper
+counts as healthy. If it does not load a list that was delivered, it is unhealthy: mail waits then.
 
-The watchdog asks less: whether both services answer at all. A helper that does not take a list up
-would lose the one before by a restart, and gain nothing. Neither question depends on DNS.
+The watchdog asks less: whether both services answer at all. A helper that cannot load a new list
+would lose the previous one by a restart, and gain nothing. Neither question depends on DNS.
 """
 
 from __future__ import annotations

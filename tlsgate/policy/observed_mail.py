@@ -1,8 +1,8 @@
 """Mail to an observed partner: would the gateway have held it under the partner's own rule?
 
-The partner's servers are met as the gateway would meet them, once in ten minutes for a domain and
-never in the way of a message: the message is counted when the answer is there. What cannot be
-found out counts as held, for it is no evidence that the rule can be enforced.
+The partner's servers are contacted as the gateway would do it, at most once in ten minutes for a
+domain and without delaying any message: the message is counted when the answer is known. What
+cannot be found out counts as held, because it is no evidence that the rule can be enforced.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ UNKNOWN = "not-found-out"
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
+class _Result:
     policy: str
     until: float
     reason: str
 
 
-class Trials:
-    """`meet(domain, policy)`: why mail to the domain would be held under the policy, "" if not."""
+class ObservedMail:
+    """`check(domain, policy)`: why mail to the domain would be held under the policy, "" if not."""
 
     def __init__(
         self,
         observations: Observations,
-        meet: Callable[[str, str], Awaitable[str]],
+        check: Callable[[str, str], Awaitable[str]],
         clock: Callable[[], float],
     ) -> None:
         self._observations = observations
-        self._meet = meet
+        self._check = check
         self._clock = clock
-        self._known: OrderedDict[str, _Trial] = OrderedDict()
+        self._known: OrderedDict[str, _Result] = OrderedDict()
         self._waiting: dict[tuple[str, str, str], int] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -65,12 +65,12 @@ class Trials:
     async def _find_out(self, partner: str, domain: str, policy: str) -> None:
         try:
             async with self._slots:
-                reason = await self._meet(domain, policy)
-        except Exception as fault:  # told, and counted as held
-            emit("alert", what=f"{domain} could not be tried", reason=repr(fault)[:300])
+                reason = await self._check(domain, policy)
+        except Exception as fault:  # reported, and counted as held
+            emit("alert", what=f"{domain} could not be checked", reason=repr(fault)[:300])
             reason = UNKNOWN
         messages = self._waiting.pop((partner, domain, policy))
-        self._known[domain] = _Trial(policy, self._clock() + VALID_SECONDS, reason)
+        self._known[domain] = _Result(policy, self._clock() + VALID_SECONDS, reason)
         self._known.move_to_end(domain)
         if len(self._known) > DOMAINS_KNOWN:
             self._known.popitem(last=False)

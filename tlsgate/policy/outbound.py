@@ -45,8 +45,8 @@ from postfix_mta_sts_resolver import netstring
 from postfix_mta_sts_resolver.responder import STSSocketmapResponder
 from postfix_mta_sts_resolver.utils import populate_cfg_defaults
 
-from tlsgate.dns.dane import Domain, domain_dane
-from tlsgate.dns.lookups import Asks, LookupFailure
+from tlsgate.dns.dane import DomainDane, domain_dane
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
 from tlsgate.mta_sts.policies import StsPolicies, Undecided
 from tlsgate.mta_sts.policy import ENFORCE, StsPolicy
 from tlsgate.policy.contract import NOTICES, PARTNERS
@@ -86,14 +86,14 @@ def mail_domain(key: str) -> str | None:
     return domain if _MAIL_DOMAIN.fullmatch(domain) else None
 
 
-def choose(dane: Domain, sts_answer: bytes) -> bytes:
+def choose(dane: DomainDane, sts_answer: bytes) -> bytes:
     """The answer, from what DANE says and what MTA-STS would answer (the table above)."""
     enforced = sts_answer != NOT_FOUND
-    if dane is Domain.COMPLETE or (dane is Domain.UNKNOWN and not enforced):
+    if dane is DomainDane.COMPLETE or (dane is DomainDane.UNKNOWN and not enforced):
         return NOT_FOUND
-    if dane is Domain.PARTIAL:
+    if dane is DomainDane.PARTIAL:
         return DANE_ONLY if enforced else NOT_FOUND
-    if dane is Domain.NONE:
+    if dane is DomainDane.NONE:
         return sts_answer
     return temporary("TLSA look-up failed at an MX host of the domain")
 
@@ -138,7 +138,7 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
 
     def __init__(
         self,
-        lookups: Asks,
+        lookups: DnsLookups,
         policies: StsPolicies,
         rules: Callable[[str], Awaitable[Rules | None]] = no_rules,
         seconds: float = ANSWER_SECONDS,
@@ -167,7 +167,7 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
         try:
             async with asyncio.timeout_at(deadline):
                 dane = await domain_dane(self._lookups, domain)
-            if dane in {Domain.COMPLETE, Domain.FAILED}:
+            if dane in {DomainDane.COMPLETE, DomainDane.FAILED}:
                 answer = choose(dane, NOT_FOUND)
                 return DANE_ONLY if name == NOTICES and answer == NOT_FOUND else answer
             policy = await self._policies.policy(domain, max(0.0, deadline - loop.time()))

@@ -1,4 +1,4 @@
-"""How the running helper stands with strangers' MTA-STS policies, asked of it.
+"""Asks the running helper about the MTA-STS policies of other domains: how many it has, and faults.
 
 `python3 -m tlsgate.policy status` prints it as one line of JSON: what `StsPolicies.status` of
 tlsgate.mta_sts.policies returns. Counts are since the helper started. Only the standard library, as

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from tlsgate.dns.lookups import Asks
+from tlsgate.dns.lookups import DnsLookups
 from tlsgate.dns.mail_route import Dane, Route, find_route
 from tlsgate.dns.nameservers import Resolver, lookups_of
 from tlsgate.probe.policy_answer import Policies
 from tlsgate.probe.prediction import EXCEPTED, Outcome, Prediction, Protection
-from tlsgate.smtp.contacts import Contacts
-from tlsgate.smtp.delivery import Attempt, Trial, final_word
+from tlsgate.smtp.delivery import DeliveryAttempt, SimulatedDelivery, final_word
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.offers import Contexts
 from tlsgate.smtp.requirement import (
@@ -28,6 +27,7 @@ from tlsgate.smtp.requirement import (
     listed_policy,
     parse_policy,
 )
+from tlsgate.smtp.sessions import SessionPool
 
 AT_ONCE = 32
 
@@ -57,22 +57,26 @@ def predict_all(
 
 
 async def _predict_all(
-    domains: Sequence[str], table: Mapping[str, str], settings: CheckSettings, lookups: Asks
+    domains: Sequence[str], table: Mapping[str, str], settings: CheckSettings, lookups: DnsLookups
 ) -> list[Prediction]:
     contexts = Contexts(settings.extra_ca, settings.anchors)
-    contacts = Contacts(contexts, settings.limits, AT_ONCE)
+    sessions = SessionPool(contexts, settings.limits, AT_ONCE)
     policies = Policies(lookups, settings.extra_ca, settings.https_port)
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def one(domain: str) -> Prediction:
         async with slots:
-            return await predict(domain, table, lookups, policies, contacts)
+            return await predict(domain, table, lookups, policies, sessions)
 
     return list(await asyncio.gather(*map(one, domains)))
 
 
 async def predict(
-    domain: str, table: Mapping[str, str], lookups: Asks, policies: Policies, contacts: Contacts
+    domain: str,
+    table: Mapping[str, str],
+    lookups: DnsLookups,
+    policies: Policies,
+    sessions: SessionPool,
 ) -> Prediction:
     """The prediction for one domain (lower-case A-labels) from the compiled outbound `table`.
 
@@ -94,7 +98,7 @@ async def predict(
     listed = protection in {Protection.MANDATORY, Protection.EXCEPTION}
     if not listed and _by_dane(route, requirement):
         protection = Protection.DANE
-    made = await Trial(route, requirement, contacts, datetime.now(UTC)).attempts()
+    made = await SimulatedDelivery(route, requirement, sessions, datetime.now(UTC)).attempts()
     if made and made[-1].reason is None:
         last = made[-1]
         return Prediction(
@@ -117,7 +121,7 @@ def _by_dane(route: Route, requirement: Requirement) -> bool:
     )
 
 
-def _not_sent(listed: bool, route: Route, made: Sequence[Attempt]) -> tuple[Outcome, str]:
+def _not_sent(listed: bool, route: Route, made: Sequence[DeliveryAttempt]) -> tuple[Outcome, str]:
     reasons = dict.fromkeys(one.reason.text for one in made if one.reason)
     reason = "; ".join(reasons) or (route.missing.value if route.missing else "no server")
     word = final_word(route, made)

@@ -1,6 +1,6 @@
 """What the gateway's policy helper answers for a domain, from the helper's own code.
 
-Run here and not asked over the network: the sender's machine has no way to the helper's.
+The code runs here, because the sender's machine cannot reach the helper over the network.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlsgate.certificates.trust import trust_store
-from tlsgate.dns.lookups import Asks
+from tlsgate.dns.lookups import DnsLookups
 
 if TYPE_CHECKING:
     from tlsgate.policy.outbound import Responder
@@ -21,7 +21,7 @@ than a look-up and a fetch take at most."""
 class Policies:
     """`extra_ca`: PEM, the roots besides the system's that policy hosts may have."""
 
-    def __init__(self, lookups: Asks, extra_ca: str = "", https_port: int = 443) -> None:
+    def __init__(self, lookups: DnsLookups, extra_ca: str = "", https_port: int = 443) -> None:
         self._lookups = lookups
         self._extra_ca = extra_ca
         self._https_port = https_port
@@ -45,11 +45,11 @@ class Policies:
     def _start(self) -> Responder:
         # Half a second to load; a domain on the list does without.
         from tlsgate.mta_sts.cache import PolicyCache  # noqa: PLC0415
-        from tlsgate.mta_sts.fetch import PolicyHost  # noqa: PLC0415
+        from tlsgate.mta_sts.fetch import PolicyFetcher  # noqa: PLC0415
         from tlsgate.mta_sts.policies import StsPolicies  # noqa: PLC0415
         from tlsgate.policy.outbound import Responder  # noqa: PLC0415
 
         trust = trust_store(self._extra_ca)
-        host = PolicyHost(self._lookups, lambda: trust, self._https_port)
+        host = PolicyFetcher(self._lookups, lambda: trust, self._https_port)
         policies = StsPolicies(host, PolicyCache(), report=lambda *_, **__: None)
         return Responder(self._lookups, policies, seconds=PATIENCE_SECONDS)

@@ -1,7 +1,7 @@
 """The probe: what domains' mail servers show to a sender, all domains at once, within bounds.
 
-`probe_domains` is the interface; what it does on the network is in `contacts` (SMTP, one
-connection at a time to an address) and `route` and `published` (DNS, HTTPS).
+`probe_domains` is the interface; what it does on the network is in tlsgate.smtp.sessions (SMTP,
+one connection at a time to an address), tlsgate.dns.mail_route (DNS) and `published` (DNS, HTTPS).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from tlsgate.certificates.trust import trust_store
-from tlsgate.dns.lookups import Asks
+from tlsgate.dns.lookups import DnsLookups
 from tlsgate.dns.mail_route import Dane, MxHost, find_route
 from tlsgate.dns.nameservers import Resolver, lookups_of
 from tlsgate.partners.model import Mode, Partner, Verify
@@ -20,11 +20,11 @@ from tlsgate.probe.published import find_published
 from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.probe.verdict import judge
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.offers import Contexts, Offer
 from tlsgate.smtp.requirement import Requirement, Terms, listed_policy, parse_policy
-from tlsgate.smtp.seen import see
+from tlsgate.smtp.server_contact import contact_server
+from tlsgate.smtp.sessions import SessionPool
 
 AT_ONCE = 128
 """Each needs some file descriptors: well below the usual limit of 1,024 for all."""
@@ -55,7 +55,7 @@ def probe_domains(domains: Sequence[str], settings: ProbeSettings) -> list[Probe
 
 
 async def probe_all(
-    domains: Sequence[str], settings: ProbeSettings, lookups: Asks
+    domains: Sequence[str], settings: ProbeSettings, lookups: DnsLookups
 ) -> list[ProbeResult]:
     """As `probe_domains`, with the look-ups given."""
     prober = _Prober(settings, lookups)
@@ -65,11 +65,11 @@ async def probe_all(
 class _Prober:
     """What the domains of one run share."""
 
-    def __init__(self, settings: ProbeSettings, lookups: Asks) -> None:
+    def __init__(self, settings: ProbeSettings, lookups: DnsLookups) -> None:
         self._lookups = lookups
         self._https_port = settings.https_port
         self._table = _strict_table(settings.partners)
-        self._contacts = Contacts(Contexts(settings.extra_ca), settings.limits, settings.at_once)
+        self._sessions = SessionPool(Contexts(settings.extra_ca), settings.limits, settings.at_once)
         self._trust = trust_store(settings.extra_ca)
         self._slots = asyncio.Semaphore(settings.at_once)
 
@@ -92,11 +92,13 @@ class _Prober:
 
     async def _server(self, host: MxHost, address: str, terms: Terms) -> Server:
         offer = Offer(terms, host.name, verified=True)
-        seen = await see(self._contacts, host.name, address, offer)
-        if host.dane is not Dane.USABLE or host.tlsa_base == host.name or not seen.offers_tls:
-            return Server(host, seen)
+        contact = await contact_server(self._sessions, host.name, address, offer)
+        if host.dane is not Dane.USABLE or host.tlsa_base == host.name or not contact.offers_tls:
+            return Server(host, contact)
         by_base = replace(offer, sni=host.tlsa_base)
-        return Server(host, seen, await see(self._contacts, host.name, address, by_base))
+        return Server(
+            host, contact, await contact_server(self._sessions, host.name, address, by_base)
+        )
 
     def _requirement(self, domain: str) -> Requirement | None:
         text = listed_policy(self._table, domain)

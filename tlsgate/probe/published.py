@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from dns.rdtypes.ANY.TXT import TXT
 
-from tlsgate.dns.lookups import Answer, Asks, LookupFailure
+from tlsgate.dns.lookups import Answer, DnsLookups, LookupFailure
 from tlsgate.mta_sts.policy import ENFORCE, TESTING, PolicyFault, policy_id
 from tlsgate.problems import visible
 
@@ -46,7 +46,7 @@ class Published:
 
 
 async def find_published(
-    lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], https_port: int
+    lookups: DnsLookups, domain: str, trust: Callable[[], ssl.SSLContext], https_port: int
 ) -> Published:
     """Looks both up; never raises for what the domain publishes."""
     found, reports = await asyncio.gather(
@@ -56,7 +56,7 @@ async def find_published(
 
 
 async def _sts(
-    lookups: Asks, domain: str, trust: Callable[[], ssl.SSLContext], port: int
+    lookups: DnsLookups, domain: str, trust: Callable[[], ssl.SSLContext], port: int
 ) -> tuple[Sts, str, tuple[str, ...]]:
     try:
         texts = await _texts(lookups, "_mta-sts", domain)
@@ -67,17 +67,17 @@ async def _sts(
     if policy_id(texts) is None:
         return Sts.BROKEN, "its record is not the one that RFC 8461 asks for", ()
     # Half a second to load, and most domains have no policy.
-    from tlsgate.mta_sts.fetch import FetchFault, PolicyHost  # noqa: PLC0415
+    from tlsgate.mta_sts.fetch import FetchFault, PolicyFetcher  # noqa: PLC0415
 
     try:
-        policy = await PolicyHost(lookups, trust, port).fetch(domain)
+        policy = await PolicyFetcher(lookups, trust, port).fetch(domain)
     except (FetchFault, PolicyFault) as fault:
         return Sts.BROKEN, visible(str(fault)), ()
     mode = {ENFORCE: Sts.ENFORCE, TESTING: Sts.TESTING}.get(policy.mode, Sts.OFF)
     return mode, "", policy.mx
 
 
-async def _reports(lookups: Asks, domain: str) -> tuple[str, ...]:
+async def _reports(lookups: DnsLookups, domain: str) -> tuple[str, ...]:
     try:
         texts = await _texts(lookups, "_smtp._tls", domain)
     except LookupFailure:
@@ -94,7 +94,7 @@ async def _reports(lookups: Asks, domain: str) -> tuple[str, ...]:
     )
 
 
-async def _texts(lookups: Asks, label: str, domain: str) -> list[str]:
+async def _texts(lookups: DnsLookups, label: str, domain: str) -> list[str]:
     answer: Answer = await lookups.ask(f"{label}.{domain}", "TXT")
     return [
         b"".join(record.strings).decode("ascii", "replace")

@@ -11,7 +11,7 @@ from tlsgate.partners.model import Verify
 from tlsgate.probe.published import Published
 from tlsgate.smtp.dialogue import Session
 from tlsgate.smtp.reasons import Reason
-from tlsgate.smtp.seen import Seen
+from tlsgate.smtp.server_contact import ServerContact
 
 KINDS = (Verify.PKIX, Verify.DANE, Verify.PIN)
 """What a domain can be ready for; a private CA cannot be found out from outside."""
@@ -25,8 +25,8 @@ class Server:
     """
 
     host: MxHost
-    seen: Seen
-    dane: Seen | None = None
+    contact: ServerContact
+    dane: ServerContact | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +108,11 @@ def _result_json(result: ProbeResult) -> dict[str, Any]:
 
 
 def _server(server: Server) -> dict[str, Any]:
-    certificate = server.seen.certificate
+    certificate = server.contact.certificate
     return {
-        "address": server.seen.address,
-        "strict": _session(server.seen.strict),
-        "lenient": _session(server.seen.lenient) if server.seen.lenient else None,
+        "address": server.contact.address,
+        "strict": _session(server.contact.strict),
+        "lenient": _session(server.contact.lenient) if server.contact.lenient else None,
         "certificate": certificate
         and {
             "names": list(certificate.names),

@@ -1,8 +1,8 @@
-"""From what was seen of a domain to what it is ready for, and a sentence for its postmaster. Pure.
+"""What a domain is ready for, from what the probe found, and a sentence for its postmaster. Pure.
 
 A domain is ready for a kind of proof (DESIGN §4, `outbound.verify`) if every server that answers
-gives it, for the gateway may come to any of them. One that cannot be reached from here is told and
-counts for nothing, unless none can.
+gives it, for the gateway may come to any of them. One that cannot be reached from here is reported
+and otherwise ignored, unless none can be reached.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def judge(
             route=route,
             published=published,
         )
-    reached = [server for server in servers if server.seen.reached] or list(servers)
+    reached = [server for server in servers if server.contact.reached] or list(servers)
     wanted = requirement if requirement and requirement.level is not Level.DANE_ONLY else None
     names: tuple[str, ...] = (domain, f".{domain}")
     pins: tuple[str, ...] = ()
@@ -57,9 +57,9 @@ def judge(
     elif wanted and wanted.level is Level.FINGERPRINT:
         pins = wanted.match
     found = {
-        Verify.PKIX: _unique(pkix_fault(one.seen, names, now) for one in reached),
+        Verify.PKIX: _unique(pkix_fault(one.contact, names, now) for one in reached),
         Verify.DANE: _unique(_dane(route, one, now) for one in reached),
-        Verify.PIN: _unique(pin_fault(one.seen, pins) for one in reached),
+        Verify.PIN: _unique(pin_fault(one.contact, pins) for one in reached),
     }
     ready = frozenset(kind for kind in KINDS if not found[kind])
     listed = _listed(requirement)
@@ -74,7 +74,9 @@ def judge(
         ),
         mx_names=_mx_names(found[Verify.PKIX], reached, published),
         public_keys=tuple(
-            sorted({one.seen.certificate.spki_sha256 for one in reached if one.seen.certificate})
+            sorted(
+                {one.contact.certificate.spki_sha256 for one in reached if one.contact.certificate}
+            )
         ),
         listed=listed,
         route=route,
@@ -114,7 +116,7 @@ def _dane(route: Route, server: Server, now: datetime) -> Reason | None:
         }
         return Reason("tlsa-records", words[host.dane], _DNSSEC)
     accepted_names = (host.tlsa_base, host.name, route.domain)
-    return dane_fault(server.dane or server.seen, host.tlsa, accepted_names, now)
+    return dane_fault(server.dane or server.contact, host.tlsa, accepted_names, now)
 
 
 def _unique(reasons: Iterable[Reason | None]) -> tuple[Reason, ...]:
@@ -149,8 +151,8 @@ def _likeliest(found: Mapping[Verify, tuple[Reason, ...]], servers: Sequence[Ser
 
 
 def _praise(ready: frozenset[Verify], servers: Sequence[Server]) -> str:
-    first = servers[0].seen
-    version = min(server.seen.shown.version for server in servers)
+    first = servers[0].contact
+    version = min(server.contact.shown.version for server in servers)
     if Verify.PKIX in ready and first.certificate:
         return (
             f"{first.host} offers {version} with a certificate of {first.certificate.issuer}"
@@ -164,8 +166,8 @@ def _praise(ready: frozenset[Verify], servers: Sequence[Server]) -> str:
 def _unreached(servers: Sequence[Server], reached: Sequence[Server]) -> Iterable[str]:
     for server in servers:
         if server not in reached:
-            detail = server.seen.strict.detail
-            yield f"{server.seen.place} cannot be reached from here ({detail})"
+            detail = server.contact.strict.detail
+            yield f"{server.contact.place} cannot be reached from here ({detail})"
 
 
 def _notes(
@@ -175,9 +177,9 @@ def _notes(
     if route.left_out:
         yield f"{route.left_out} more of its servers and addresses were not looked at"
     for server in reached:
-        leaf = server.seen.certificate
+        leaf = server.contact.certificate
         if leaf and 0 <= (leaf.not_after - now).days < _SOON_DAYS:
-            yield f"the certificate of {server.seen.place} ends on {leaf.not_after:%Y-%m-%d}"
+            yield f"the certificate of {server.contact.place} ends on {leaf.not_after:%Y-%m-%d}"
     if not dane and any(one.host.dane is Dane.USABLE for one in reached):
         yield "it publishes TLSA records: senders that use DANE hold mail back as long as they fail"
     if published.sts in {Sts.BROKEN, Sts.UNKNOWN}:
@@ -194,7 +196,7 @@ def _mx_names(
     if not reasons or any(reason.code != "name" for reason in reasons):
         return ()
     for server in servers:
-        name, certificate = server.host.name, server.seen.certificate
+        name, certificate = server.host.name, server.contact.certificate
         if certificate is None or accepted((name,), certificate.names) is None:
             return ()
         if not _allowed(published, name):

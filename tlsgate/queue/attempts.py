@@ -4,7 +4,7 @@ Postfix writes why an attempt failed in one line (`status=deferred (…)`), and 
 others before it: of the same smtp process, or, where connections are reused, of the tlsproxy that
 did the TLS, which names the peer only. What is kept is bounded by the queue, never by the log.
 
-The log's words about a peer partly are the peer's own: they are shown and never decide where a
+Some of the log's words about a peer are the peer's own: they are shown, and never decide where a
 line belongs.
 """
 
@@ -16,12 +16,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tlsgate.queue.entries import Held, domain_of
+from tlsgate.queue.entries import HeldRecipient, domain_of
 
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
 PROCESSES_LIMIT, PEERS_LIMIT = 2_000, 10_000
-"""The ones heard of last; Postfix has some hundred processes at a time."""
+"""The most recent ones; Postfix has a few hundred processes at a time."""
 DETAILS_LIMIT, DETAIL_LENGTH = 6, 1000
 SUSPENDED = "delivery temporarily suspended: "
 """qmgr(8): not tried, because another message to the same destination failed just before."""
@@ -44,7 +44,7 @@ _HANDSHAKE = re.compile(
 )
 _LIBRARY = "warning: TLS library problem: "
 _BESIDE = re.compile(r"warning: .*|SSL_connect error to .*|(?:\w+: )?connect to \S+: .*")
-"""Of an smtp process: what is worth to be shown when the attempt fails."""
+"""Lines of an smtp process that are shown when the attempt fails."""
 _SERVER = re.compile(rf"\S+?({_ADDRESS})")
 
 
@@ -65,7 +65,7 @@ class _Process:
     """What one process has said since its last message."""
 
     said: deque[str] = field(default_factory=lambda: deque(maxlen=DETAILS_LIMIT))
-    told: tuple[str, str] | None = None
+    subject: tuple[str, str] | None = None
     """The message and domain that has a status; what it says next is about another."""
     refusal: tuple[str, str] = ("", "")
     """A peer, and why its certificate was not accepted."""
@@ -74,7 +74,7 @@ class _Process:
 class Attempts:
     """Fed with the log's lines, oldest first, each behind Docker's time stamp."""
 
-    def __init__(self, held: Iterable[Held]) -> None:
+    def __init__(self, held: Iterable[HeldRecipient]) -> None:
         self._wanted: dict[str, set[str]] = {}
         self._domains: set[str] = set()
         for one in held:
@@ -86,7 +86,7 @@ class Attempts:
         self._peers: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
 
     def feed(self, line: str) -> None:
-        """Take one line; whatever is of no use here is passed over."""
+        """Read one line; lines that are not needed are skipped."""
         if not any(program in line for program in _PROGRAMS):
             return
         stamp, _, rest = line[:LINE_LIMIT].partition(" ")
@@ -101,7 +101,7 @@ class Attempts:
             case "smtp" | "error":
                 self._follow_delivery(process, said, stamp)
 
-    def of(self, one: Held) -> Attempt | None:
+    def of(self, one: HeldRecipient) -> Attempt | None:
         """The last attempt, None if the log does not have it.
 
         Of one that was suspended, or whose own line is gone: with what the log says of the last
@@ -156,10 +156,10 @@ class Attempts:
     def _follow_delivery(self, process: _Process, said: str, stamp: str) -> None:
         status = _STATUS.match(said)
         subject = (status["id"], domain_of(status["to"])) if status else None
-        if process.told not in (None, subject):
+        if process.subject not in (None, subject):
             process.said.clear()
             process.refusal = ("", "")
-        process.told = subject
+        process.subject = subject
         if status:
             if status["status"] == "deferred":
                 self._take(process, status, stamp)

@@ -15,7 +15,7 @@ _TRY = re.compile(r"([0-9A-Za-z]+) ([0-9]{1,12})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRecipient:
     """One recipient of one message.
 
     `queue`: Postfix's name, such as `active`, `deferred`, `hold`. `said`: why the last attempt
@@ -40,7 +40,7 @@ def domain_of(address: str) -> str:
     return address.rpartition("@")[2].lower().rstrip(".")
 
 
-def read_queue(lines: Iterable[str]) -> Iterator[Held]:
+def read_queue(lines: Iterable[str]) -> Iterator[HeldRecipient]:
     """Yield every recipient of every message. Raises ValueError on what Postfix does not print."""
     for line in lines:
         if not line.strip():
@@ -53,10 +53,10 @@ def read_queue(lines: Iterable[str]) -> Iterator[Held]:
             ) from None
 
 
-def _recipients(message: dict[str, Any]) -> Iterator[Held]:
+def _recipients(message: dict[str, Any]) -> Iterator[HeldRecipient]:
     arrived = datetime.fromtimestamp(message["arrival_time"], UTC)
     for one in message["recipients"]:
-        yield Held(
+        yield HeldRecipient(
             str(message["queue_id"]),
             str(message["queue_name"]),
             arrived,

@@ -1,4 +1,4 @@
-"""Why mail is held: from Postfix's words to the codes and words of the probe, and what to do.
+"""Why mail is held: translates Postfix's words to the codes and words of the probe, with a remedy.
 
 Where the probe has words for the same fault (`tlsgate.smtp.reasons`), they are the same ones; of
 certificates the log says less than a handshake shows. Postfix's own texts: smtp(8)'s
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tlsgate.certificates.names import accepted
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.queue.attempts import SUSPENDED, Attempt
-from tlsgate.queue.entries import DEFERRED, HOLD, Held
+from tlsgate.queue.entries import DEFERRED, HOLD, HeldRecipient
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.reasons import NEWER, NEXT_KEY, NEXT_TLSA, RENEW, STRONGER, Reason, no_tls_fault
 
@@ -53,7 +53,7 @@ class Why:
     exact: bool = True
 
 
-def why_held(held: Held, attempt: Attempt | None, outbound: Outbound | None) -> Why:
+def why_held(held: HeldRecipient, attempt: Attempt | None, outbound: Outbound | None) -> Why:
     """Why one recipient's mail waits. `outbound`: the rule of its partner, if it is to one."""
     said = (attempt.said if attempt else held.said).removeprefix(SUSPENDED)
     if held.queue == HOLD:
@@ -84,14 +84,14 @@ class _Rule:
         return self.outbound is not None and self.outbound.verify is Verify.PIN
 
     def disowns(self, host: str) -> bool:
-        """Whether it is a partner's, and names other servers than this one."""
+        """Whether the rule is a partner's, and does not accept this server's name."""
         if self.outbound is None or not host:
             return False
         names = self.outbound.mx or (self.domain, f".{self.domain}")
         return accepted(names, [host]) is None
 
 
-def _untried(held: Held) -> Reason:
+def _untried(held: HeldRecipient) -> Reason:
     if held.queue == DEFERRED:
         text = "the attempt failed, and neither the queue nor the log says why"
         return Reason("other", text, _LOG)

@@ -1,6 +1,6 @@
 """Held mail as it is shown: by partner, then by domain and reason.
 
-What stands in here came from Postfix, from peers and from the list, and is not escaped yet.
+The texts in here came from Postfix, from peers and from the list, and are not escaped yet.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from tlsgate.partners.model import Partner
 from tlsgate.queue.attempts import Attempt, Attempts
-from tlsgate.queue.entries import Held
+from tlsgate.queue.entries import HeldRecipient
 from tlsgate.queue.reasons import WAITING, Why, why_held
 
 WAITING_LONG = timedelta(minutes=5)
@@ -33,7 +33,7 @@ class Known:
 
 
 @dataclass(slots=True)
-class Entry:
+class HeldMail:
     """The messages to one domain that wait for the same reason.
 
     `since`, `until`: of the oldest, and of the one that would be returned first. `last`: the last
@@ -51,7 +51,7 @@ class Entry:
     next: datetime | None = None
     server: str = ""
     postfix: tuple[str, ...] = ()
-    addresses: list[Held] = field(default_factory=list)
+    addresses: list[HeldRecipient] = field(default_factory=list)
 
     def is_held(self, now: datetime) -> bool:
         """Whether an attempt failed, or none ended for long."""
@@ -63,7 +63,7 @@ class Group:
     """A partner's entries, the oldest first; `partner` is None for everybody else's."""
 
     partner: Partner | None
-    entries: tuple[Entry, ...]
+    entries: tuple[HeldMail, ...]
 
     @property
     def messages(self) -> int:
@@ -92,10 +92,10 @@ class Partners:
 
 
 def group_held(
-    held: Iterable[Held], attempts: Attempts, partners: Partners, known: Known
+    held: Iterable[HeldRecipient], attempts: Attempts, partners: Partners, known: Known
 ) -> tuple[Group, ...]:
     """The groups: partners by their name, then everybody else."""
-    entries: dict[tuple[bool, str], dict[tuple[str, str], Entry]] = {}
+    entries: dict[tuple[bool, str], dict[tuple[str, str], HeldMail]] = {}
     owners: dict[str, Partner | None] = {}
     for one in held:
         partner = owners.setdefault(one.domain, partners.of(one.domain))
@@ -113,8 +113,8 @@ def group_held(
 
 
 def _add(
-    entries: dict[tuple[str, str], Entry],
-    one: Held,
+    entries: dict[tuple[str, str], HeldMail],
+    one: HeldRecipient,
     attempt: Attempt | None,
     why: Why,
     known: Known,
@@ -123,7 +123,7 @@ def _add(
     key = (one.domain, why.reason.code)
     entry = entries.get(key)
     if entry is None:
-        entry = entries[key] = Entry(one.domain, why, one.arrived, until)
+        entry = entries[key] = HeldMail(one.domain, why, one.arrived, until)
     entry.messages.add(one.id)
     entry.recipients += 1
     entry.since = min(entry.since, one.arrived)
@@ -143,7 +143,7 @@ def _add(
         entry.last = time
 
 
-def _said(one: Held, attempt: Attempt | None) -> tuple[str, ...]:
+def _said(one: HeldRecipient, attempt: Attempt | None) -> tuple[str, ...]:
     if attempt is None:
         return (one.said,) if one.said else ()
     return (attempt.said, *attempt.details)
@@ -178,7 +178,7 @@ def to_dict(groups: Sequence[Group], now: datetime, *, addresses: bool) -> list[
     ]
 
 
-def _entry_dict(entry: Entry, now: datetime, *, addresses: bool) -> dict[str, object]:
+def _entry_dict(entry: HeldMail, now: datetime, *, addresses: bool) -> dict[str, object]:
     reason = entry.why.reason
     found: dict[str, object] = {
         "domain": entry.domain,

@@ -32,7 +32,7 @@ def gateway_records(
     addresses. `policy_addresses`: of the policy host, for `mta-sts.<domain>`; empty for none.
     `tlsrpt`: mail addresses or mailto:/https: URIs for TLS reports. `caa_issuers`: CA domains,
     parameters (RFC 8657) allowed after `;`; they go to the certificates' own names only, never
-    to the domain, whose other certificates are none of this stack's business.
+    to the domain, whose other certificates this stack does not manage.
 
     Sorted by name and type. Raises ValueError on a name, address or URI that is not one.
     """

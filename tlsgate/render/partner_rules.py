@@ -4,7 +4,7 @@ Postfix's own tables say what holds for ever and for a whole domain. The rest is
 helper, which has it from this file: rules that end with a date, clients' networks and keys, what
 is only observed, from whose servers the null sender needs TLS, and the policies of subdomains. The
 latter because Postfix asks all of its tables for a name before it asks any for the `.parent` of the
-name (TLS_README): without the helper's answer a subdomain's own MTA-STS policy would go before the
+name (TLS_README): without the helper's answer a subdomain's own MTA-STS policy would override the
 partner's.
 
 Postfix names the digest of the file that belongs to its configuration in each question, so that

@@ -2,11 +2,11 @@
 
 RFC 8461, section 3.3: HTTPS with a certificate for `mta-sts.<domain>`, media type text/plain, no
 redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else. Cryptography is
-that of tlsgate.tls; whoever came once comes back by HTTPS only (RFC 6797).
+that of tlsgate.tls; a browser that came once comes back by HTTPS only (RFC 6797).
 
 `nginx.conf` stands by itself; `https.conf` names the certificates. The watcher puts `https.conf`
 at `HTTPS_INCLUDE` once the certificates are staged: until then port 80 alone is served, which is
-how the first certificate can be had by http-01 at all.
+needed to get the first certificate by http-01.
 """
 
 from __future__ import annotations

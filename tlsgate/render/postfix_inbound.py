@@ -30,8 +30,8 @@ from tlsgate.render.partner_maps import (
 )
 from tlsgate.render.postfix_settings import (
     REFUSE,
+    MainCfSection,
     PostfixSettings,
-    Section,
     bracketed,
 )
 from tlsgate.tls import Strength
@@ -63,7 +63,7 @@ ROLES = ("abuse", "postmaster")
 """Addresses that a mail domain has to have (RFC 2142, section 2; RFC 5321, section 4.5.1)."""
 
 
-def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """One offer for everybody: who sends is known only after the handshake.
 
     What only some partners may use is refused to the others by the helper, session by session.
@@ -76,7 +76,7 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
         "smtpd_tls_ciphers": grade,
         "smtpd_tls_mandatory_ciphers": grade,
-        # An anonymous session would be TLS to whoever stands in between.
+        # An anonymous session could be TLS to an attacker in between.
         "smtpd_tls_exclude_ciphers": "aNULL",
         "smtpd_tls_ask_ccert": "yes" if maps.asks_certificates else "no",
         "smtpd_tls_fingerprint_digest": "sha256",
@@ -85,10 +85,10 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """Port 25."""
     enforce = _ask(settings, context(ENFORCE, maps.rules.digest))
-    # Without the helper nobody knows whose server this is: every null sender needs TLS then.
+    # Without the helper it is unknown whose server this is: every null sender needs TLS then.
     null_sender = _ask(
         settings,
         context(NULL_SENDER, maps.rules.digest),
@@ -147,8 +147,8 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
-    """Port 2525. Its senders are the own domains': another's mail could not come back to him."""
+def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
+    """Port 2525. Its senders are the own domains': bounces to others could not be returned."""
     observed = (f"check_recipient_access lmdb:{ACTIVE}/partner_recipients",)
     refused = (
         "static:{550 5.7.1 The sender is in none of the gateway's domains."
@@ -172,7 +172,7 @@ def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def recipients(settings: PostfixSettings) -> Section:
+def recipients(settings: PostfixSettings) -> MainCfSection:
     """Who exists in the own domains (ADDRESS_VERIFICATION_README, LOCAL_RECIPIENT_README)."""
     listed = {"relay_recipient_maps": f"lmdb:{ACTIVE}/recipients"}
     return "Recipients of the own domains", {

@@ -20,7 +20,7 @@ OWN_SENDERS = (REFUSE, ACCEPT)
 RECIPIENT_CHECKS = ("verify", "list", "any")
 
 Parameters = Mapping[str, str | Sequence[str]]
-Section = tuple[str, Parameters]
+MainCfSection = tuple[str, Parameters]
 """Parameters of main.cf below their title; a list is written one item a line."""
 
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

@@ -1,4 +1,4 @@
-"""unbound.conf of the validating resolver that DANE stands on (RFC 7672, section 2.1.1; RFC 4033).
+"""unbound.conf of the validating resolver that DANE depends on (RFC 7672, section 2.1.1; RFC 4033).
 
 One file, so that it reaches the container as one upload. unbound runs as an ordinary user on a
 read-only root file system and logs to standard error.

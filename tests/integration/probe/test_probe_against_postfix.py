@@ -74,7 +74,7 @@ def dane_fingers(client: docker.DockerClient) -> Fingers:
 def word(result: ProbeResult) -> str:
     """The probe's verdict on `secure` in posttls-finger's words."""
     (server,) = result.servers
-    match server.seen.strict.fault:
+    match server.contact.strict.fault:
         case None if Verify.PKIX in result.ready:
             return "Verified"
         case None:
@@ -91,7 +91,7 @@ def test_at_level_secure(domain: str, probed: Probed, fingers: Fingers) -> None:
     assert word(result) == finger.word
     if finger.word:
         (server,) = result.servers
-        assert server.seen.shown.version == finger.version
+        assert server.contact.shown.version == finger.version
         assert result.public_keys == (finger.key,)
         assert Verify.PIN in result.ready
     else:

@@ -9,26 +9,28 @@ from pathlib import Path
 
 from tests.unit.acme.acme_pki import NOW, Root
 from tlsgate.acme.certificate import Meta
-from tlsgate.acme.config.agent_json import Config, HttpTokens, Probe, Wanted
+from tlsgate.acme.config.agent_json import Config, HttpTokens, Probe, WantedCertificate
 from tlsgate.acme.config.ca import Ca
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.gateway.generations import Generation, Store
-from tlsgate.acme.gateway.install import Switch
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.gateway.install import Installer
 from tlsgate.acme.gateway.tls_probe import Servers
 from tlsgate.acme.keys import Key
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued, Request
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.renewal.renewer import Issuer
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Tlsa
 
-MX = Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",))
-STS = Wanted("policy-1", "policy", ("mta-sts.corp.example",), ())
+MX = WantedCertificate(
+    "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)
+)
+STS = WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ())
 
 
-def settings(*wanted: Wanted, directory: str = "https://ca.example/dir") -> Config:
+def settings(*wanted: WantedCertificate, directory: str = "https://ca.example/dir") -> Config:
     """A configuration of these certificates."""
     return Config(
         ca=Ca(directory),
@@ -64,26 +66,26 @@ class Parts:
             self.root / "heartbeat",
         )
 
-    def issuer(self, config: Config | None = None) -> Issuer:
+    def renewer(self, config: Config | None = None) -> Renewer:
         """As the program builds it."""
         self.paths.state.mkdir(exist_ok=True)
         cas = MemoryAuthorities(self)
-        return Issuer(
+        return Renewer(
             config or settings(),
             self.paths,
             roots=[self.ca.certificate],
             cas=cas,
-            renewals=Renewals(self.paths.renewals, self._clock),
+            renewals=RenewalInfo(self.paths.renewals, self._clock),
             roller=Roller(config or settings(), self.paths, Records(self), cas, self._clock),
-            switch=Switch(NoServers()),
+            installer=Installer(NoServers()),
             clock=self._clock,
         )
 
-    def store(self, wanted: Wanted = MX) -> Store:
+    def store(self, wanted: WantedCertificate = MX) -> CertificateStore:
         """A certificate's directory."""
-        return Store(self.paths.certificate(wanted.volume, wanted.name))
+        return CertificateStore(self.paths.certificate(wanted.volume, wanted.name))
 
-    def served(self, wanted: Wanted = MX) -> Generation:
+    def served(self, wanted: WantedCertificate = MX) -> CertificateGeneration:
         """What is in service."""
         current = self.store(wanted).current()
         assert current is not None
@@ -103,7 +105,7 @@ class Parts:
         return self.now
 
 
-class MemoryAuthorities(Authorities):
+class MemoryAuthorities(CertificateAuthorities):
     """One CA that is a function, without renewal information."""
 
     def __init__(self, parts: Parts) -> None:
@@ -116,10 +118,10 @@ class MemoryAuthorities(Authorities):
     def suggestion(self, _directory: str, _identifier: str) -> None:
         """There is none."""
 
-    def tend(self) -> None:
+    def update_contacts(self) -> None:
         """There is no account."""
 
-    def revoke(self, generation: Generation) -> None:
+    def revoke(self, generation: CertificateGeneration) -> None:
         """Notes it."""
         self._parts.revoked.append(generation.id)
 

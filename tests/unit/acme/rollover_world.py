@@ -26,14 +26,14 @@ from tlsgate.acme.agent.status import Status
 from tlsgate.acme.certificate import Meta, facts
 from tlsgate.acme.config.agent_json import Config, Probe, load
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.gateway.generations import Generation, Store
-from tlsgate.acme.gateway.install import Switch
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.gateway.install import Installer
 from tlsgate.acme.gateway.tls_probe import Servers
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued, Request
 from tlsgate.acme.process import Stop
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.renewal.renewer import Issuer
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted, Tlsa
@@ -125,8 +125,8 @@ class World:
         )
 
     @property
-    def store(self) -> Store:
-        return Store(self.paths.certificate("mx", NAME))
+    def store(self) -> CertificateStore:
+        return CertificateStore(self.paths.certificate("mx", NAME))
 
     @property
     def config(self) -> Config:
@@ -139,18 +139,18 @@ class World:
         """A new process on the same volumes."""
         return Agent(self.paths, self.clock, Stop(), self.build)
 
-    def build(self, config: Config, paths: Paths, *_: object) -> Issuer:
+    def build(self, config: Config, paths: Paths, *_: object) -> Renewer:
         """As the program builds it, on this world."""
         tlsa = Tlsa(self, config.tlsa.ttl, Noted(paths.tlsa), self.clock) if config.tlsa else None
         cas = WorldAuthorities(self)
-        return Issuer(
+        return Renewer(
             config,
             paths,
             roots=[self.ca.certificate],
             cas=cas,
-            renewals=Renewals(paths.renewals, self.clock),
+            renewals=RenewalInfo(paths.renewals, self.clock),
             roller=Roller(config, paths, tlsa, cas, self.clock),
-            switch=Switch(WorldServers(self)),
+            installer=Installer(WorldServers(self)),
             clock=self.clock,
         )
 
@@ -194,7 +194,7 @@ class World:
         chain = self.ca.sign(request.names, request.key, now=self.now)
         return Issued(chain, Meta(DIRECTORY, None))
 
-    def revoke(self, generation: Generation) -> None:
+    def revoke(self, generation: CertificateGeneration) -> None:
         self._step()
         if self.ca_fault is not None:
             raise self.ca_fault
@@ -238,7 +238,7 @@ class World:
         chain = (link / "fullchain.pem").read_bytes()
         leaf = x509.load_pem_x509_certificate(chain)
         key = (link / "key.pem").read_bytes()
-        assert Generation(link.resolve(), chain, Meta("", None)).key().public_key() == (
+        assert CertificateGeneration(link.resolve(), chain, Meta("", None)).key().public_key() == (
             leaf.public_key()
         ), key[:0]
         self.shown = chain
@@ -296,7 +296,7 @@ class World:
         return step
 
 
-class WorldAuthorities(Authorities):
+class WorldAuthorities(CertificateAuthorities):
     """The world's CA."""
 
     def __init__(self, world: World) -> None:
@@ -308,10 +308,10 @@ class WorldAuthorities(Authorities):
     def suggestion(self, _directory: str, _identifier: str) -> None:
         return None
 
-    def tend(self) -> None:
+    def update_contacts(self) -> None:
         pass
 
-    def revoke(self, generation: Generation) -> None:
+    def revoke(self, generation: CertificateGeneration) -> None:
         self._world.revoke(generation)
 
 

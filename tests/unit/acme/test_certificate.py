@@ -100,7 +100,7 @@ def test_keys_are_p256_and_read_back(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (None, "cannot be read: No such file"),
-        (b"s3kr1t", "holds no key that can be read"),
+        (b"s3kr1t", "contains no readable key"),
         (
             rsa.generate_private_key(65537, 2048).private_bytes(
                 serialization.Encoding.PEM,

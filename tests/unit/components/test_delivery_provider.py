@@ -8,7 +8,7 @@ import pytest
 from pulumi.output import UNKNOWN
 
 from tests.unit.components.fake_engine import FakeContainer, FakeEngine
-from tlsgate.generation.awaiting import LACKS_CERTIFICATE
+from tlsgate.generation.in_force import LACKS_CERTIFICATE
 from tlsgate_pulumi.delivery import DeliveryProvider
 from tlsgate_pulumi.engine import DeploymentError
 

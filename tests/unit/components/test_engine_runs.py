@@ -15,13 +15,11 @@ from tlsgate_pulumi.engine import (
     Run,
     VolumeMount,
     archive,
+    connect,
     created,
     digest_of,
     read_host_file,
     run_to_end,
-)
-from tlsgate_pulumi.engine import (
-    engine as connect,
 )
 
 RUN = Run(

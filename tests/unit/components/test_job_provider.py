@@ -27,6 +27,7 @@ PROPS: dict[str, Any] = {
     "labels": {"tlsgate.stack": "test"},
     "timeout": 120,
     "triggers": {"config": "d1"},
+    "engine": None,
 }
 LEFT: dict[str, Any] = {"account": None, "certificates": []}
 DONE = {**PROPS, "result": LEFT, "settled": LEFT}
@@ -45,6 +46,7 @@ OTHERS: dict[str, Any] = {
     "labels": {},
     "timeout": 60,
     "triggers": {"config": "d2"},
+    "engine": {"host": "tcp://192.0.2.9:2376"},
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from dns.rdtypes.ANY.TLSA import TLSA
 
 from tests.unit.dns.fake_dns import FakeLookups, Table
-from tlsgate.dns.dane import HOSTS_LIMIT, Domain, Host, combine, domain_dane, is_usable
+from tlsgate.dns.dane import HOSTS_LIMIT, DomainDane, HostDane, combine, domain_dane, is_usable
 from tlsgate.dns.lookups import LookupFailure
 
 DIGEST = "ab" * 32
@@ -27,31 +27,37 @@ USABLE = (True, [f"3 1 1 {DIGEST}"])
 @pytest.mark.parametrize(
     ("table", "state"),
     [
-        ({**MX, **SECURE, MX1: USABLE, MX2: USABLE}, Domain.COMPLETE),
-        ({**MX, **SECURE, MX1: USABLE}, Domain.PARTIAL),
-        ({**MX, **SECURE, MX1: USABLE, MX2: None}, Domain.PARTIAL),
-        ({**MX, **SECURE}, Domain.NONE),
-        ({**MX, **SECURE, MX1: None}, Domain.UNKNOWN),
-        ({**MX, **SECURE, MX1: None, MX2: None}, Domain.FAILED),
-        ({**MX, **SECURE, ("mx1.example", "A"): None, ("mx2.example", "A"): None}, Domain.FAILED),
+        ({**MX, **SECURE, MX1: USABLE, MX2: USABLE}, DomainDane.COMPLETE),
+        ({**MX, **SECURE, MX1: USABLE}, DomainDane.PARTIAL),
+        ({**MX, **SECURE, MX1: USABLE, MX2: None}, DomainDane.PARTIAL),
+        ({**MX, **SECURE}, DomainDane.NONE),
+        ({**MX, **SECURE, MX1: None}, DomainDane.UNKNOWN),
+        ({**MX, **SECURE, MX1: None, MX2: None}, DomainDane.FAILED),
+        (
+            {**MX, **SECURE, ("mx1.example", "A"): None, ("mx2.example", "A"): None},
+            DomainDane.FAILED,
+        ),
         # A host without address is nobody's: the others decide.
-        ({**MX, ("mx1.example", "A"): (True, ["192.0.2.1"]), MX1: USABLE}, Domain.COMPLETE),
+        ({**MX, ("mx1.example", "A"): (True, ["192.0.2.1"]), MX1: USABLE}, DomainDane.COMPLETE),
         # Without security on the way there, TLSA is not even asked for.
-        ({**MX, ("mx1.example", "A"): (False, ["192.0.2.1"]), MX1: None}, Domain.NONE),
-        ({("d.example", "MX"): (False, ["10 mx1.example."]), **SECURE, MX1: USABLE}, Domain.NONE),
-        ({**MX, **SECURE, MX1: (False, [f"3 1 1 {DIGEST}"])}, Domain.NONE),
+        ({**MX, ("mx1.example", "A"): (False, ["192.0.2.1"]), MX1: None}, DomainDane.NONE),
+        (
+            {("d.example", "MX"): (False, ["10 mx1.example."]), **SECURE, MX1: USABLE},
+            DomainDane.NONE,
+        ),
+        ({**MX, **SECURE, MX1: (False, [f"3 1 1 {DIGEST}"])}, DomainDane.NONE),
         # Unusable records are no DANE (Postfix encrypts without authentication).
-        ({**MX, **SECURE, MX1: (True, [f"1 1 1 {DIGEST}"])}, Domain.NONE),
+        ({**MX, **SECURE, MX1: (True, [f"1 1 1 {DIGEST}"])}, DomainDane.NONE),
         # No MX: the domain is its own host. A null MX: there is no host.
         (
             {("d.example", "A"): (True, ["192.0.2.1"]), ("_25._tcp.d.example", "TLSA"): USABLE},
-            Domain.COMPLETE,
+            DomainDane.COMPLETE,
         ),
-        ({("d.example", "MX"): (True, ["0 ."])}, Domain.NONE),
-        ({}, Domain.NONE),
+        ({("d.example", "MX"): (True, ["0 ."])}, DomainDane.NONE),
+        ({}, DomainDane.NONE),
     ],
 )
-def test_domains(table: Table, state: Domain) -> None:
+def test_domains(table: Table, state: DomainDane) -> None:
     assert asyncio.run(domain_dane(FakeLookups(table), "d.example")) is state
 
 
@@ -61,7 +67,7 @@ def test_an_mx_that_cannot_be_looked_up_is_a_failure() -> None:
 
 
 def test_absent_hosts_alone_are_no_dane() -> None:
-    assert combine([Host.ABSENT, Host.ABSENT]) is Domain.NONE
+    assert combine([HostDane.ABSENT, HostDane.ABSENT]) is DomainDane.NONE
 
 
 @pytest.mark.parametrize(
@@ -91,9 +97,10 @@ def test_digests_of_the_wrong_length_are_unusable(mtype: int, octets: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("preference", "state"), [(5, Domain.PARTIAL), (15, Domain.UNKNOWN), (10, Domain.PARTIAL)]
+    ("preference", "state"),
+    [(5, DomainDane.PARTIAL), (15, DomainDane.UNKNOWN), (10, DomainDane.PARTIAL)],
 )
-def test_hosts_over_the_limit_count_as_not_looked_up(preference: int, state: Domain) -> None:
+def test_hosts_over_the_limit_count_as_not_looked_up(preference: int, state: DomainDane) -> None:
     """In the order of preference; what one domain can have looked up is bounded."""
     many = [f"10 m{number}.example." for number in range(HOSTS_LIMIT - (preference == 10))]
     lookups = FakeLookups(

@@ -60,5 +60,5 @@ def test_only_processes_of_before_are_ended_and_only_for_a_silent_port(
     watched = Listeners()
     for table in looks:
         (listeners.PROC / "net" / "tcp").write_text(table)
-        watched.look(Paths())
+        watched.check(Paths())
     assert ended == expected

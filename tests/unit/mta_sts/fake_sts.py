@@ -8,7 +8,7 @@ from typing import Any
 
 from tlsgate.dns.lookups import LookupFailure
 from tlsgate.mta_sts.cache import PolicyCache
-from tlsgate.mta_sts.fetch import FetchFault, PolicyHost
+from tlsgate.mta_sts.fetch import FetchFault, PolicyFetcher
 from tlsgate.mta_sts.policies import StsPolicies
 from tlsgate.mta_sts.policy import StsPolicy, parse_policy
 
@@ -64,7 +64,7 @@ class FakeHosts:
         return parse_policy(found)
 
 
-class LocalHost(PolicyHost):
+class LocalHost(PolicyFetcher):
     """The real look-up of the id; the file from `body`, None fails, an Event hangs for ever."""
 
     body: str | asyncio.Event | None = None
@@ -80,18 +80,18 @@ class LocalHost(PolicyHost):
 
 
 class World:
-    """Policies with all that is around them; `told` holds the events."""
+    """Policies with all that is around them; `alerted` holds the events."""
 
     def __init__(self, hosts: FakeHosts | None = None, cache: PolicyCache | None = None) -> None:
         self.hosts = hosts or FakeHosts()
         self.wall = Clock()
         self.timer = Clock(1000.0)
-        self.told: list[dict[str, Any]] = []
+        self.alerted: list[dict[str, Any]] = []
         self.cache = cache or PolicyCache(clock=self.wall)
         self.policies = StsPolicies(
             self.hosts,
             self.cache,
-            lambda event, **fields: self.told.append({"event": event, **fields}),
+            lambda event, **fields: self.alerted.append({"event": event, **fields}),
             self.timer,
         )
 

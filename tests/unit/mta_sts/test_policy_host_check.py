@@ -224,5 +224,5 @@ def test_the_job_fails_with_every_domain_that_is_not_well(
         "mta-sts.corp.example: the policy cannot be fetched: status 404, media type 'text/plain'",
         "mta-sts.other.example: the certificate is not accepted: Hostname mismatch, certificate is "
         "not valid for 'mta-sts.other.example'.",
-        "The policy's id is not published. Mend it and run `up` again.",
+        "The policy's id is not published. Fix this and run `up` again.",
     ]

@@ -12,7 +12,7 @@ from tests.unit.acme.acme_pki import Root
 from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.mta_sts.web_host import POLICY, Answer, WebHost
 from tlsgate.certificates.trust import trust_store
-from tlsgate.mta_sts.fetch import BODY_LIMIT, FetchFault, PolicyHost
+from tlsgate.mta_sts.fetch import BODY_LIMIT, FetchFault, PolicyFetcher
 from tlsgate.mta_sts.policy import PolicyFault, parse_policy
 
 NAME = "mta-sts.corp.example"
@@ -38,7 +38,7 @@ def host(running: WebHost, monkeypatch: pytest.MonkeyPatch) -> WebHost:
 
 def fetched(host: WebHost, table: Table = ADDRESS, root: Root | None = None) -> object:
     trust = trust_store((root or host.root).pem.decode())
-    policies = PolicyHost(FakeLookups(table), lambda: trust, host.port)
+    policies = PolicyFetcher(FakeLookups(table), lambda: trust, host.port)
     return asyncio.run(policies.fetch("corp.example"))
 
 
@@ -110,7 +110,7 @@ def test_a_host_that_accepts_and_says_nothing(monkeypatch: pytest.MonkeyPatch) -
         trust = trust_store()
         try:
             with pytest.raises(FetchFault, match="no answer within"):
-                await PolicyHost(FakeLookups(ADDRESS), lambda: trust, port).fetch("corp.example")
+                await PolicyFetcher(FakeLookups(ADDRESS), lambda: trust, port).fetch("corp.example")
         finally:
             over.set()
             server.close()

@@ -44,7 +44,7 @@ def test_first_contact(hosts: FakeHosts, policy: StsPolicy | None, kind: str | N
     world = run(use, hosts)
     status = world.policies.status()
     assert status["answered_without"] == status["failing"] == ({kind: 1} if kind else {})
-    assert [event["kind"] for event in world.told] == ([kind] if kind else [])
+    assert [event["kind"] for event in world.alerted] == ([kind] if kind else [])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_failure_is_told_once_an_hour_and_asked_again_beside_the_answer(
             assert await world.ask(seconds=0) is None
             await world.settle()
         assert len(hosts.looked) == 13
-        assert len(world.told) == 2
+        assert len(world.alerted) == 2
         hosts.ids = {}
         world.after(300)
         assert await world.ask() is None
@@ -72,7 +72,7 @@ def test_a_failure_is_told_once_an_hour_and_asked_again_beside_the_answer(
         hosts.ids = {"d.example": None}
         world.after(300)
         assert await world.ask() is None  # and again it fails, within the hour
-        assert len(world.told) == 2
+        assert len(world.alerted) == 2
         hosts.ids, hosts.files = {"d.example": "1"}, {"d.example": ENFORCE}
         world.after(300)
         assert await world.ask(seconds=0) is None
@@ -215,7 +215,7 @@ def test_a_fault_of_the_helper_defers_and_is_told() -> None:
             with pytest.raises(Undecided):
                 await world.ask()
 
-    assert [event["event"] for event in run(use, Defective()).told] == ["alert", "alert"]
+    assert [event["event"] for event in run(use, Defective()).alerted] == ["alert", "alert"]
 
 
 def test_failures_are_forgotten_at_last_and_the_oldest_first(
@@ -269,14 +269,14 @@ def test_a_refresh_that_fails_is_tried_again_each_hour_and_told_before_the_end()
             world.policies.refresh()
             await world.settle()
             if not alerts:
-                alerts = [event for event in world.told if event["event"] == "alert"]
+                alerts = [event for event in world.alerted if event["event"] == "alert"]
                 told = hour + 1
         assert POLICY.max_age / 3600 - 24 <= told <= POLICY.max_age / 3600 - 22
         assert [event["what"] for event in alerts] == [
             "the MTA-STS policy of d.example ends in 23.0 h"
         ]
         assert 200 < len(world.hosts.looked) < 240
-        assert sum(event["event"] == "alert" for event in world.told) == 1
+        assert sum(event["event"] == "alert" for event in world.alerted) == 1
         assert world.cache.get("d.example") is not None
         world.after(1)
         assert world.cache.get("d.example") is None
@@ -295,7 +295,7 @@ def test_policies_not_used_for_a_month_are_let_go_without_an_alert() -> None:
             world.policies.refresh()
             await world.settle()
         assert len(hosts.looked) == 1
-        assert not world.told
+        assert not world.alerted
 
     run(use, hosts)
 

@@ -8,23 +8,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.notices.parts import LISTED
-from tlsgate.notices.domain_list import LISTED as NAME
-from tlsgate.notices.domain_list import BadList, Entry, Listed, domain_of, read_listed
-from tlsgate.notices.list_follower import Following
+from tlsgate.notices.domain_list import (
+    DOMAIN_LIST,
+    BadList,
+    DomainList,
+    PartnerDomain,
+    domain_of,
+    read_domain_list,
+)
+from tlsgate.notices.list_follower import ListFollower
 
 DOMAINS = st.from_regex(r"[a-z0-9-]{1,8}(\.[a-z]{2,5}){1,2}", fullmatch=True)
 
 
 @given(
     st.frozensets(DOMAINS, min_size=1),
-    st.dictionaries(DOMAINS, st.builds(Entry, st.text(), st.booleans(), st.booleans())),
+    st.dictionaries(DOMAINS, st.builds(PartnerDomain, st.text(), st.booleans(), st.booleans())),
     st.dictionaries(DOMAINS, DOMAINS),
 )
 def test_what_was_written_is_read(
-    own: frozenset[str], partners: dict[str, Entry], aliases: dict[str, str]
+    own: frozenset[str], partners: dict[str, PartnerDomain], aliases: dict[str, str]
 ) -> None:
-    listed = Listed(own, partners, aliases)
-    assert read_listed(listed.to_json().encode("ascii")) == listed
+    domains = DomainList(own, partners, aliases)
+    assert read_domain_list(domains.to_json().encode("ascii")) == domains
 
 
 @pytest.mark.parametrize(
@@ -49,7 +55,7 @@ def test_what_was_written_is_read(
 )
 def test_anything_else_is_refused(content: bytes) -> None:
     with pytest.raises(BadList):
-        read_listed(content)
+        read_domain_list(content)
 
 
 @pytest.mark.parametrize(
@@ -74,32 +80,32 @@ def test_domain_of(address: str, domain: str | None) -> None:
 
 def generation(config: Path, name: str, content: str) -> None:
     (config / name).mkdir()
-    (config / name / NAME).write_text(content)
+    (config / name / DOMAIN_LIST).write_text(content)
     (config / "new").symlink_to(name)
     (config / "new").replace(config / "current")
 
 
 def test_the_list_in_force_is_followed(tmp_path: Path) -> None:
-    following = Following(tmp_path / "current")
+    follower = ListFollower(tmp_path / "current")
     with pytest.raises(OSError):
-        following.listed()
+        follower.domain_list()
     generation(tmp_path, "one", LISTED.to_json())
-    assert following.listed() == LISTED
-    other = Listed(frozenset({"other.example"}), {})
+    assert follower.domain_list() == LISTED
+    other = DomainList(frozenset({"other.example"}), {})
     generation(tmp_path, "two", other.to_json())
-    assert following.listed() == other
+    assert follower.domain_list() == other
 
 
 def test_a_list_that_cannot_be_read_is_no_list(tmp_path: Path) -> None:
-    following = Following(tmp_path / "current")
+    follower = ListFollower(tmp_path / "current")
     generation(tmp_path, "one", LISTED.to_json())
-    following.listed()
+    follower.domain_list()
     generation(tmp_path, "two", "{")
     for _ in range(2):  # and stays none
         with pytest.raises(BadList):
-            following.listed()
+            follower.domain_list()
     generation(tmp_path, "three", LISTED.to_json())
-    assert following.listed() == LISTED
+    assert follower.domain_list() == LISTED
 
 
 def test_many_notices_at_once_read_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +118,8 @@ def test_many_notices_at_once_read_it_once(tmp_path: Path, monkeypatch: pytest.M
         return read_bytes(path)
 
     monkeypatch.setattr(Path, "read_bytes", counted)
-    following = Following(tmp_path / "current")
-    threads = [threading.Thread(target=following.listed) for _ in range(8)]
+    follower = ListFollower(tmp_path / "current")
+    threads = [threading.Thread(target=follower.domain_list) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -14,7 +14,7 @@ from tlsgate.onboarding.proposal import Proposal, judged, propose
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.smtp.dialogue import Session
-from tlsgate.smtp.seen import Seen
+from tlsgate.smtp.server_contact import ServerContact
 
 PKIX, DANE, PIN = Verify.PKIX, Verify.DANE, Verify.PIN
 HOST = "mx.provider.example"
@@ -60,7 +60,7 @@ def seen_at_provider() -> ProbeResult:
     leaf = issue((HOST,), issue(("CA",), ca=True))
     host = MxHost(HOST, 10, ("192.0.2.1",))
     session = Session(version="TLSv1.3", chain=leaf.chain)
-    seen = Seen(HOST, "192.0.2.1", session, certificate=read_certificate(leaf.der))
+    seen = ServerContact(HOST, "192.0.2.1", session, certificate=read_certificate(leaf.der))
     server = Server(host, seen)
     return ProbeResult(
         "acme.example",

@@ -14,7 +14,7 @@ from postfix_mta_sts_resolver import netstring
 from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.mta_sts.fake_sts import Clock, LocalHost
 from tests.unit.policy.partner_list import partner, rules
-from tlsgate.dns.dane import Domain
+from tlsgate.dns.dane import DomainDane
 from tlsgate.dns.lookups import Answer
 from tlsgate.mta_sts.cache import PolicyCache
 from tlsgate.mta_sts.policies import RECHECK_SECONDS, StsPolicies
@@ -207,15 +207,15 @@ def test_requests_that_are_no_request_are_nobodys() -> None:
         assert asyncio.run(run(raw)) == NOT_FOUND
 
 
-@given(st.sampled_from(Domain), st.booleans())
-def test_no_state_lets_an_enforced_policy_be_passed_over(dane: Domain, enforced: bool) -> None:
+@given(st.sampled_from(DomainDane), st.booleans())
+def test_no_state_lets_an_enforced_policy_be_passed_over(dane: DomainDane, enforced: bool) -> None:
     sts = netstring.encode(b"OK secure match=mx") if enforced else NOT_FOUND
     answer = choose(dane, sts)
     if enforced and answer == NOT_FOUND:
-        assert dane is Domain.COMPLETE
+        assert dane is DomainDane.COMPLETE
     if answer == DANE_ONLY:
-        assert dane is Domain.PARTIAL
-    if dane is Domain.FAILED:
+        assert dane is DomainDane.PARTIAL
+    if dane is DomainDane.FAILED:
         assert b"TEMP" in answer
 
 

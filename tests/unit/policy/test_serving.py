@@ -22,7 +22,7 @@ from tlsgate.mta_sts.policy import StsPolicy
 from tlsgate.partners.model import Inbound, Partner, Require
 from tlsgate.policy import health, status
 from tlsgate.policy.__main__ import main
-from tlsgate.policy.generation import Generation
+from tlsgate.policy.generation import GenerationFollower
 from tlsgate.policy.serve import ServeSettings, serve, settings_from
 
 PIN = "ab" * 32
@@ -147,7 +147,7 @@ def test_every_question_is_answered_from_the_rules_that_it_names(
 ) -> None:
     """Postfix may be a generation ahead, or one behind: never is it answered from another."""
     # Only a question makes the helper look.
-    monkeypatch.setattr("tlsgate.policy.generation.Generation.follow", _never)
+    monkeypatch.setattr("tlsgate.policy.generation.GenerationFollower.follow", _never)
     lists = [(ACME,), (ACME, BRAND), (BRAND,), (WATCHED,)]
 
     async def use(settings: ServeSettings) -> None:
@@ -185,7 +185,7 @@ def test_every_question_is_answered_from_the_rules_that_it_names(
     assert [alert["what"] for alert in alerts] == ["generation generations/3 refused"]
 
 
-async def _never(_: Generation) -> None:
+async def _never(_: GenerationFollower) -> None:
     await asyncio.Event().wait()
 
 
@@ -210,11 +210,11 @@ def test_what_is_observed_is_counted_and_never_refused(
 ) -> None:
     tried: list[tuple[str, str]] = []
 
-    async def meet(_lookups: object, _loaded: object, domain: str, policy: str, _: int) -> str:
+    async def check(_lookups: object, _loaded: object, domain: str, policy: str, _: int) -> str:
         tried.append((domain, policy))
         return "name"
 
-    monkeypatch.setattr("tlsgate.policy.delivery_check.would_hold", meet)
+    monkeypatch.setattr("tlsgate.policy.delivery_check.would_hold", check)
     deliver(tmp_path, "1", WATCHED, ACME)
     known = digest(WATCHED, ACME)
     inbound, outbound = f"observe-inbound-{known}", f"observe-outbound-{known}"
@@ -296,7 +296,7 @@ def test_the_null_sender_is_judged_by_where_it_comes_from(
 
 def test_bad_roots_are_refused_with_their_generation(tmp_path: Path) -> None:
     deliver(tmp_path, "1", ACME)
-    generation = Generation(tmp_path / "current")
+    generation = GenerationFollower(tmp_path / "current")
     asyncio.run(generation.poll())
     before = generation.trust()
     deliver(tmp_path, "2")

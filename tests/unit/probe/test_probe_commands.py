@@ -22,7 +22,7 @@ from tlsgate.probe.published import Published, Sts
 from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.requirement import Requirement, parse_policy
-from tlsgate.smtp.seen import Seen
+from tlsgate.smtp.server_contact import ServerContact
 
 RECORD = """\
 name: Acme
@@ -241,8 +241,10 @@ def test_what_stands_below_the_sentence(
         "d.example was probed.",
         route=Route("d.example", True, hosts=(host,)),
         servers=(
-            Server(host, Seen(host.name, "192.0.2.1", shown, None, read_certificate(leaf.der))),
-            Server(host, Seen(host.name, "192.0.2.2", clear)),
+            Server(
+                host, ServerContact(host.name, "192.0.2.1", shown, None, read_certificate(leaf.der))
+            ),
+            Server(host, ServerContact(host.name, "192.0.2.2", clear)),
         ),
         published=Published(Sts.TESTING, reports=("mailto:tls@d.example",)),
     )

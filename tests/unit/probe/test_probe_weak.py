@@ -23,9 +23,9 @@ from tlsgate.probe import probe
 from tlsgate.probe.check import predict
 from tlsgate.probe.policy_answer import Policies
 from tlsgate.probe.prediction import Outcome
-from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.offers import Contexts
+from tlsgate.smtp.sessions import SessionPool
 
 AUTHORITY = Authority()
 BY_NAME = {peer.name: peer for peer in PEERS}
@@ -71,9 +71,9 @@ async def _awaited(asked: Awaitable[Any]) -> Any:
 def test_the_check(peer: WeakPeer) -> None:
     def ask(port: int) -> Awaitable[Any]:
         lookups = zone(peer)
-        contacts = Contacts(Contexts(AUTHORITY.pem), limits(port), 4)
+        sessions = SessionPool(Contexts(AUTHORITY.pem), limits(port), 4)
         table = {peer.domain: peer.policy}
-        return predict(peer.domain, table, lookups, Policies(lookups), contacts)
+        return predict(peer.domain, table, lookups, Policies(lookups), sessions)
 
     answer = met(peer, ask)
     assert answer.outcome is (Outcome.HELD if peer.code else Outcome.SENT), answer.sentence
@@ -110,8 +110,8 @@ def test_everyone_elses_tls_stays_as_wide_as_it_was(peer: WeakPeer, dane: bool) 
         del lookups.table[f"_25._tcp.{peer.host}", "TLSA"]
 
     def ask(port: int) -> Awaitable[Any]:
-        contacts = Contacts(Contexts(AUTHORITY.pem), limits(port), 4)
-        return predict(peer.domain, {}, lookups, Policies(lookups), contacts)
+        sessions = SessionPool(Contexts(AUTHORITY.pem), limits(port), 4)
+        return predict(peer.domain, {}, lookups, Policies(lookups), sessions)
 
     answer = met(peer, ask)
     taken = not dane or peer.name not in TOO_WEAK_FOR_DANE

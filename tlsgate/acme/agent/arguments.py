@@ -10,18 +10,18 @@ from tlsgate.acme.state.paths import Paths
 
 COMMANDS = {
     "issue": "order what is due, once; print the result as JSON",
-    "run": "keep every certificate valid, for ever",
+    "run": "keep every certificate valid, until stopped",
     "show": "print what is on the volumes as JSON, without network",
-    "status": "print how every certificate stands, without network",
-    "health": "exit 1 and say why if the agent does not do its work",
+    "status": "print the state of every certificate, without network",
+    "health": "exit 1 with the reasons if the agent is not healthy",
     "look": "have the agent ask the CA at once when to renew certificates",
-    "renew": "have the agent order certificates anew, with the keys that they have",
+    "renew": "have the agent order certificates again, with the same keys",
     "rotate": "have the agent change keys, with all that DANE needs",
-    "undo": "give a roll-over up, or go back to the certificate from before",
+    "undo": "cancel a roll-over, or go back to the previous certificate",
     "account": "register the accounts at the CAs, or find them; print their URIs as JSON",
     "accounts": "print the accounts' URIs as JSON, without network",
-    "account-key": "give the accounts at the CAs another key",
-    "withdraw": "take what was published out of DNS again",
+    "account-key": "give the accounts at the CAs a new key",
+    "withdraw": "remove what was published from DNS",
 }
 ASKING = ("look", "renew", "rotate", "undo")
 LOCKED = ("issue", "account", "account-key", "withdraw", *ASKING)
@@ -38,7 +38,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
         command.add_argument("--state", type=Path, default=default.state, metavar="DIR")
         command.add_argument("--keys", type=Path, default=default.keys, metavar="DIR")
         if name in LOCKED:
-            help_text = "how long to wait for the agent to let go of the lock (default 300)"
+            help_text = "how long to wait for the agent to release the lock (default 300)"
             command.add_argument(
                 "--wait", type=float, default=300.0, metavar="SECONDS", help=help_text
             )
@@ -54,7 +54,7 @@ def read(arguments: Sequence[str] | None) -> argparse.Namespace:
 def add_rotate_options(parser: argparse.ArgumentParser) -> None:
     """The options of `rotate`, here and on the deploying machine."""
     parser.add_argument(
-        "--now", action="store_true", help="without the waits for DNS caches; says what that costs"
+        "--now", action="store_true", help="do not wait for DNS caches; prints the consequences"
     )
     parser.add_argument(
         "--revoke",

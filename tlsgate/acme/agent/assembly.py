@@ -1,4 +1,4 @@
-"""Puts the parts together as the configuration says."""
+"""Builds the agent's parts as the configuration says."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from pathlib import Path
 from requests.adapters import BaseAdapter
 
 from tlsgate.acme.ca.trusted_roots import load_roots
-from tlsgate.acme.challenges.dns01 import Dns01, Zone, dns_told
+from tlsgate.acme.challenges.dns01 import Dns01, Zone, explaining_dns_errors
 from tlsgate.acme.challenges.http01 import Http01
-from tlsgate.acme.challenges.responses import Proofs, Solver
+from tlsgate.acme.challenges.responses import ChallengeResponses, Solver
 from tlsgate.acme.config.agent_json import Config, DnsUpdates, HttpTokens
-from tlsgate.acme.gateway.install import Switch
+from tlsgate.acme.gateway.install import Installer
 from tlsgate.acme.gateway.tls_probe import Servers
-from tlsgate.acme.orders.authorities import Authorities, Means
+from tlsgate.acme.orders.authorities import CaContext, CertificateAuthorities
 from tlsgate.acme.process import Pause
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.renewal.renewer import Clock, Issuer
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted, Tlsa
+from tlsgate.clock import Clock
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.tsig import read_tsig_key
 
 
-def issuer(
+def renewer(
     config: Config,
     paths: Paths,
     pause: Pause,
@@ -35,28 +36,28 @@ def issuer(
     *,
     elapsed: Callable[[], float] = time.monotonic,
     transport: BaseAdapter | None = None,
-) -> Issuer:
-    """Everything that a certificate's life needs; the last two as in `Means`.
+) -> Renewer:
+    """Everything that a certificate's life needs; the last two as in `CaContext`.
 
     Raises AcmeFault for unusable files.
     """
-    means = Means(proofs(config, paths), config.limits, pause, clock, elapsed, transport)
-    cas = Authorities(config, paths, means)
-    return Issuer(
+    context = CaContext(responses(config, paths), config.limits, pause, clock, elapsed, transport)
+    cas = CertificateAuthorities(config, paths, context)
+    return Renewer(
         config,
         paths,
         roots=load_roots(config.roots_file),
         cas=cas,
-        renewals=Renewals(paths.renewals, clock),
+        renewals=RenewalInfo(paths.renewals, clock),
         roller=Roller(config, paths, published(config, paths, clock), cas, clock),
-        switch=Switch(Servers(pause)),
+        installer=Installer(Servers(pause)),
         clock=clock,
     )
 
 
-def proofs(config: Config, paths: Paths) -> Proofs:
-    """The answers to challenges. Raises AcmeFault."""
-    return Proofs(_solver(config), paths.proofs)
+def responses(config: Config, paths: Paths) -> ChallengeResponses:
+    """The responses to challenges. Raises AcmeFault."""
+    return ChallengeResponses(_solver(config), paths.proofs)
 
 
 def published(config: Config, paths: Paths, clock: Clock) -> Tlsa | None:
@@ -68,7 +69,7 @@ def published(config: Config, paths: Paths, clock: Clock) -> Tlsa | None:
 
 def agent_zone(updates: DnsUpdates) -> Zone:
     """The zones that the agent's TSIG key may write to."""
-    with dns_told("reading the TSIG key"):
+    with explaining_dns_errors("reading the TSIG key"):
         key = read_tsig_key(Path(updates.tsig_key_file))
         return AgentZone(NameServer(updates.server, updates.port, key), updates.zones)
 

@@ -1,7 +1,7 @@
-"""The agent's metrics, in the form that Prometheus reads; for the stack's own network alone.
+"""The agent's metrics, in the form that Prometheus reads; for the stack's own network only.
 
-What stands on the volumes is read at each scrape, so that the numbers are those of `status`; what
-happens is counted from the events. Times are Unix seconds, as Prometheus has them.
+The state on the volumes is read at each scrape, so that the numbers equal those of `status`; the
+counters count events. Times are Unix seconds, as is usual in Prometheus.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _COUNTED = {
 
 
 class FromVolumes(Collector):
-    """One gauge a fact and certificate."""
+    """One gauge for each fact, labelled by certificate."""
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
@@ -76,7 +76,7 @@ class FromVolumes(Collector):
 
 
 def registry_of(entries: Entries) -> CollectorRegistry:
-    """The gauges, and what this process uses of memory and processor."""
+    """The gauges, and this process's use of memory and processor."""
     registry = CollectorRegistry()
     registry.register(FromVolumes(entries))
     ProcessCollector(registry=registry)

@@ -1,41 +1,41 @@
-"""What a person asks of the agent, left on the state volume under the lock; the agent does it.
+"""A person's requests: they are saved on the state volume under the lock, and the agent obeys them.
 
 The agent looks for it once a second, so a command returns at once and `status` shows the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from tlsgate.acme.certificate import ChainFault, facts
-from tlsgate.acme.config.agent_json import Config, Wanted
-from tlsgate.acme.gateway.generations import Generation, Store
-from tlsgate.acme.renewal.forced import Forced
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.rollover import state_machine as rollover
+from tlsgate.acme.config.agent_json import Config, WantedCertificate
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.renewal.forced import ForcedRenewals
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import by_hand
 from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.problems import Problem, ProblemsError
 
-Clock = Callable[[], datetime]
 ASKED, COMPROMISED = "a person asked for it", "the key is compromised"
 
 
 class Operator:
-    """Every method returns what the person is told, line by line, or raises ProblemsError."""
+    """Every method returns the lines to print, or raises ProblemsError."""
 
     def __init__(self, config: Config, paths: Paths, clock: Clock) -> None:
         self._config = config
         self._paths = paths
         self._clock = clock
         self._rollovers = Rollovers(paths.rollovers)
-        self._forced = Forced(paths.forced)
+        self._forced = ForcedRenewals(paths.forced)
 
     def rotate(self, names: Sequence[str], *, now: bool, revoke: bool) -> list[str]:
-        """Begins a roll-over of each key, or hurries the one under way."""
+        """Begins a roll-over of each key, or speeds up the one under way."""
         lines = []
         for wanted, current in self._served(names):
             if by_hand(self._config, wanted):
@@ -53,65 +53,67 @@ class Operator:
                 now=now,
                 revoke=revoke,
             )
-            state = rollover.asked(self._rollovers.get(wanted.id), begin)
+            state = state_machine.requested(self._rollovers.get(wanted.id), begin)
             self._rollovers.put(wanted.id, state)
-            lines += [f"{wanted.name}: the roll-over of its key goes on at step {state.step}."]
+            lines += [f"{wanted.name}: the roll-over of its key continues at step {state.step}."]
             lines += self._costs(wanted, state)
         return lines
 
     def renew(self, names: Sequence[str]) -> list[str]:
-        """Has each certificate ordered anew, with the key that it has."""
+        """Has each certificate ordered again with the same key."""
         lines = []
         for wanted, current in self._served(names):
             self._forced.put(wanted.id, current.id)
-            lines.append(f"{wanted.name}: to be renewed now; the key stays.")
+            lines.append(f"{wanted.name}: is renewed now and keeps its key.")
         return lines
 
     def look(self, names: Sequence[str]) -> list[str]:
-        """Has the CA asked at once when it would like each certificate to be renewed."""
+        """Has the CA asked at once when to renew each certificate."""
         lines = []
         for wanted, current in self._served(names):
-            Renewals(self._paths.renewals, self._clock).forget(current.chain)
-            lines.append(f"{wanted.name}: the CA is asked now when to renew it.")
+            RenewalInfo(self._paths.renewals, self._clock).forget(current.chain)
+            lines.append(f"{wanted.name}: the CA is now asked when to renew it.")
         return lines
 
     def undo(self, names: Sequence[str]) -> list[str]:
-        """Gives a roll-over up; after its switch, goes back to the certificate from before."""
+        """Cancels a roll-over; after its switch, goes back to the previous certificate."""
         return [self._undone(wanted, current) for wanted, current in self._served(names)]
 
-    def _undone(self, wanted: Wanted, current: Generation) -> str:
+    def _undone(self, wanted: WantedCertificate, current: CertificateGeneration) -> str:
         store, now = self._store(wanted), self._clock()
         served = facts(current.chain).spki_sha256
         state = self._rollovers.get(wanted.id)
-        state = rollover.observed(state, served, now) if state else None
+        state = state_machine.observed(state, served, now) if state else None
         switched = state is not None and state.step in (Step.REVOKE, Step.SETTLE)
         if state is not None and not switched:
             if state.step in (Step.RETIRE, Step.HELD):
                 raise _refused(
                     wanted,
                     "too-late",
-                    f"its roll-over is at step {state.step}: there is nothing to go back to",
+                    f"its roll-over is at step {state.step}: nothing can be restored",
                     "Roll over to yet another key with `rotate`",
                 )
-            self._rollovers.put(wanted.id, rollover.undone(state, now))
+            self._rollovers.put(wanted.id, state_machine.undone(state, now))
             store.discard()
-            return f"{wanted.name}: the roll-over is given up; the key that is served stays."
+            return f"{wanted.name}: the roll-over is cancelled; the served key stays."
         if state is not None and state.revoke:
             raise _refused(
                 wanted,
                 "compromised",
-                "the key from before is compromised",
+                "the previous key is compromised",
                 "Roll over to yet another key with `rotate`",
             )
         key = state.old if state is not None else served
         before = self._before(store, wanted, key, now)
         if state is not None:
-            self._rollovers.put(wanted.id, rollover.undone(state, now))
-        store.switch(before)
+            self._rollovers.put(wanted.id, state_machine.undone(state, now))
+        store.make_current(before)
         return f"{wanted.name}: back to generation {before.id}, valid until {_end(before)}."
 
-    def _before(self, store: Store, wanted: Wanted, key: str, now: datetime) -> Generation:
-        """The youngest of the past that can be served with the records that stand in DNS."""
+    def _before(
+        self, store: CertificateStore, wanted: WantedCertificate, key: str, now: datetime
+    ) -> CertificateGeneration:
+        """The latest previous generation that matches the TLSA records in DNS."""
         for generation in store.past():
             try:
                 found = facts(generation.chain)
@@ -122,24 +124,26 @@ class Operator:
         raise _refused(
             wanted,
             "nothing-before",
-            "no certificate of that key from before is kept that is still valid",
+            "no valid earlier certificate of that key is kept",
             "Order a new one with `renew`, or roll over to another key with `rotate`",
         )
 
-    def _costs(self, wanted: Wanted, state: Rollover) -> list[str]:
+    def _costs(self, wanted: WantedCertificate, state: Rollover) -> list[str]:
         if not state.now or not wanted.tlsa or self._config.tlsa is None:
             return []
         if state.step not in (Step.KEY, Step.PUBLISH, Step.SPREAD):
-            return ["  It is past the point where it would cost DANE peers anything."]
+            return ["  This no longer affects servers that verify DANE."]
         seconds = self._config.tlsa.ttl
         return [
-            "  It does not wait for DNS caches. That has its price: servers that verify DANE and",
-            f"  asked for TLSA records before refuse the new key for up to {seconds} s from the",
-            "  switch on (the TTL). Their mail waits with them; none is lost.",
+            "  It does not wait for DNS caches. As a result, servers that verify DANE and",
+            f"  fetched the TLSA records before reject the new key for up to {seconds} s after the",
+            "  switch (the TTL). Their mail waits in their queues; none is lost.",
         ]
 
-    def _served(self, names: Sequence[str]) -> Iterator[tuple[Wanted, Generation]]:
-        """All or nothing: what is wrong with any name is said before anything is done."""
+    def _served(
+        self, names: Sequence[str]
+    ) -> Iterator[tuple[WantedCertificate, CertificateGeneration]]:
+        """All or nothing: every wrong name is reported before anything is done."""
         found, problems = [], []
         known = {wanted.name: wanted for wanted in self._config.certificates}
         for name in dict.fromkeys(names):
@@ -162,13 +166,13 @@ class Operator:
             raise ProblemsError(problems)
         yield from found
 
-    def _store(self, wanted: Wanted) -> Store:
-        return Store(self._paths.certificate(wanted.volume, wanted.name))
+    def _store(self, wanted: WantedCertificate) -> CertificateStore:
+        return CertificateStore(self._paths.certificate(wanted.volume, wanted.name))
 
 
-def _refused(wanted: Wanted, code: str, message: str, remedy: str) -> ProblemsError:
+def _refused(wanted: WantedCertificate, code: str, message: str, remedy: str) -> ProblemsError:
     return ProblemsError([Problem("certificate", 0, wanted.name, code, message, remedy)])
 
 
-def _end(generation: Generation) -> str:
+def _end(generation: CertificateGeneration) -> str:
     return f"{facts(generation.chain).not_after:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,4 +1,4 @@
-"""How every certificate stands, from the volumes alone: no network, no key is read.
+"""The state of every certificate, from the volumes alone: no network, no key is read.
 
 JSON of one certificate (times are ISO 8601, UTC; null where there is nothing to say):
 
@@ -16,63 +16,62 @@ JSON of one certificate (times are ISO 8601, UTC; null where there is nothing to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from tlsgate.acme.ca.account import account_uri
 from tlsgate.acme.certificate import ChainFault, Facts, facts
-from tlsgate.acme.config.agent_json import Config, Wanted
-from tlsgate.acme.gateway.generations import Generation, Store
+from tlsgate.acme.config.agent_json import Config, WantedCertificate
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
 from tlsgate.acme.renewal.decision import latest_renewal
 from tlsgate.acme.renewal.failures import Failures
-from tlsgate.acme.renewal.renewal_info import Renewals
-from tlsgate.acme.rollover import state_machine as rollover
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import by_hand, spread_at
 from tlsgate.acme.rollover.saved import Rollovers, rollover_values
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.state.paths import Paths
 from tlsgate.acme.tlsa import Noted
-
-Clock = Callable[[], datetime]
+from tlsgate.clock import Clock
 
 SILENT = timedelta(minutes=5)
 HEALTHY = "healthy"
-"""What stands in the heartbeat's file if there is no fault; else the faults do."""
+"""The content of the heartbeat's file if there is no fault; otherwise the faults."""
 _WAITS = {
     Step.KEY: "the agent to make the next key",
     Step.PUBLISH: "every name server to show the next key's TLSA record",
-    Step.SPREAD: "caches to forget the TLSA records without the next key",
-    Step.ORDER: "a certificate for the next key, and the servers to show it",
+    Step.SPREAD: "TLSA records without the next key to expire from caches",
+    Step.ORDER: "a certificate for the next key, and the servers to serve it",
     Step.REVOKE: "the CA to revoke the old key's certificates",
-    Step.SETTLE: "whoever still speaks to a server that shows the old key",
+    Step.SETTLE: "clients that are still connected to a server with the old key",
     Step.RETIRE: "the old key's TLSA record to be removed",
     Step.HELD: "the schedule to begin again, after a roll-over that was undone",
 }
 
 
 class Status:
-    """Reads the volumes anew at each call."""
+    """Reads the volumes at each call."""
 
     def __init__(self, config: Config, paths: Paths, clock: Clock) -> None:
         self._config = config
         self._paths = paths
-        self._renewals = Renewals(paths.renewals, clock)
+        self._renewals = RenewalInfo(paths.renewals, clock)
         self._clock = clock
 
     def all(self) -> list[dict[str, Any]]:
         """Every configured certificate, in the configuration's order."""
         return [self.one(wanted) for wanted in self._config.certificates]
 
-    def one(self, wanted: Wanted) -> dict[str, Any]:
+    def one(self, wanted: WantedCertificate) -> dict[str, Any]:
         """One certificate."""
-        store = Store(self._paths.certificate(wanted.volume, wanted.name))
+        store = CertificateStore(self._paths.certificate(wanted.volume, wanted.name))
         current = store.current()
         found = _facts(current)
         failure = Failures(self._paths.failures).get(wanted.id)
         state = Rollovers(self._paths.rollovers).get(wanted.id)
         if state is not None and found is not None:
-            state = rollover.observed(state, found.spki_sha256, self._clock())
+            state = state_machine.observed(state, found.spki_sha256, self._clock())
         return {
             "name": wanted.name,
             "volume": wanted.volume,
@@ -93,7 +92,7 @@ class Status:
             "kept": [generation.id for generation in store.past()],
         }
 
-    def _renewal(self, current: Generation) -> dict[str, object]:
+    def _renewal(self, current: CertificateGeneration) -> dict[str, object]:
         advice = self._renewals.advice(current.chain)
         return {
             "at": self._renewals.time(current.chain).isoformat(),
@@ -102,7 +101,7 @@ class Status:
             "error": advice.error if advice else None,
         }
 
-    def _tlsa(self, wanted: Wanted) -> list[dict[str, object]]:
+    def _tlsa(self, wanted: WantedCertificate) -> list[dict[str, object]]:
         noted = Noted(self._paths.tlsa).all()
         return [
             {
@@ -115,7 +114,7 @@ class Status:
             if owner in noted
         ]
 
-    def _rollover(self, wanted: Wanted, state: Rollover) -> dict[str, object]:
+    def _rollover(self, wanted: WantedCertificate, state: Rollover) -> dict[str, object]:
         until = self._until(wanted, state)
         return {
             **rollover_values(state),
@@ -123,20 +122,23 @@ class Status:
             "until": until.isoformat() if until else None,
         }
 
-    def _until(self, wanted: Wanted, state: Rollover) -> datetime | None:
+    def _until(self, wanted: WantedCertificate, state: Rollover) -> datetime | None:
         if state.step is Step.HELD:
-            return state.begun + rollover.HOLD
+            return state.begun + state_machine.HOLD
         if state.now:
             return None
         if state.step is Step.SPREAD:
             return spread_at(Noted(self._paths.tlsa), wanted.tlsa)
         ttl = self._config.tlsa.ttl if self._config.tlsa and wanted.tlsa else 0
         if state.step is Step.SETTLE:
-            return rollover.settled_at(state, timedelta(seconds=ttl))
+            return state_machine.settled_at(state, timedelta(seconds=ttl))
         return None
 
     def _next_rollover(
-        self, wanted: Wanted, current: Generation | None, state: Rollover | None
+        self,
+        wanted: WantedCertificate,
+        current: CertificateGeneration | None,
+        state: Rollover | None,
     ) -> str | None:
         days = self._config.rotate_days
         if current is None or days == 0 or by_hand(self._config, wanted):
@@ -145,18 +147,18 @@ class Status:
             return None
         at = current.key_made + timedelta(days=days)
         if state is not None:
-            at = max(at, state.begun + rollover.HOLD)
+            at = max(at, state.begun + state_machine.HOLD)
         return at.isoformat()
 
 
-def _facts(current: Generation | None) -> Facts | None:
+def _facts(current: CertificateGeneration | None) -> Facts | None:
     try:
         return facts(current.chain) if current else None
     except ChainFault:
         return None
 
 
-def _served(current: Generation, found: Facts) -> dict[str, object]:
+def _served(current: CertificateGeneration, found: Facts) -> dict[str, object]:
     return {
         "names": list(found.names),
         "issuer": current.meta.directory,
@@ -170,8 +172,8 @@ def _served(current: Generation, found: Facts) -> dict[str, object]:
     }
 
 
-def in_words(entry: dict[str, Any]) -> str:
-    """One certificate as a person reads it."""
+def as_text(entry: dict[str, Any]) -> str:
+    """One certificate as text."""
     served, renewal, failure = entry["served"], entry["renewal"], entry["failure"]
     lines = [f"{entry['name']} ({entry['volume']})"]
     if served is None:
@@ -215,8 +217,8 @@ def result(config: Config, paths: Paths) -> dict[str, object]:
     """The account and the certificates in service, as the components take them.
 
     Public facts that neither a renewal nor a roll-over changes: no expiry, no serial, no key. Names
-    are sorted. `issuer` is a directory URL: the first CA's also where the configured second one
-    stood in for it, the real one's where that is not configured. A certificate that is not there
+    are sorted. `issuer` is a directory URL: the first CA's also where the configured fallback
+    issued, the real one's where that is not configured. A certificate that is not there
     is left out.
     """
     wanted_issuers = {ca.directory for ca in config.cas}
@@ -256,7 +258,7 @@ def faults(config: Config, paths: Paths, now: datetime) -> list[str]:
 
 
 def certificate_faults(config: Config, paths: Paths, now: datetime) -> list[str]:
-    """What is wrong with the certificates in service, well before a peer would see it."""
+    """What is wrong with the certificates in service, well before peers notice it."""
     found = []
     served = {wanted: facts for wanted, _, facts in _in_service(config, paths)}
     for wanted in config.certificates:
@@ -270,9 +272,11 @@ def certificate_faults(config: Config, paths: Paths, now: datetime) -> list[str]
     return found
 
 
-def _in_service(config: Config, paths: Paths) -> Iterator[tuple[Wanted, Generation, Facts]]:
+def _in_service(
+    config: Config, paths: Paths
+) -> Iterator[tuple[WantedCertificate, CertificateGeneration, Facts]]:
     for wanted in config.certificates:
-        generation = Store(paths.certificate(wanted.volume, wanted.name)).current()
+        generation = CertificateStore(paths.certificate(wanted.volume, wanted.name)).current()
         if generation is None:
             continue
         try:

@@ -1,7 +1,7 @@
-"""Alerts to a webhook: an HTTPS POST of JSON, that nothing waits for.
+"""Sends alerts to a webhook, as an HTTPS POST of JSON. Nothing waits for it.
 
 The body has the alert's fields and a `text` that chat services show as it is. The URL may hold a
-secret: it is read from a file each time, and never told.
+secret: it is read from a file at each use, and never logged.
 """
 
 from __future__ import annotations
@@ -75,17 +75,17 @@ class Webhook:
             emit("webhook", sent=False, reason=reason)
 
     def _post(self, body: Mapping[str, object]) -> str:
-        """Why it was not taken; empty if it was. Nothing of the URL is in it."""
+        """Why it was not accepted; empty if it was. Contains no part of the URL."""
         try:
             file = self._url_file()
             url = file.read_text().strip() if file else ""
             if not url.startswith("https://"):
-                return "the file of the webhook holds no https URL"
+                return "the webhook's file contains no https URL"
             answer = requests.post(
                 url, json=body, timeout=SECONDS, verify=str(self._roots), allow_redirects=False
             )
         except OSError as fault:  # the library's errors are among them; their text has the URL
             return f"it cannot be reached ({type(fault).__name__})"
         except ValueError:
-            return "the file of the webhook holds no URL"
+            return "the webhook's file contains no URL"
         return "" if answer.ok else f"it answered with HTTP status {answer.status_code}"

@@ -1,8 +1,8 @@
-"""The account at one CA: its key is born on the volume, its URI is the CA's name for it.
+"""The account at one CA: its key is made on the volume; the CA names it by its URI.
 
-RFC 8555, section 7.3. The CA knows an account by its key, so an account.json that is lost is
-found again, and an account that the CA has lost is registered anew with the same key. The key of
-a deactivated account is of no use any more: `AccountGone` says so, and `retire` makes room.
+RFC 8555, section 7.3. The CA finds an account by its key: a lost account.json is written again, and
+an account that the CA has lost is registered again with the same key. The key of a deactivated
+account is useless: `AccountGone` is raised, and `retire` moves the account's files aside.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from acme import errors, messages
 from josepy.jwk import JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.ca.client import Clock, Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.ca.trusted_roots import system_roots
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.config.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.files import sync_directory, write, write_json
 
@@ -30,7 +31,7 @@ KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
 RETIRED = "deactivated"
 """Part of the file names of what belonged to a deactivated account."""
 CLOCK_ERROR = timedelta(minutes=2)
-"""This machine's clock may be wrong by so much without an alert."""
+"""An alert is given if this machine's clock is wrong by more than this."""
 _BASE64URL = re.compile(r"[A-Za-z0-9_-]{2,}=*")
 _BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
 
@@ -46,7 +47,7 @@ def account_uri(path: Path) -> str | None:
 
 
 def contact_differs(path: Path, contact: tuple[str, ...]) -> bool:
-    """Whether a registered account's contact is another than this."""
+    """Whether a registered account's contact differs from this one."""
     values = _read(path)
     return values is not None and values[1] != contact
 
@@ -67,14 +68,14 @@ def make_key(path: Path) -> Key:
 
 
 def retire(path: Path) -> None:
-    """Sets key and account of a deactivated account aside."""
+    """Renames the files of a deactivated account."""
     number = len(list(path.glob(f"{KEY}.{RETIRED}-*"))) + 1
     for name in (ACCOUNT, KEY):
         if (path / name).exists():
             (path / name).rename(path / f"{name}.{RETIRED}-{number}")
 
 
-def open_account(server: Server, path: Path, ca: Ca) -> str:
+def open_account(server: AcmeServer, path: Path, ca: Ca) -> str:
     """Registers the account or finds it again; returns its URI. Raises AcmeFault."""
     known = _read(path)
     uri = find(server, known[0]) if known else None
@@ -88,15 +89,15 @@ def open_account(server: Server, path: Path, ca: Ca) -> str:
     return uri
 
 
-def find(server: Server, uri: str) -> str | None:
+def find(server: AcmeServer, uri: str) -> str | None:
     """The URI of the account that has the server's key; None if the CA knows no such account.
 
     Raises AcmeFault, AccountGone for one that was deactivated.
     """
-    asked = messages.RegistrationResource(body=messages.Registration(), uri=uri)
+    account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
     try:
-        with server.told("looking the account up"):
-            found = server.protocol.query_registration(asked)
+        with server.explaining_errors("looking up the account"):
+            found = server.protocol.query_registration(account)
     except AcmeFault as fault:
         cause = fault.__cause__
         if isinstance(cause, messages.Error) and cause.code == "accountDoesNotExist":
@@ -112,7 +113,7 @@ def find(server: Server, uri: str) -> str | None:
 
 
 def _unusable(what: str, words: str) -> AcmeFault:
-    """A CA revokes accounts for cause; that one does not answer by registering the next."""
+    """A CA revokes an account for a reason, so no new one is registered after that."""
     kind = AcmeFault if "revoked" in words else AccountGone
     return kind(
         f"the account {what}",
@@ -127,11 +128,11 @@ def _read(path: Path) -> tuple[str, tuple[str, ...]] | None:
         values = json.loads((path / ACCOUNT).read_text())
         return str(values["uri"]), tuple(values["contact"])
     except (OSError, ValueError, KeyError, TypeError):
-        # Not more than a memory: the CA finds the account by its key.
+        # Only a cache: the CA finds the account by its key.
         return None
 
 
-def _register(server: Server, ca: Ca, *, known: bool) -> str:
+def _register(server: AcmeServer, ca: Ca, *, known: bool) -> str:
     binding = _binding(server, ca.eab) if ca.eab else None
     if binding is None and server.protocol.external_account_required():
         raise AcmeFault(
@@ -142,7 +143,7 @@ def _register(server: Server, ca: Ca, *, known: bool) -> str:
         contact=ca.contact, terms_of_service_agreed=True, external_account_binding=binding
     )
     try:
-        with server.told("registering the account"):
+        with server.explaining_errors("registering the account"):
             return str(server.protocol.new_account(new).uri)
     except AcmeFault as fault:
         cause = fault.__cause__
@@ -155,14 +156,14 @@ def _register(server: Server, ca: Ca, *, known: bool) -> str:
         if not isinstance(cause, messages.Error):
             raise
         if ca.eab and cause.code in _BINDING_CODES:
-            remedy = "Mend tlsgate:acme.eab: key id and MAC key, as the CA gave them"
+            remedy = "Correct tlsgate:acme.eab: key id and MAC key, as the CA gave them"
             raise AcmeFault(fault.reason, remedy, fault.retry_at) from cause
         if cause.code == "unauthorized" and not known and "deactivated" in str(cause.detail):
             raise _unusable(f"of this key ({cause.detail})", "deactivated") from cause
         raise
 
 
-def _binding(server: Server, eab: Eab) -> dict[str, object]:
+def _binding(server: AcmeServer, eab: Eab) -> dict[str, object]:
     try:
         secret = eab.hmac_key_file.read_bytes().strip().decode("ascii", "replace")
     except OSError as fault:
@@ -181,9 +182,9 @@ def _binding(server: Server, eab: Eab) -> dict[str, object]:
     return binding
 
 
-def _update(server: Server, uri: str, contact: tuple[str, ...]) -> None:
+def _update(server: AcmeServer, uri: str, contact: tuple[str, ...]) -> None:
     account = messages.RegistrationResource(body=messages.Registration(), uri=uri)
-    with server.told("changing the account's contact"):
+    with server.explaining_errors("changing the account's contact"):
         server.protocol.update_registration(
             account, messages.Registration.from_data(contact=contact)
         )
@@ -200,11 +201,11 @@ class Connector:
         self._clock = clock
         self._transport = transport
 
-    def plain(self) -> Server:
-        """Without looking after the account: enough for what needs no signature."""
+    def plain(self) -> AcmeServer:
+        """Without checking the account: enough for requests that need no signature."""
         return self._server(account_key(self._path))
 
-    def open(self) -> Server:
+    def open(self) -> AcmeServer:
         """With the account open; a deactivated one is replaced by a new one."""
         self._settle()
         server = self.plain()
@@ -229,7 +230,7 @@ class Connector:
                 "alert",
                 what="this machine's clock is wrong",
                 reason=f"it is {abs(error)} {ahead} that of {self._ca.directory}",
-                next="Mend the host's time service: signed DNS updates fail from 5 minutes on.",
+                next="Fix the host's time service: signed DNS updates fail from 5 minutes on.",
             )
         return server
 
@@ -243,14 +244,14 @@ class Connector:
         if uri is None:
             raise AcmeFault("the account is not on the state volume", "Run this again")
         new = make_key(self._path / NEXT_KEY)
-        with server.told("changing the account's key"):
+        with server.explaining_errors("changing the account's key"):
             server.protocol.change_key(uri, server.account_key, JWKEC(key=new))
         self._promote()
         emit("account-key", uri=uri, directory=self._ca.directory)
         return uri
 
     def _settle(self) -> None:
-        """A change of the key that was begun: finds out whether the CA made it."""
+        """If a change of the key was begun: finds out whether the CA accepted it."""
         if not (self._path / NEXT_KEY).exists():
             return
         uri = account_uri(self._path) or ""
@@ -263,9 +264,9 @@ class Connector:
         (self._path / NEXT_KEY).replace(self._path / KEY)
         sync_directory(self._path)
 
-    def _server(self, key: Key) -> Server:
+    def _server(self, key: Key) -> AcmeServer:
         roots = self._ca.ca_file or system_roots()
-        return Server(self._ca.directory, key, roots, self._clock, self._transport)
+        return AcmeServer(self._ca.directory, key, roots, self._clock, self._transport)
 
 
 class Accounts:
@@ -287,7 +288,7 @@ class Accounts:
         return [account_uri(folder) for folder in self._folders]
 
     def opened(self) -> list[str | None]:
-        """The URIs after each account was looked for, registered or replaced at its CA.
+        """The URIs after each account was checked, registered or replaced at its CA.
 
         A CA that cannot be asked keeps the account that is known. Raises AcmeFault if the first
         CA's is not known; a second CA may be registered with when it is needed.
@@ -300,13 +301,13 @@ class Accounts:
             except AcmeFault as fault:
                 if account_uri(folder) is None and not found:
                     raise
-                what = f"the account at {directory} could not be looked for"
-                emit("alert", what=what, reason=fault.reason, next="What is known of it stays.")
+                what = f"the account at {directory} could not be checked"
+                emit("alert", what=what, reason=fault.reason, next="What is known of it is kept.")
             found.append(account_uri(folder))
         return found
 
     def change_keys(self) -> list[str]:
-        """Gives every account that is registered another key; returns their URIs.
+        """Gives every registered account a new key; returns their URIs.
 
         Raises AcmeFault; then what was being changed is settled at the next order.
         """

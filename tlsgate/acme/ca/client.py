@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,24 +17,25 @@ from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from requests.adapters import BaseAdapter
 
-from tlsgate.acme.ca.problem_documents import KNOWN, Answer, explain, header_time, retry_time
+from tlsgate.acme.ca.problem_documents import (
+    LIBRARY_ERRORS,
+    HttpAnswer,
+    explain,
+    header_time,
+    retry_time,
+)
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import Key
+from tlsgate.clock import Clock, utc_now
 
-Clock = Callable[[], datetime]
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 30
 NONCE_ATTEMPTS = 10
 LONGEST_WAIT = 30.0
 _NEEDED = ("newNonce", "newAccount", "newOrder")
 
 
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
 class Network(client.ClientNetwork):
-    """The library's transport; it keeps of each answer what the library drops."""
+    """The library's transport; it keeps those parts of each response that the library drops."""
 
     def __init__(self, key: JWK, roots: Path, transport: BaseAdapter | None) -> None:
         super().__init__(
@@ -43,7 +44,7 @@ class Network(client.ClientNetwork):
             user_agent=f"tlsgate acme/{version('acme')}",
         )
         self.verify_ssl = str(roots)  # type: ignore[assignment]  # requests takes a bundle's path
-        self.answer: Answer | None = None
+        self.answer: HttpAnswer | None = None
         if transport is not None:
             self.session.mount("https://", transport)
 
@@ -52,11 +53,13 @@ class Network(client.ClientNetwork):
         kwargs["timeout"] = (CONNECT_SECONDS, ANSWER_SECONDS)
         response = super()._send_request(method, url, *args, **kwargs)
         headers = response.headers
-        self.answer = Answer(response.status_code, headers.get("Retry-After"), headers.get("Date"))
+        self.answer = HttpAnswer(
+            response.status_code, headers.get("Retry-After"), headers.get("Date")
+        )
         return response
 
     def post(self, *args: Any, **kwargs: Any) -> requests.Response:
-        """As the library's, but a refused nonce is replaced more than once."""
+        """Like the library's, but replaces a rejected nonce more than once."""
         for _ in range(NONCE_ATTEMPTS - 1):
             try:
                 return self._post_once(*args, **kwargs)
@@ -73,7 +76,7 @@ class ReplacingOrder(messages.NewOrder):
 
 
 class _KeyChange(messages.ResourceBody):
-    """A JWS as the content of another one: the flattened serialization."""
+    """A JWS as the payload of another JWS, in the flattened serialization."""
 
     protected: str = field("protected")
     payload: str = field("payload")
@@ -81,13 +84,13 @@ class _KeyChange(messages.ResourceBody):
 
 
 class Protocol(client.ClientV2):
-    """The library's client, with what it has only inside a loop of its own, or not at all."""
+    """The library's client, with requests that it lacks or offers only inside a loop of its own."""
 
     net: Network
 
     @property
     def renewal_info(self) -> str | None:
-        """Where the CA tells when to renew; None if it does not."""
+        """The URL of the CA's renewal information; None if it gives none."""
         try:
             return str(self.directory["renewalInfo"])
         except KeyError:
@@ -100,26 +103,26 @@ class Protocol(client.ClientV2):
         identifiers = [
             messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=name) for name in names
         ]
-        asked = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
-        response = self._post(self.directory["newOrder"], asked)
+        order = ReplacingOrder(identifiers=identifiers, profile=profile or "", replaces=replaces)
+        response = self._post(self.directory["newOrder"], order)
         return response.headers["Location"], messages.Order.from_json(response.json())
 
     def authorizations(self, order: messages.Order) -> list[messages.AuthorizationResource]:
-        """The order's authorizations as they stand."""
+        """The order's authorizations in their present state."""
         return [
             self._authzr_from_response(self._post_as_get(url), uri=url)
             for url in order.authorizations
         ]
 
     def change_key(self, uri: str, old: JWK, new: JWK) -> None:
-        """Makes another key the account's (RFC 8555, section 7.3.5); `uri`: the account's."""
+        """Changes the account's key (RFC 8555, section 7.3.5); `uri`: the account's."""
         url = self.directory["keyChange"]
         change = json.dumps({"account": uri, "oldKey": old.public_key().to_partial_json()})
         inner = jws.JWS.sign(change.encode(), key=new, alg=ES256, nonce=None, url=url)
         self._post(url, _KeyChange.json_loads(inner.json_dumps()))
 
     def order(self, uri: str) -> messages.Order:
-        """An order as it stands."""
+        """An order in its present state."""
         found: messages.Order = messages.Order.from_json(self._post_as_get(uri).json())
         return found
 
@@ -128,8 +131,8 @@ class Protocol(client.ClientV2):
         return self._post_as_get(url).text
 
 
-class Server:
-    """A connection to the CA. Whatever goes wrong inside `told` becomes an AcmeFault."""
+class AcmeServer:
+    """A connection to the CA. Inside `explaining_errors` every error becomes an AcmeFault."""
 
     def __init__(
         self,
@@ -144,12 +147,12 @@ class Server:
         self._key = JWKEC(key=key)
         self._clock = clock
         self.network = Network(self._key, roots, transport)
-        with self.told("reading the CA's directory"):
+        with self.explaining_errors("reading the CA's directory"):
             values = self.network.get(directory).json()
         if not isinstance(values, dict) or not all(name in values for name in _NEEDED):
             raise AcmeFault(
                 f"{directory} answers, but it is not an ACME directory (RFC 8555, section 7.1.1)",
-                "Mend tlsgate:acme.directory",
+                "Correct tlsgate:acme.directory",
             )
         self.protocol = Protocol(messages.Directory.from_json(values), self.network)
         self.clock_error = self._clock_error()
@@ -161,11 +164,11 @@ class Server:
         return self._key
 
     @contextmanager
-    def told(self, doing: str) -> Iterator[None]:
+    def explaining_errors(self, doing: str) -> Iterator[None]:
         """`doing` begins the reason: what was being done when it failed."""
         try:
             yield
-        except (*KNOWN, KeyError) as fault:
+        except (*LIBRARY_ERRORS, KeyError) as fault:
             answer = self.network.answer
             raise explain(doing, self.directory, fault, answer, self._clock()) from fault
 
@@ -175,7 +178,7 @@ class Server:
         return self._clock() - date if date else None
 
     def wait_seconds(self, otherwise: float) -> float:
-        """How long the CA wants to be left alone before it is asked again."""
+        """How many seconds to wait before the CA is asked again, as it says itself."""
         now, when = self._clock(), self.retry_at()
         seconds = (when - now).total_seconds() if when else otherwise
         return min(max(seconds, 0.1), LONGEST_WAIT)

@@ -1,4 +1,4 @@
-"""Why a certificate could not be had, in readable words: what, by whom, and what to do.
+"""Turns a failed request to a CA into an AcmeFault: what failed, why, and what to do.
 
 A CA explains itself in a problem document (RFC 9457; RFC 8555, section 6.7): its type, its detail
 and, for several names, a subproblem each. All of that reaches the reader, with the HTTP status.
@@ -17,31 +17,31 @@ from josepy.errors import Error as JoseError
 
 from tlsgate.acme.faults import AcmeFault
 
-KNOWN = (errors.Error, requests.RequestException, JoseError)
-"""Everything that the acme library raises for an answer, or for none."""
+LIBRARY_ERRORS = (errors.Error, requests.RequestException, JoseError)
+"""Everything that the acme library raises for a response, or for a missing one."""
 
 _REMEDIES = {
-    "rejectedIdentifier": "The CA's policy refuses this name: mend the name, or take another CA",
-    "unsupportedIdentifier": "The CA does not issue for this kind of name: take another CA",
-    "caa": "Let the domain's CAA records name this CA, or remove them",
-    "rateLimited": "Wait; the agent tries again by itself, not before the CA allows it",
+    "rejectedIdentifier": "The CA's policy refuses this name: correct the name, or use another CA",
+    "unsupportedIdentifier": "The CA does not issue for this kind of name: use another CA",
+    "caa": "Name this CA in the domain's CAA records, or remove them",
+    "rateLimited": "Wait; the agent tries again automatically when the CA allows it",
     "externalAccountRequired": "Get a key id and a MAC key from the CA for tlsgate:acme.eab",
-    "accountDoesNotExist": "Try again: the account is then registered anew",
-    "invalidContact": "Mend tlsgate:acme.contact",
-    "unsupportedContact": "Mend tlsgate:acme.contact: the CA takes other kinds of addresses",
+    "accountDoesNotExist": "Try again: the account is then registered again",
+    "invalidContact": "Correct tlsgate:acme.contact",
+    "unsupportedContact": "Correct tlsgate:acme.contact: the CA takes other kinds of addresses",
     "invalidProfile": "Set tlsgate:acme.profile to one that the CA offers, or to none",
-    "userActionRequired": "Do in the CA's own pages what it asks for; the agent then goes on",
-    "dns": "See that the public DNS answers for this name, and validates",
-    "dnssec": "Mend the domain's DNSSEC",
-    "connection": "See that the CA can reach the name at this port",
-    "serverInternal": "Nothing to do here: the CA has a fault; the agent tries again",
+    "userActionRequired": "Do what the CA asks for on its website; the agent then continues",
+    "dns": "Check that public DNS answers for this name and that DNSSEC validates",
+    "dnssec": "Fix the domain's DNSSEC",
+    "connection": "Check that the CA can reach this name on this port",
+    "serverInternal": "Nothing to do: the CA has an internal error; the agent tries again",
 }
-_DEFAULT_REMEDY = "Mend what the CA names; the agent tries again by itself, and so does the next up"
+_DEFAULT_REMEDY = "Fix what the CA reports; the agent and the next `up` try again automatically"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the acme library drops of the last HTTP answer."""
+class HttpAnswer:
+    """The parts of the last HTTP response that the acme library drops."""
 
     status: int
     retry_after: str | None
@@ -49,7 +49,7 @@ class Answer:
 
 
 def explain(
-    doing: str, url: str, fault: Exception, answer: Answer | None, now: datetime
+    doing: str, url: str, fault: Exception, answer: HttpAnswer | None, now: datetime
 ) -> AcmeFault:
     """The fault in words. `url`: of the CA's directory. `answer`: the last one, None without."""
     retry_at = retry_time(answer.retry_after, now) if answer else None
@@ -59,35 +59,36 @@ def explain(
         status = f" with HTTP status {answer.status}" if answer and answer.status >= 400 else ""
         reason = f"{doing}: the CA refused{status}: {describe(fault)}"
         if retry_at and answer and answer.status >= 400:
-            reason += f"\n  The CA says: not before {retry_at:%Y-%m-%d %H:%M:%S} UTC"
+            reason += f"\n  The CA allows no request before {retry_at:%Y-%m-%d %H:%M:%S} UTC"
         return AcmeFault(reason, remedy(fault), retry_at)
     if isinstance(fault, requests.exceptions.SSLError):
         return AcmeFault(
             f"{doing}: the HTTPS certificate of {url} is not trusted: {_innermost(fault)}",
-            "Give the roots of that server as tlsgate:acme.caFile, or mend tlsgate:acme.directory",
+            "Give the roots of that server as tlsgate:acme.caFile, or correct "
+            "tlsgate:acme.directory",
         )
     if isinstance(fault, requests.RequestException):
         return AcmeFault(
             f"{doing}: the CA at {url} cannot be reached: {_innermost(fault)}",
-            "See that the CA runs and that tlsgate:acme.directory is right; then try again",
+            "Check that the CA runs and that tlsgate:acme.directory is right; then try again",
         )
     if isinstance(fault, errors.TimeoutError):
-        return AcmeFault(f"{doing}: the CA did not get ready in time", "Try again later", retry_at)
+        return AcmeFault(f"{doing}: the CA was not ready in time", "Try again later", retry_at)
     if answer and answer.status >= 400:
         return AcmeFault(
             f"{doing}: {url} answered with HTTP status {answer.status} and no problem document",
-            "See that tlsgate:acme.directory is right and that the CA works; then try again",
+            "Check that tlsgate:acme.directory is right and that the CA works; then try again",
             retry_at,
         )
     return AcmeFault(
         f"{doing}: {url} did not answer as an ACME server (RFC 8555): {fault or repr(fault)}",
-        "See that tlsgate:acme.directory is the URL of an ACME directory",
+        "Check that tlsgate:acme.directory is the URL of an ACME directory",
     )
 
 
 def describe(problem: messages.Error) -> str:
-    """The problem document, its subproblems on lines of their own."""
-    words = problem.detail or problem.title or problem.description or "without a word why"
+    """The problem document as text, one line for each subproblem."""
+    words = problem.detail or problem.title or problem.description or "without a reason"
     name = f"{problem.identifier.value}: " if problem.identifier else ""
     lines = [f"{name}{words} ({problem.typ})"]
     lines += [f"  {describe(part)}" for part in problem.subproblems or ()]
@@ -95,7 +96,7 @@ def describe(problem: messages.Error) -> str:
 
 
 def remedy(problem: messages.Error) -> str:
-    """What to do about it; a subproblem's remedy if the whole has none of its own."""
+    """What to do about it; a subproblem's remedy if the problem itself has none."""
     for part in (problem, *(problem.subproblems or ())):
         found = _REMEDIES.get(str(part.typ).rpartition(":")[2])
         if found is not None:
@@ -123,7 +124,7 @@ def header_time(text: str) -> datetime | None:
 
 
 def _innermost(fault: BaseException) -> str:
-    """The operating system's or OpenSSL's own words, from below the libraries' wrappings."""
+    """The operating system's or OpenSSL's own words, without the libraries' wrapping."""
     if isinstance(fault, requests.exceptions.Timeout):
         return "it does not answer"
     found: BaseException | None = fault

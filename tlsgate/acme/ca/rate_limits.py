@@ -1,7 +1,7 @@
-"""What a CA has counted of us, noted on the state volume before it is asked for.
+"""What a CA has counted for its rate limits, saved on the state volume before each request.
 
-So no restart and no crash makes more orders than the CA's limits allow; a crash can only make
-something count that never reached the CA.
+A restart or a crash therefore never leads to more requests than the CA allows; a crash can only
+count a request that never reached the CA.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.clock import Clock
 from tlsgate.files import write_json
 
 ACCOUNT = "account"
-"""The subject of what is counted for the account as a whole."""
+"""The subject of requests that count for the whole account."""
 
 
 def names_subject(names: Iterable[str]) -> str:
@@ -28,7 +29,7 @@ def names_subject(names: Iterable[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class CountedRequest:
     """Something that the CA counted: `subject` is a name, a set of names, or the account."""
 
     kind: str
@@ -37,45 +38,45 @@ class Use:
 
 
 def exhausted(
-    limits: Limits, uses: Sequence[Use], kind: str, subject: str, now: datetime
+    limits: Limits, uses: Sequence[CountedRequest], kind: str, subject: str, now: datetime
 ) -> datetime | None:
     """When one more of this kind is allowed; None for now."""
     times = (use.at for use in uses if use.kind == kind and use.subject == subject)
     return limits.of(kind).free_at(times, now)
 
 
-class Ledger:
-    """ledger.json of the account at one CA; read anew each time."""
+class RateLimiter:
+    """ledger.json of the account at one CA; read at each use."""
 
-    def __init__(self, path: Path, limits: Limits, clock: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
         self._path = path
         self._limits = limits
         self._clock = clock
 
-    def demand(self, kind: str, subject: str, told: str = "") -> None:
-        """Raises AcmeFault if one more would be above the limit. `told`: the subject, in words."""
+    def check(self, kind: str, subject: str, label: str = "") -> None:
+        """Raises AcmeFault if one more is above the limit. `label`: the subject, in words."""
         free_at = exhausted(self._limits, self._read(), kind, subject, self._clock())
         if free_at is None:
             return
         limit, what = self._limits.of(kind), KINDS[kind][2]
         raise AcmeFault(
-            f"not asked, to keep the CA's limit of {limit.count} {what}{told and f' {told}'} in "
+            f"not asked, to keep the CA's limit of {limit.count} {what}{label and f' {label}'} in "
             f"{limit.seconds} s; the next is allowed at {free_at:%Y-%m-%d %H:%M:%S} UTC",
-            "Mend what failed before; the agent goes on by itself then. A CA with other limits: "
-            "set tlsgate:acme.limits",
+            "Fix what failed before; the agent then continues automatically. If the CA has other "
+            "limits, set tlsgate:acme.limits",
             free_at,
             untried=True,
         )
 
-    def note(self, kind: str, subjects: Sequence[str]) -> None:
+    def count(self, kind: str, subjects: Sequence[str]) -> None:
         """Counts one of each."""
         now = self._clock()
-        self._write([*self._read(), *(Use(kind, subject, now) for subject in subjects)])
+        self._write([*self._read(), *(CountedRequest(kind, subject, now) for subject in subjects)])
 
-    def strike(self, kind: str, subjects: Sequence[str]) -> None:
-        """Takes the last one of each back: the CA did not count it after all."""
+    def uncount(self, kind: str, subjects: Sequence[str]) -> None:
+        """Removes the last one of each: the CA did not count it after all."""
         too_many = Counter(subjects)
-        left: list[Use] = []
+        left: list[CountedRequest] = []
         for use in reversed(self._read()):
             if use.kind == kind and too_many[use.subject] > 0:
                 too_many[use.subject] -= 1
@@ -83,19 +84,20 @@ class Ledger:
                 left.append(use)
         self._write(left[::-1])
 
-    def _read(self) -> list[Use]:
+    def _read(self) -> list[CountedRequest]:
         try:
             values = json.loads(self._path.read_text())
             return [
-                Use(kind, what, datetime.fromisoformat(at)) for kind, what, at in values["uses"]
+                CountedRequest(kind, what, datetime.fromisoformat(at))
+                for kind, what, at in values["uses"]
             ]
         except FileNotFoundError:
             return []
         except (ValueError, KeyError, TypeError):
-            # Written as a whole, so somebody else wrote it. The CA's own limits still stand.
+            # We write it as a whole, so somebody else changed it. The CA's own limits still apply.
             return []
 
-    def _write(self, uses: Sequence[Use]) -> None:
+    def _write(self, uses: Sequence[CountedRequest]) -> None:
         now = self._clock()
         kept = [
             [use.kind, use.subject, use.at.isoformat()]

@@ -1,4 +1,4 @@
-"""What a CA says of when to renew a certificate: ARI (RFC 9773), as it is asked and answered."""
+"""When a CA suggests to renew a certificate: the requests and answers of ARI (RFC 9773)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from acme import messages
 from cryptography import x509
 from josepy.errors import Error as JoseError
 
-from tlsgate.acme.ca.client import Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.faults import AcmeFault
 
 
@@ -24,7 +24,7 @@ class Window:
 
 
 class WindowFault(Exception):
-    """Times that make no window."""
+    """The times are no valid window."""
 
 
 def window(start: datetime | None, end: datetime | None, url: str | None) -> Window:
@@ -44,16 +44,16 @@ class Suggestion:
     look_at: datetime | None
 
 
-def suggestion(server: Server, identifier: str) -> Suggestion | None:
-    """When the CA would like the certificate of this CertID to be renewed.
+def suggestion(server: AcmeServer, identifier: str) -> Suggestion | None:
+    """When the CA suggests to renew the certificate of this CertID.
 
-    None if it does not say such things at all. Needs no account. Raises AcmeFault.
+    None if it gives no renewal information. Needs no account. Raises AcmeFault.
     """
     base = server.protocol.renewal_info
     if base is None:
         return None
     doing = "asking for renewal information"
-    with server.told(doing):
+    with server.explaining_errors(doing):
         values = server.network.get(f"{base.rstrip('/')}/{identifier}").json()
     try:
         found = messages.RenewalInfo.from_json(values).suggested_window

@@ -1,4 +1,4 @@
-"""The roots that an issued chain may lead to: the system's, and a file of further ones."""
+"""The trusted roots of issued chains: the system's, and a file of additional ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SYSTEM = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def system_roots() -> Path:
-    """The system's bundle; the variable that OpenSSL itself knows comes first."""
+    """The system's bundle; OpenSSL's own environment variable takes precedence."""
     return Path(os.environ.get("SSL_CERT_FILE") or _SYSTEM)
 
 

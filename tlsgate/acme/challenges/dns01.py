@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from tlsgate.acme.challenges.responses import Proof
+from tlsgate.acme.challenges.responses import ChallengeResponse
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.dns.errors import DnsError
 
@@ -26,10 +26,10 @@ class Zone(Protocol):
         """What the authoritative server holds."""
 
     def set_tlsa(self, name: str, values: tuple[str, ...], ttl: int) -> None:
-        """Makes these the TLSA records of the name."""
+        """Replaces the TLSA records of the name."""
 
     def wait_visible(self, name: str, rtype: str, value: str, timeout: float) -> None:
-        """Until every authoritative server answers with it."""
+        """Waits until every authoritative server answers with it."""
 
 
 class Dns01:
@@ -41,40 +41,40 @@ class Dns01:
         self._zone = zone
         self._ttl = ttl
 
-    def place(self, proof: Proof) -> None:
-        """Adds the value: others may stand there for another client."""
-        with dns_told(f"publishing TXT {_owner(proof)}"):
-            self._zone.add_text(_owner(proof), proof.text, self._ttl)
+    def place(self, response: ChallengeResponse) -> None:
+        """Adds the value: another client may have values there too."""
+        with explaining_dns_errors(f"publishing TXT {_owner(response)}"):
+            self._zone.add_text(_owner(response), response.text, self._ttl)
 
-    def wait(self, proof: Proof) -> None:
-        """Until the authoritative servers answer with it."""
-        with dns_told(f"waiting for TXT {_owner(proof)}"):
-            self._zone.wait_visible(_owner(proof), "TXT", proof.text, VISIBLE_SECONDS)
+    def wait(self, response: ChallengeResponse) -> None:
+        """Waits until the authoritative servers answer with it."""
+        with explaining_dns_errors(f"waiting for TXT {_owner(response)}"):
+            self._zone.wait_visible(_owner(response), "TXT", response.text, VISIBLE_SECONDS)
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, response: ChallengeResponse) -> None:
         """Removes the value."""
-        with dns_told(f"removing TXT {_owner(proof)}"):
-            self._zone.remove_text(_owner(proof), proof.text)
+        with explaining_dns_errors(f"removing TXT {_owner(response)}"):
+            self._zone.remove_text(_owner(response), response.text)
 
-    def where(self, proof: Proof) -> str:
+    def where(self, response: ChallengeResponse) -> str:
         """The record, and what the authoritative server holds."""
-        looks = f'The CA looks for TXT {_owner(proof)} "{proof.text}"'
+        looks = f'The CA looks for TXT {_owner(response)} "{response.text}"'
         try:
-            found = self._zone.read(_owner(proof), "TXT")
+            found = self._zone.read(_owner(response), "TXT")
         except DnsError as fault:
             return f"{looks}; the authoritative server cannot be asked: {fault}"
         return f"{looks}; the authoritative server has {', '.join(found) or 'no such record'}"
 
 
 @contextmanager
-def dns_told(doing: str) -> Iterator[None]:
-    """Whatever DNS refuses inside becomes an AcmeFault; its text holds its own remedy."""
+def explaining_dns_errors(doing: str) -> Iterator[None]:
+    """A DnsError inside the block becomes an AcmeFault; its text contains a remedy."""
     try:
         yield
     except DnsError as fault:
-        remedy = "Mend that and try again; what was done so far is kept"
+        remedy = "Fix that and try again; what was done so far is kept"
         raise AcmeFault(f"{doing}: {str(fault).rstrip('.')}", remedy) from fault
 
 
-def _owner(proof: Proof) -> str:
-    return f"_acme-challenge.{proof.name}"
+def _owner(response: ChallengeResponse) -> str:
+    return f"_acme-challenge.{response.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tlsgate.acme.challenges.responses import Proof
+from tlsgate.acme.challenges.responses import ChallengeResponse
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.files import write
 
@@ -19,27 +19,27 @@ class Http01:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / _PLACE
 
-    def place(self, proof: Proof) -> None:
+    def place(self, response: ChallengeResponse) -> None:
         """Writes the file, readable to the web server's user."""
         try:
             self._directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-            write(self._directory / proof.token, proof.authorization.encode(), mode=0o644)
+            write(self._directory / response.token, response.authorization.encode(), mode=0o644)
         except OSError as fault:
             raise _unusable(self._directory, fault) from fault
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, response: ChallengeResponse) -> None:
         """A file is there at once."""
 
-    def remove(self, proof: Proof) -> None:
+    def remove(self, response: ChallengeResponse) -> None:
         """Deletes the file."""
         try:
-            (self._directory / proof.token).unlink(missing_ok=True)
+            (self._directory / response.token).unlink(missing_ok=True)
         except OSError as fault:
             raise _unusable(self._directory, fault) from fault
 
-    def where(self, proof: Proof) -> str:
+    def where(self, response: ChallengeResponse) -> str:
         """The URL."""
-        return f"The CA asks http://{proof.name}/{_PLACE}/{proof.token} on port 80"
+        return f"The CA asks http://{response.name}/{_PLACE}/{response.token} on port 80"
 
 
 def _unusable(directory: Path, fault: OSError) -> AcmeFault:

@@ -1,7 +1,7 @@
-"""Answers to challenges (RFC 8555, section 8): put in place, seen, and taken away again.
+"""Responses to challenges (RFC 8555, section 8): published, checked, and removed again.
 
-What stands in DNS or on the web is noted on the state volume before it is put there, so that a
-process that is killed leaves nothing behind for longer than until the next one.
+Each response is recorded on the state volume before it is published in DNS or on the web, so that
+the next process removes what a killed one left behind.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from tlsgate.files import write_json
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """That we control `name`. `token` and `authorization` are public once they are in place."""
+class ChallengeResponse:
+    """Proves that we control `name`. `token` and `authorization` become public."""
 
     name: str
     token: str
@@ -42,63 +42,63 @@ class Solver(Protocol):
     def type(self) -> str:
         """The challenge's name in ACME."""
 
-    def place(self, proof: Proof) -> None:
-        """Put it where the CA looks."""
+    def place(self, response: ChallengeResponse) -> None:
+        """Publishes it where the CA looks."""
 
-    def wait(self, proof: Proof) -> None:
-        """Until the CA can see it."""
+    def wait(self, response: ChallengeResponse) -> None:
+        """Waits until the CA can see it."""
 
-    def remove(self, proof: Proof) -> None:
-        """Take it away; no fault if it is not there."""
+    def remove(self, response: ChallengeResponse) -> None:
+        """Removes it; no error if it is not there."""
 
-    def where(self, proof: Proof) -> str:
-        """Where the CA looks and what is seen there from here, for a report of failure."""
+    def where(self, response: ChallengeResponse) -> str:
+        """Where the CA looks and what we see there, for the message about a failure."""
 
 
-class Proofs:
-    """Places answers and takes them away."""
+class ChallengeResponses:
+    """Publishes responses and removes them."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
         self._journal = journal
 
     @contextmanager
-    def standing(self, proofs: Sequence[Proof]) -> Iterator[None]:
-        """The answers stand and can be seen while the block runs."""
-        self._note([*self._noted(), *proofs])
+    def in_place(self, responses: Sequence[ChallengeResponse]) -> Iterator[None]:
+        """The responses are published and visible while the block runs."""
+        self._record([*self._recorded(), *responses])
         try:
-            for proof in proofs:
-                self.solver.place(proof)
-            for proof in proofs:
-                self.solver.wait(proof)
+            for response in responses:
+                self.solver.place(response)
+            for response in responses:
+                self.solver.wait(response)
             yield
         finally:
             self.clean()
 
     def clean(self) -> None:
-        """Takes away whatever is noted; what cannot be taken away now stays noted."""
-        left: list[Proof] = []
-        noted = self._noted()
-        for proof in noted:
+        """Removes everything that is recorded; what cannot be removed now stays recorded."""
+        left: list[ChallengeResponse] = []
+        recorded = self._recorded()
+        for response in recorded:
             try:
-                self.solver.remove(proof)
+                self.solver.remove(response)
             except AcmeFault as fault:
-                left.append(proof)
-                what = f"the {self.solver.type} answer for {proof.name} is still in place"
+                left.append(response)
+                what = f"the {self.solver.type} response for {response.name} is still in place"
                 next_step = "It is removed at the next attempt."
                 emit("alert", what=what, reason=fault.reason, next=next_step)
-        if noted:
-            self._note(left)
+        if recorded:
+            self._record(left)
 
-    def _noted(self) -> list[Proof]:
+    def _recorded(self) -> list[ChallengeResponse]:
         try:
             values = json.loads(self._journal.read_text())
             if values["type"] != self.solver.type:
                 return []  # another kind of challenge was configured: out of this one's reach
-            return [Proof(**entry) for entry in values["proofs"]]
+            return [ChallengeResponse(**entry) for entry in values["proofs"]]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []
 
-    def _note(self, proofs: Sequence[Proof]) -> None:
-        values = {"type": self.solver.type, "proofs": [asdict(proof) for proof in proofs]}
+    def _record(self, responses: Sequence[ChallengeResponse]) -> None:
+        values = {"type": self.solver.type, "proofs": [asdict(response) for response in responses]}
         write_json(self._journal, values)

@@ -7,35 +7,39 @@ from collections.abc import Callable, Sequence
 from acme import messages
 from acme.errors import TimeoutError
 
-from tlsgate.acme.ca.client import Server
+from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.ca.problem_documents import describe, remedy
-from tlsgate.acme.ca.rate_limits import Ledger
-from tlsgate.acme.challenges.responses import Proof, Proofs
+from tlsgate.acme.ca.rate_limits import RateLimiter
+from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Pause
 
 VALIDATION_SECONDS = 180.0
-_REMEDY = "See that the CA can see the answer there; then try again"
+_REMEDY = "Check that the CA can see the response there; then try again"
 _KIND = "failed_authorizations"
 
 
 class Validation:
-    """Answers challenges of the configured type."""
+    """Responds to challenges of the configured type."""
 
     def __init__(
-        self, proofs: Proofs, ledger: Ledger, pause: Pause, elapsed: Callable[[], float]
+        self,
+        responses: ChallengeResponses,
+        limiter: RateLimiter,
+        pause: Pause,
+        elapsed: Callable[[], float],
     ) -> None:
-        self._proofs = proofs
-        self._ledger = ledger
+        self._responses = responses
+        self._limiter = limiter
         self._pause = pause
         self._elapsed = elapsed
 
     def validate(
-        self, server: Server, authorizations: Sequence[messages.AuthorizationResource]
+        self, server: AcmeServer, authorizations: Sequence[messages.AuthorizationResource]
     ) -> None:
-        """Until all are valid. Leaves no answer in place. Raises AcmeFault, or Stopped.
+        """Waits until all are valid. Leaves no response in place. Raises AcmeFault, or Stopped.
 
-        A fault without a cause is the CA's verdict on a name; any other is a lost answer.
+        A fault without a cause is the CA's decision about a name; any other is a failed request.
         """
         pending = [
             authorization
@@ -45,39 +49,39 @@ class Validation:
         if not pending:
             return
         challenges = [self._challenge(authorization) for authorization in pending]
-        proofs = [
-            Proof(
+        responses = [
+            ChallengeResponse(
                 authorization.body.identifier.value,
                 challenge.chall.encode("token"),
                 challenge.chall.key_authorization(server.account_key),
             )
             for authorization, challenge in zip(pending, challenges, strict=True)
         ]
-        names = [proof.name for proof in proofs]
+        names = [response.name for response in responses]
         for name in names:
-            self._ledger.demand(_KIND, name, name)
-        with self._proofs.standing(proofs):
-            # Counts as failed until it is known to be valid: a crash must not make it free.
-            self._ledger.note(_KIND, names)
+            self._limiter.check(_KIND, name, name)
+        with self._responses.in_place(responses):
+            # Counts as failed until it is known to be valid, so that a crash cannot hide a failure.
+            self._limiter.count(_KIND, names)
             for challenge in challenges:
                 if challenge.status != messages.STATUS_PENDING:
                     continue  # answered before, by a process that did not see the end of it
-                with server.told("answering a challenge"):
+                with server.explaining_errors("answering a challenge"):
                     server.protocol.answer_challenge(
                         challenge, challenge.chall.response(server.account_key)
                     )
             deadline = self._elapsed() + VALIDATION_SECONDS
             results = [self._settled(server, entry, deadline) for entry in pending]
             faults = [
-                self._refusal(result, proof)
-                for result, proof in zip(results, proofs, strict=True)
+                self._refusal(result, response)
+                for result, response in zip(results, responses, strict=True)
                 if result.body.status != messages.STATUS_VALID
             ]
-        self._ledger.strike(
+        self._limiter.uncount(
             _KIND,
             [
-                proof.name
-                for result, proof in zip(results, proofs, strict=True)
+                response.name
+                for result, response in zip(results, responses, strict=True)
                 if result.body.status == messages.STATUS_VALID
             ],
         )
@@ -86,7 +90,7 @@ class Validation:
             raise AcmeFault("\n".join(fault.reason for fault in faults), ". ".join(remedies))
 
     def _challenge(self, authorization: messages.AuthorizationResource) -> messages.ChallengeBody:
-        wanted = self._proofs.solver.type
+        wanted = self._responses.solver.type
         for challenge in authorization.body.challenges:
             if challenge.chall.typ == wanted:
                 return challenge
@@ -98,12 +102,12 @@ class Validation:
         )
 
     def _settled(
-        self, server: Server, authorization: messages.AuthorizationResource, deadline: float
+        self, server: AcmeServer, authorization: messages.AuthorizationResource, deadline: float
     ) -> messages.AuthorizationResource:
         name = authorization.body.identifier.value
         wait = 0.25
         while True:
-            with server.told(f"asking for the validation of {name}"):
+            with server.explaining_errors(f"asking for the validation of {name}"):
                 authorization, _ = server.protocol.poll(authorization)
                 if authorization.body.status != messages.STATUS_PENDING:
                     return authorization
@@ -112,13 +116,15 @@ class Validation:
             wait = min(2 * wait, 5.0)
             self._pause(server.wait_seconds(wait))
 
-    def _refusal(self, result: messages.AuthorizationResource, proof: Proof) -> AcmeFault:
-        """What the CA says of the challenge, and what is seen from here."""
+    def _refusal(
+        self, result: messages.AuthorizationResource, response: ChallengeResponse
+    ) -> AcmeFault:
+        """What the CA says about the challenge, and what we see."""
         errors = [entry.error for entry in result.body.challenges if entry.error is not None]
         words = "\n".join(describe(error) for error in errors)
         reason = (
-            f"the {self._proofs.solver.type} challenge for {proof.name} failed: "
+            f"the {self._responses.solver.type} challenge for {response.name} failed: "
             f"{words or f'its authorization is {result.body.status.name}'}\n"
-            f"  {self._proofs.solver.where(proof)}"
+            f"  {self._responses.solver.where(response)}"
         )
         return AcmeFault(reason, remedy(errors[0]) if errors else _REMEDY)

@@ -1,4 +1,4 @@
-"""The agent's configuration: agent.json to frozen dataclasses, every problem with its key."""
+"""The agent's configuration: agent.json as frozen dataclasses; each problem names its key."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlsgate.acme.certificate import Meta
-from tlsgate.acme.config.ca import Ca, Cas, Fallback, read_ca, read_fallback
-from tlsgate.acme.config.json_object import Section
+from tlsgate.acme.config.ca import Ca, CaTurns, Fallback, read_ca, read_fallback
+from tlsgate.acme.config.json_object import JsonObject
 from tlsgate.acme.config.limits import Limits, read_limits
 from tlsgate.problems import Problem, ProblemsError
 
 ROTATE_DAYS = 90
 MAXIMAL_NAMES = 100
-"""What Let's Encrypt's default profile takes; others take fewer and say so."""
+"""What Let's Encrypt's default profile allows; other profiles allow fewer and say so."""
 _HOST = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]*[a-z0-9]")
 _OWNER = re.compile(r"(?=.{1,253}\Z)([a-z0-9_]([a-z0-9_-]{0,62})?\.)+[a-z0-9-]*[a-z0-9]")
 _FILE_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,252}")
@@ -54,7 +54,7 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedCertificate:
     """One certificate. `volume`, `name`: where it is kept. `tlsa`: the owners that name its key.
     `probe`: where its server shows it.
     """
@@ -82,7 +82,7 @@ class Config:
     roots_file: Path | None
     challenge: DnsUpdates | HttpTokens
     tlsa: DnsUpdates | None
-    certificates: tuple[Wanted, ...]
+    certificates: tuple[WantedCertificate, ...]
     look_seconds: int
     fallback: Fallback | None = None
     limits: Limits = field(default_factory=Limits)
@@ -101,14 +101,14 @@ class Config:
         return tuple(Meta(ca.directory, ca.profile) for ca in self.cas)
 
     @property
-    def turns(self) -> Cas:
-        """Who is asked when."""
+    def turns(self) -> CaTurns:
+        """Which CA is asked when."""
         directories = tuple(ca.directory for ca in self.cas)
-        return Cas(directories, self.fallback.after if self.fallback else 1)
+        return CaTurns(directories, self.fallback.after if self.fallback else 1)
 
     @property
     def cas(self) -> tuple[Ca, ...]:
-        """The first CA, then the one that stands in for it, if there is one."""
+        """The first CA, then the fallback, if there is one."""
         return (self.ca, self.fallback.ca) if self.fallback else (self.ca,)
 
 
@@ -126,7 +126,7 @@ def load(path: Path) -> Config:
     if not isinstance(values, dict):
         raise _refused(path, "not-json", "is not a JSON object", "Run `pulumi up`")
     problems: list[Problem] = []
-    config = _config(Section(str(path), "", values, problems))
+    config = _config(JsonObject(str(path), "", values, problems))
     if problems:
         raise ProblemsError(problems)
     return config
@@ -136,10 +136,10 @@ def _refused(path: Path, code: str, message: str, remedy: str) -> ProblemsError:
     return ProblemsError([Problem(str(path), 0, "", code, message, remedy)])
 
 
-def _config(top: Section) -> Config:
+def _config(top: JsonObject) -> Config:
     ca = read_ca(top)
     certificates = tuple(_wanted(entry) for entry in top.sections("certificates"))
-    _refuse_doubles(top, [f"{wanted.volume}/{wanted.name}" for wanted in certificates])
+    _refuse_duplicates(top, [f"{wanted.volume}/{wanted.name}" for wanted in certificates])
     tlsa = top.section("tlsa")
     config = Config(
         ca=ca,
@@ -158,7 +158,7 @@ def _config(top: Section) -> Config:
     return config
 
 
-def _challenge(top: Section) -> DnsUpdates | HttpTokens:
+def _challenge(top: JsonObject) -> DnsUpdates | HttpTokens:
     section = top.section("challenge")
     if section is None:
         top.problem("challenge", "is missing", "Write a dns-01 or an http-01 challenge")
@@ -175,8 +175,8 @@ def _challenge(top: Section) -> DnsUpdates | HttpTokens:
     return HttpTokens(Path())
 
 
-def _dns(section: Section) -> DnsUpdates:
-    section.taken.add("type")  # the same keys stand under `challenge` and `tlsa`
+def _dns(section: JsonObject) -> DnsUpdates:
+    section.taken.add("type")  # `challenge` and `tlsa` have the same keys
     updates = DnsUpdates(
         server=section.text("server"),
         port=section.number("port", default=53, low=1, high=65535),
@@ -188,8 +188,8 @@ def _dns(section: Section) -> DnsUpdates:
     return updates
 
 
-def _wanted(section: Section) -> Wanted:
-    wanted = Wanted(
+def _wanted(section: JsonObject) -> WantedCertificate:
+    wanted = WantedCertificate(
         name=section.text("name"),
         volume=section.text("volume"),
         names=section.texts("names"),
@@ -204,7 +204,7 @@ def _wanted(section: Section) -> Wanted:
             if not pattern.fullmatch(value):
                 remedy = "Write it in lower case, in its ASCII form, without a final dot"
                 section.problem(key, f"{value!r} is not a host name", remedy)
-        _refuse_doubles(section, values, key)
+        _refuse_duplicates(section, values, key)
     if len(wanted.names) > MAXIMAL_NAMES:
         message = f"{len(wanted.names)} names in one certificate"
         section.problem("names", message, f"Use at most {MAXIMAL_NAMES}")
@@ -212,7 +212,7 @@ def _wanted(section: Section) -> Wanted:
     return wanted
 
 
-def _probe(section: Section | None) -> Probe | None:
+def _probe(section: JsonObject | None) -> Probe | None:
     if section is None:
         return None
     probe = Probe(
@@ -224,6 +224,8 @@ def _probe(section: Section | None) -> Probe | None:
     return probe
 
 
-def _refuse_doubles(section: Section, values: Sequence[str], key: str = "certificates") -> None:
+def _refuse_duplicates(
+    section: JsonObject, values: Sequence[str], key: str = "certificates"
+) -> None:
     for value in sorted({value for value in values if values.count(value) > 1}):
-        section.problem(key, f"{value} stands there twice", "Name it once")
+        section.problem(key, f"{value} appears twice", "List it once")

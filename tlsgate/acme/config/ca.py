@@ -1,4 +1,4 @@
-"""A CA as agent.json describes it: the first one, or the one that stands in for it."""
+"""A CA as agent.json describes it: the first one, or the fallback."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsgate.acme.config.json_object import Section
+from tlsgate.acme.config.json_object import JsonObject
 
 FAILURES_BEFORE_FALLBACK = 3
 
@@ -41,15 +41,15 @@ class Fallback:
 
 
 @dataclass(frozen=True, slots=True)
-class Cas:
+class CaTurns:
     """The directories, the first CA's first; `after`: the failures that bring the second in."""
 
     directories: Sequence[str]
     after: int = 1
 
 
-def read_ca(section: Section) -> Ca:
-    """Takes the keys that every CA has; the section is left unfinished."""
+def read_ca(section: JsonObject) -> Ca:
+    """Reads the keys that every CA has; `finish` is left to the caller."""
     directory = section.text("directory")
     if directory and not directory.startswith("https://"):
         section.problem("directory", f"{directory} is not an https URL", "ACME needs HTTPS")
@@ -67,8 +67,8 @@ def read_ca(section: Section) -> Ca:
     )
 
 
-def read_fallback(section: Section | None, first: Ca) -> Fallback | None:
-    """The second CA; notes it if it is the first again."""
+def read_fallback(section: JsonObject | None, first: Ca) -> Fallback | None:
+    """The fallback; reports a problem if it is the first CA again."""
     if section is None:
         return None
     fallback = Fallback(
@@ -82,7 +82,7 @@ def read_fallback(section: Section | None, first: Ca) -> Fallback | None:
     return fallback
 
 
-def _eab(section: Section) -> Eab:
+def _eab(section: JsonObject) -> Eab:
     eab = Eab(section.text("key_id"), section.file("hmac_key_file"))
     section.finish()
     return eab

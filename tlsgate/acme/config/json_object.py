@@ -1,4 +1,4 @@
-"""Reads one JSON object of the configuration: takes typed values, notes problems by their key."""
+"""Reads one JSON object of the configuration: typed values, and problems that name their key."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tlsgate.problems import Problem
 
 
 @dataclass(slots=True)
-class Section:
-    """`path` leads to the object, such as `challenge.`. Wrong values are noted and replaced by
+class JsonObject:
+    """`path` leads to the object, such as `challenge.`. Wrong values are reported and replaced by
     empty ones, so that one mistake does not hide the next.
     """
 
@@ -22,7 +22,7 @@ class Section:
     taken: set[str] = field(default_factory=set)
 
     def problem(self, key: str, message: str, remedy: str) -> None:
-        """Note what is wrong with a key."""
+        """Reports what is wrong with a key."""
         full = f"{self.path}{key}"
         self.problems.append(Problem(self.file_name, 0, full, "bad-value", message, remedy))
 
@@ -32,7 +32,7 @@ class Section:
         if isinstance(value, str) and value:
             return value
         what = "is missing" if value is None else f"is {value!r}"
-        self.problem(key, what, "Write a text in quotes")
+        self.problem(key, what, "Write a string in quotes")
         return ""
 
     def optional_text(self, key: str) -> str | None:
@@ -50,7 +50,7 @@ class Section:
             self.problem(key, "is empty", "Name at least one")
             return ()
         what = "is missing" if value is None else f"is {value!r}"
-        self.problem(key, what, "Write a list of texts")
+        self.problem(key, what, "Write a list of strings")
         return ()
 
     def number(self, key: str, *, default: int, low: int, high: int) -> int:
@@ -75,24 +75,26 @@ class Section:
         """The path of something that exists."""
         text = self.text(key)
         if text and not Path(text).exists():
-            self.problem(key, f"names {text}, which does not exist", "Mount it, or mend the path")
+            self.problem(
+                key, f"names {text}, which does not exist", "Mount it, or correct the path"
+            )
         return Path(text)
 
     def optional_file(self, key: str) -> Path | None:
         """The path of something that exists, or None."""
         return None if self._take(key) is None else self.file(key)
 
-    def section(self, key: str) -> Section | None:
+    def section(self, key: str) -> JsonObject | None:
         """An object below this one, or None where there is none."""
         value = self._take(key)
         if value is None:
             return None
         if isinstance(value, dict):
-            return Section(self.file_name, f"{self.path}{key}.", value, self.problems)
+            return JsonObject(self.file_name, f"{self.path}{key}.", value, self.problems)
         self.problem(key, f"is {value!r}", "Write an object")
         return None
 
-    def sections(self, key: str) -> Iterator[Section]:
+    def sections(self, key: str) -> Iterator[JsonObject]:
         """The objects of a list that is not empty."""
         value = self._take(key)
         if not isinstance(value, list) or not value:
@@ -101,12 +103,12 @@ class Section:
         for index, entry in enumerate(value):
             place = f"{self.path}{key}[{index}]"
             if isinstance(entry, dict):
-                yield Section(self.file_name, f"{place}.", entry, self.problems)
+                yield JsonObject(self.file_name, f"{place}.", entry, self.problems)
             else:
                 self.problem(f"{key}[{index}]", f"is {entry!r}", "Write an object")
 
     def finish(self) -> None:
-        """Note the keys that nobody took."""
+        """Reports the keys that nobody read."""
         for key in sorted(self.values.keys() - self.taken):
             self.problem(key, "is not a known key", f"Known here: {', '.join(sorted(self.taken))}")
 

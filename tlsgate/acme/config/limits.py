@@ -1,8 +1,8 @@
-"""A CA's limits, as a client has to count them itself: no CA says how much is left. Pure.
+"""A CA's limits, which a client has to count itself: no CA says how much is left. Pure.
 
-Let's Encrypt's published ones stand here; others are given in agent.json. An order that replaces
-a certificate (RFC 9773) is free of them at the CA, so those have a limit of their own: a CA that
-names a renewal window in the past for each new certificate must not be asked without end.
+The defaults are Let's Encrypt's published limits; agent.json can set others. An order that replaces
+a certificate (RFC 9773) does not count at the CA, so those have a limit of their own: a CA that
+suggests a renewal in the past for each new certificate must not cause endless orders.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tlsgate.acme.config.json_object import Section
+from tlsgate.acme.config.json_object import JsonObject
 
 KINDS = {
     "orders": (300, 3 * 3600, "new orders of the account"),
@@ -54,13 +54,8 @@ class Limits:
         found: Limit = getattr(self, kind)
         return found
 
-    @property
-    def memory(self) -> timedelta:
-        """How long anything matters."""
-        return timedelta(seconds=max(self.of(kind).seconds for kind in KINDS))
 
-
-def read_limits(section: Section | None) -> Limits:
+def read_limits(section: JsonObject | None) -> Limits:
     """`limits` of agent.json: for each kind, `{"count": n, "seconds": s}`, both optional."""
     if section is None:
         return Limits()

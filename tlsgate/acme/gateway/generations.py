@@ -2,14 +2,14 @@
 
     <certificate>/current -> generations/<id>     what the servers read
                   next    -> generations/<id>     what is being made; gone when it is served
-                  before  -> generations/<id>     what was served, until the switch is proven
+                  before  -> generations/<id>     what was served, until the switch is confirmed
                   next-key.pem                    the key that a roll-over changes to
                   generations/<id>/key.pem fullchain.pem meta.json
 
 A generation is made beside the served one: first its key, then the chain, meta.json last. Only a
 whole one can become current, by replacing one symlink. So a crash at any moment leaves a whole
 generation served; what it left half done is removed, what it left whole is taken up, and a switch
-that was not proven is proven or undone.
+that was not confirmed is confirmed or undone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BIRTH = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class CertificateGeneration:
     """A whole generation. The key is read only when it is needed."""
 
     path: Path
@@ -42,12 +42,12 @@ class Generation:
 
     @property
     def id(self) -> str:
-        """Its time of birth and a random part: later ones sort last."""
+        """The time it was begun and a random part: later ones sort last."""
         return self.path.name
 
     @property
     def key_made(self) -> datetime:
-        """When its key was made, or at the latest (UTC)."""
+        """When its key was made (UTC); if that is unknown, when the generation was begun."""
         if self.meta.key_made is not None:
             return self.meta.key_made
         return datetime.strptime(self.id.partition("-")[0], _BIRTH).replace(tzinfo=UTC)
@@ -57,8 +57,8 @@ class Generation:
         return load_key(self.path / KEY)
 
 
-class Store:
-    """The directory of one certificate; made when the first generation begins."""
+class CertificateStore:
+    """The directory of one certificate; it is made with the first generation."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,22 +68,22 @@ class Store:
         self._next_key = path / "next-key.pem"
         self._generations = path / "generations"
 
-    def current(self) -> Generation | None:
+    def current(self) -> CertificateGeneration | None:
         """The generation that is served; None if there is none, or none that can be read."""
         return self._whole(link_target(self._current))
 
-    def staged(self) -> Generation | None:
+    def staged(self) -> CertificateGeneration | None:
         """A whole generation that is not served yet."""
         name = link_target(self._next)
         return None if name == link_target(self._current) else self._whole(name)
 
-    def unproven(self) -> Generation | None:
-        """What was served before a switch that nobody has proven or undone yet."""
+    def unconfirmed(self) -> CertificateGeneration | None:
+        """What was served before a switch that is not confirmed or undone yet."""
         name = link_target(self._before)
         return None if name == link_target(self._current) else self._whole(name)
 
-    def past(self) -> Iterator[Generation]:
-        """The whole generations that are not served, the youngest first."""
+    def past(self) -> Iterator[CertificateGeneration]:
+        """The whole generations that are not served, the latest first."""
         served = {link_target(self._current), link_target(self._next)}
         for name in sorted(self._names() - served, reverse=True):
             generation = self._whole(name)
@@ -95,7 +95,7 @@ class Store:
         self.discard()
         self._generations.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"{now.strftime(_BIRTH)}-{secrets.token_hex(4)}"
-        # Named before it is made: whatever a crash leaves is found again.
+        # The link comes first, so that whatever a crash leaves is found again.
         point(self._next, Path("generations") / name)
         directory = self._generations / name
         directory.mkdir(mode=0o700)
@@ -103,7 +103,7 @@ class Store:
         sync_directory(self._generations)
         return directory
 
-    def complete(self, chain: bytes, meta: Meta) -> Generation:
+    def complete(self, chain: bytes, meta: Meta) -> CertificateGeneration:
         """Adds the chain to the generation that was begun; meta.json makes it whole."""
         directory = self._next.resolve(strict=True)
         write(directory / CHAIN, chain, mode=_PRIVATE)
@@ -113,33 +113,33 @@ class Store:
             "key_made": meta.key_made.isoformat() if meta.key_made else None,
         }
         write(directory / META, (json.dumps(values) + "\n").encode(), mode=_PRIVATE)
-        return Generation(directory, chain, meta)
+        return CertificateGeneration(directory, chain, meta)
 
-    def switch(self, generation: Generation) -> None:
-        """Makes it the served one; the one before stays named until `proven` or `revert`."""
+    def make_current(self, generation: CertificateGeneration) -> None:
+        """Makes it the served one; the previous one is kept until `confirm` or `revert`."""
         served = link_target(self._current)
         if self.current() is not None and served != generation.id:
             point(self._before, Path("generations") / str(served))
         point(self._current, Path("generations") / generation.id)
         if link_target(self._next) == generation.id:
             self._next.unlink()
-        self.tidy()
+        self.prune()
 
-    def proven(self) -> None:
-        """The switch stands: forgets what was before, and the oldest generations."""
+    def confirm(self) -> None:
+        """The switch succeeded: forgets the previous generation, and deletes the oldest ones."""
         self._before.unlink(missing_ok=True)
-        self.tidy()
+        self.prune()
 
     def revert(self) -> None:
-        """Undoes a switch that is not proven: what was before is served, the other one staged."""
-        before = self.unproven()
+        """Undoes a switch that is not confirmed: serves the previous one, stages the other one."""
+        before = self.unconfirmed()
         if before is not None:
             point(self._next, Path("generations") / str(link_target(self._current)))
             point(self._current, Path("generations") / before.id)
         self._before.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Removes what is staged, whole or not."""
+        """Deletes what is staged, whole or not."""
         name = link_target(self._next)
         if name is None:
             return
@@ -147,13 +147,13 @@ class Store:
             shutil.rmtree(self._generations / name, ignore_errors=True)
         self._next.unlink()
 
-    def forget(self, generation: Generation) -> None:
-        """Removes a generation of the past, key and all."""
+    def forget(self, generation: CertificateGeneration) -> None:
+        """Deletes a previous generation with its key."""
         if generation.id not in self._named():
             shutil.rmtree(generation.path, ignore_errors=True)
 
-    def tidy(self) -> None:
-        """Keeps the served generation, what is staged or unproven, and a few of the past."""
+    def prune(self) -> None:
+        """Keeps the served generation, what is staged or unconfirmed, and a few previous ones."""
         kept = self._named()
         old = sorted(self._names() - kept)
         whole = [name for name in old if (self._generations / name / META).exists()]
@@ -162,7 +162,7 @@ class Store:
             if name not in past:
                 shutil.rmtree(self._generations / name, ignore_errors=True)
 
-    def begun_key(self) -> Key | None:
+    def unfinished_key(self) -> Key | None:
         """The key of a generation that was begun and has no chain yet."""
         name = link_target(self._next)
         try:
@@ -187,7 +187,7 @@ class Store:
             return None
 
     def make_next_key(self) -> Key:
-        """The same, made if there is none."""
+        """The same; a new one if there is none."""
         key = self.next_key()
         if key is None:
             key = new_key()
@@ -195,7 +195,7 @@ class Store:
         return key
 
     def drop_next_key(self) -> None:
-        """When it is served, or will not be."""
+        """Deletes it: it is served now, or never will be."""
         self._next_key.unlink(missing_ok=True)
 
     def _named(self) -> set[str | None]:
@@ -206,7 +206,7 @@ class Store:
             return set()
         return {path.name for path in self._generations.iterdir()}
 
-    def _whole(self, name: str | None) -> Generation | None:
+    def _whole(self, name: str | None) -> CertificateGeneration | None:
         if name is None:
             return None
         directory = self._generations / name
@@ -219,6 +219,6 @@ class Store:
                 values["profile"],
                 datetime.fromisoformat(made) if made else None,
             )
-            return Generation(directory, chain, meta)
+            return CertificateGeneration(directory, chain, meta)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -1,4 +1,4 @@
-"""Which certificate a server shows: a TLS handshake, over STARTTLS where it is a mail server.
+"""Which certificate a server sends in a TLS handshake, over STARTTLS if it is a mail server.
 
 Nothing is verified here: what is compared is the certificate itself, byte by byte.
 """
@@ -18,16 +18,16 @@ from tlsgate.acme.process import Pause
 
 ANSWER_SECONDS = 5.0
 SWITCH_SECONDS = 30.0
-"""How long a server may take to see a new certificate, to reload and to show it."""
+"""How long a server may take to notice a new certificate, to reload and to serve it."""
 PAUSE = 0.25
 
 
 class ProbeFault(Exception):
-    """No certificate was shown; the text says why."""
+    """The server served no certificate; the text says why."""
 
 
-def shown(probe: Probe, name: str) -> bytes:
-    """The certificate that the server shows to a client which asks for `name`: DER.
+def served_certificate(probe: Probe, name: str) -> bytes:
+    """The certificate that the server sends to a client that asks for `name`, in DER.
 
     Raises ProbeFault.
     """
@@ -49,37 +49,37 @@ def shown(probe: Probe, name: str) -> bytes:
     except OSError as fault:
         raise ProbeFault(f"{probe}: {fault.strerror or fault}") from fault
     if found is None:
-        raise ProbeFault(f"{probe} shows no certificate")
+        raise ProbeFault(f"{probe} serves no certificate")
     return found
 
 
 class Servers:
-    """The servers that show the certificates, as the agent reaches them."""
+    """The servers that serve the certificates, as the agent reaches them."""
 
     def __init__(self, pause: Pause, seconds: float = SWITCH_SECONDS) -> None:
         self._pause = pause
         self._seconds = seconds
 
     def answer(self, probe: Probe, name: str) -> bool:
-        """Whether there is a server to look at."""
+        """Whether the server answers with a certificate."""
         try:
-            shown(probe, name)
+            served_certificate(probe, name)
         except ProbeFault:
             return False
         return True
 
     def fault(self, probe: Probe, name: str, chain: bytes) -> str | None:
-        """Waits until the server shows the chain's leaf; why not, if it does not in time."""
+        """Waits until the server serves the chain's leaf; the reason if it does not in time."""
         leaf = x509.load_pem_x509_certificate(chain)
         wanted = leaf.public_bytes(serialization.Encoding.DER)
         deadline = time.monotonic() + self._seconds
         while True:
             try:
-                found = shown(probe, name)
+                found = served_certificate(probe, name)
                 if found == wanted:
                     return None
                 serial = f"{x509.load_der_x509_certificate(found).serial_number:x}"
-                reason = f"{probe} still shows the certificate with serial {serial}"
+                reason = f"{probe} still serves the certificate with serial {serial}"
             except ProbeFault as fault:
                 reason = str(fault)
             if time.monotonic() > deadline:
@@ -102,6 +102,8 @@ def _expect(answers: BufferedReader, code: bytes) -> None:
         line = answers.readline(4096)
         if not line.startswith(code):
             text = line.decode("ascii", "replace").strip()
-            raise ProbeFault(f"the mail server answers {text!r}" if text else "it hangs up")
+            raise ProbeFault(
+                f"the mail server answers {text!r}" if text else "it closes the connection"
+            )
         if line[3:4] != b"-":
             return

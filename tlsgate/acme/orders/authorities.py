@@ -12,39 +12,40 @@ from acme import messages
 from requests.adapters import BaseAdapter
 
 from tlsgate.acme.ca.account import Connector, contact_differs
-from tlsgate.acme.ca.client import Clock, Server
-from tlsgate.acme.ca.rate_limits import Ledger
+from tlsgate.acme.ca.client import AcmeServer
+from tlsgate.acme.ca.rate_limits import RateLimiter
 from tlsgate.acme.ca.renewal_info import Suggestion, suggestion
 from tlsgate.acme.ca.revocation import revoke
 from tlsgate.acme.certificate import Meta
-from tlsgate.acme.challenges.responses import Proofs
+from tlsgate.acme.challenges.responses import ChallengeResponses
 from tlsgate.acme.challenges.validation import Validation
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.config.ca import Ca
 from tlsgate.acme.config.limits import Limits
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.gateway.generations import Generation
-from tlsgate.acme.orders.open_orders import Unfinished
+from tlsgate.acme.gateway.generations import CertificateGeneration
+from tlsgate.acme.orders.open_orders import OpenOrders
 from tlsgate.acme.orders.order import Orders
 from tlsgate.acme.orders.request import Issued, Request
 from tlsgate.acme.process import Pause
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 
 CONNECTION_SECONDS = 600.0
 REFUSED_SECONDS = 10.0
-"""How long a CA that cannot be used is left alone: forty certificates need not all wait for it."""
-_TEND_AGAIN = timedelta(hours=6)
+"""A CA that failed is not tried again so soon: forty certificates need not all wait for it."""
+_CONTACT_RETRY = timedelta(hours=6)
 _ACCOUNT_CODES = ("accountDoesNotExist", "unauthorized", "malformed")
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
-    """What every CA is used with. `elapsed`: seconds of a clock that nobody sets. `transport`:
+class CaContext:
+    """What is the same for every CA. `elapsed`: seconds of a monotonic clock. `transport`:
     how requests get there, None for the network.
     """
 
-    proofs: Proofs
+    responses: ChallengeResponses
     limits: Limits
     pause: Pause
     clock: Clock
@@ -52,45 +53,45 @@ class Means:
     transport: BaseAdapter | None = None
 
 
-class Authority:
+class CertificateAuthority:
     """Connected, and its account opened, when there is something to order."""
 
-    def __init__(self, ca: Ca, path: Path, means: Means) -> None:
+    def __init__(self, ca: Ca, path: Path, context: CaContext) -> None:
         """`path`: the directory of the account, and of what was counted and ordered there."""
         self.ca = ca
         self._path = path
-        self._means = means
-        self._connector = Connector(ca, path, means.clock, means.transport)
-        self._connected: tuple[Server, float] | None = None
+        self._context = context
+        self._connector = Connector(ca, path, context.clock, context.transport)
+        self._connected: tuple[AcmeServer, float] | None = None
         self._refused: tuple[AcmeFault, float] | None = None
-        self._ledger = Ledger(path / "ledger.json", means.limits, means.clock)
-        self._unfinished = Unfinished(path / "orders.json")
+        self._limiter = RateLimiter(path / "ledger.json", context.limits, context.clock)
+        self._open_orders = OpenOrders(path / "orders.json")
 
     def obtain(self, request: Request) -> Issued:
-        """Orders a certificate, or goes on with the order that was placed for it.
+        """Orders a certificate, or continues an earlier order for it.
 
         No answer to a challenge is left in place. Raises AcmeFault, or Stopped.
         """
-        self._means.proofs.clean()
+        self._context.responses.clean()
         try:
             chain = self._filled(request)
         except AcmeFault as fault:
             fault.directory = self.ca.directory
             if not fault.untried:
-                # What was true of the CA and of the account may be true no more.
+                # The CA or the account may have changed since the connection was made.
                 self._connected = None
             raise
         return Issued(chain.encode(), Meta(self.ca.directory, self.ca.profile))
 
     def suggestion(self, identifier: str) -> Suggestion | None:
-        """When the CA would like the certificate of this CertID to be renewed (RFC 9773).
+        """When the CA suggests to renew the certificate of this CertID (RFC 9773).
 
-        None if it does not say such things at all. Needs no account. Raises AcmeFault.
+        None if it gives no renewal information. Needs no account. Raises AcmeFault.
         """
         return suggestion(self._reached(self._connector.plain, keep=False), identifier)
 
-    def tend(self) -> None:
-        """Tells the CA of a contact that has changed. Raises AcmeFault."""
+    def update_contact(self) -> None:
+        """Sends a changed contact to the CA. Raises AcmeFault."""
         if contact_differs(self._path, self.ca.contact):
             self._connected = None
             self._reached(self._connector.open, keep=True)
@@ -109,21 +110,21 @@ class Authority:
         return self._orders().fill(request)
 
     def _orders(self) -> Orders:
-        means = self._means
+        context = self._context
         return Orders(
             self._reached(self._connector.open, keep=True),
             self.ca,
-            validation=Validation(means.proofs, self._ledger, means.pause, means.elapsed),
-            ledger=self._ledger,
-            unfinished=self._unfinished,
-            pause=means.pause,
-            clock=means.clock,
-            elapsed=means.elapsed,
+            validation=Validation(context.responses, self._limiter, context.pause, context.elapsed),
+            limiter=self._limiter,
+            open_orders=self._open_orders,
+            pause=context.pause,
+            clock=context.clock,
+            elapsed=context.elapsed,
         )
 
-    def _reached(self, connect: Callable[[], Server], *, keep: bool) -> Server:
-        """One connection serves the certificates of one look; the agent lives for months."""
-        now = self._means.elapsed()
+    def _reached(self, connect: Callable[[], AcmeServer], *, keep: bool) -> AcmeServer:
+        """Reuses a connection for the certificates of one look, but not for months."""
+        now = self._context.elapsed()
         if self._connected is not None:
             server, until = self._connected
             if now < until:
@@ -133,53 +134,56 @@ class Authority:
         try:
             server = connect()
         except AcmeFault as fault:
-            self._refused = fault, self._means.elapsed() + REFUSED_SECONDS
+            self._refused = fault, self._context.elapsed() + REFUSED_SECONDS
             raise
         if keep:
-            self._connected = server, self._means.elapsed() + CONNECTION_SECONDS
+            self._connected = server, self._context.elapsed() + CONNECTION_SECONDS
         return server
 
 
-class Authorities:
-    """The first CA, and the one that stands in for it."""
+class CertificateAuthorities:
+    """The first CA and the fallback."""
 
-    def __init__(self, config: Config, paths: Paths, means: Means) -> None:
+    def __init__(self, config: Config, paths: Paths, context: CaContext) -> None:
         self._config = config
-        self._means = means
+        self._context = context
         self._authorities = {
-            ca.directory: Authority(ca, paths.account(ca.directory), means) for ca in config.cas
+            ca.directory: CertificateAuthority(ca, paths.account(ca.directory), context)
+            for ca in config.cas
         }
-        self._tended = {directory: means.clock() - _TEND_AGAIN for directory in self._authorities}
+        self._contacts_checked = {
+            directory: context.clock() - _CONTACT_RETRY for directory in self._authorities
+        }
 
     def obtain(self, directory: str, request: Request) -> Issued:
         """Orders at this CA. Raises AcmeFault, or Stopped."""
         return self._authorities[directory].obtain(request)
 
     def suggestion(self, directory: str, identifier: str) -> Suggestion | None:
-        """Renewal information of the CA that issued; None from one that is configured no more.
+        """Renewal information of the CA that issued; None if it is no longer configured.
 
         Raises AcmeFault.
         """
         authority = self._authorities.get(directory)
         return authority.suggestion(identifier) if authority else None
 
-    def tend(self) -> None:
-        """Keeps the accounts as configured; what fails is said, and tried again later."""
-        now = self._means.clock()
+    def update_contacts(self) -> None:
+        """Keeps the accounts' contacts as configured; a failure is reported and retried later."""
+        now = self._context.clock()
         for directory, authority in self._authorities.items():
-            if now - self._tended[directory] < _TEND_AGAIN:
+            if now - self._contacts_checked[directory] < _CONTACT_RETRY:
                 continue
             try:
-                authority.tend()
+                authority.update_contact()
             except AcmeFault as fault:
-                self._tended[directory] = now
+                self._contacts_checked[directory] = now
                 emit(
                     "alert",
                     what=f"the contact of the account at {directory} could not be changed",
                     reason=fault.reason,
-                    next=f"Tried again in {_TEND_AGAIN}; certificates are not affected.",
+                    next=f"Tried again in {_CONTACT_RETRY}; certificates are not affected.",
                 )
 
-    def revoke(self, generation: Generation) -> None:
+    def revoke(self, generation: CertificateGeneration) -> None:
         """Revokes its certificate at the CA that issued it. Raises AcmeFault or KeyFault."""
         revoke(self._config, generation)

@@ -1,7 +1,7 @@
-"""Orders that the CA has taken and not yet filled: gone on with, not placed again.
+"""Open orders: the CA accepted them but has not issued yet. They are continued, not repeated.
 
-A CA may take hours to issue, and a process may be killed while it waits. The order's URI is noted
-as soon as the CA has named it; the key that it is for stays in the staged generation.
+A CA may take hours to issue, and a process may be killed while it waits. The order's URI is saved
+as soon as the CA has sent it; the order's key stays in the staged generation.
 """
 
 from __future__ import annotations
@@ -18,30 +18,32 @@ from tlsgate.acme.orders.request import Request
 from tlsgate.files import write_json
 
 _FORGOTTEN = timedelta(days=7)
-"""No CA keeps an order that is not filled for longer."""
+"""No CA keeps an open order for longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedOrder:
     """An order at the CA. `replaces`: whether the CA took it as a replacement."""
 
     uri: str
     replaces: bool
 
 
-class Unfinished:
+class OpenOrders:
     """orders.json of the account at one CA."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def get(self, request: Request, profile: str | None) -> Placed | None:
+    def get(self, request: Request, profile: str | None) -> PlacedOrder | None:
         """The order for exactly these names, this key and this profile."""
         entry = self._read().get(_key(request, profile))
-        return Placed(entry["uri"], entry["replaces"]) if entry else None
+        return PlacedOrder(entry["uri"], entry["replaces"]) if entry else None
 
-    def keep(self, request: Request, profile: str | None, placed: Placed, now: datetime) -> None:
-        """Before anything is done for it."""
+    def keep(
+        self, request: Request, profile: str | None, placed: PlacedOrder, now: datetime
+    ) -> None:
+        """Saves an order, before anything is done for it."""
         kept = {
             key: entry
             for key, entry in self._read().items()
@@ -51,7 +53,7 @@ class Unfinished:
         write_json(self._path, {**kept, _key(request, profile): entry})
 
     def forget(self, request: Request, profile: str | None) -> None:
-        """It is filled, or never will be."""
+        """Deletes an order that is finished or has failed."""
         kept = self._read()
         if kept.pop(_key(request, profile), None) is not None:
             write_json(self._path, kept)

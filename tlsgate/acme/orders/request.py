@@ -1,4 +1,4 @@
-"""What is asked of a CA for one certificate, and what it gave."""
+"""What a CA is asked for, and what it issued."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""When the CA itself would like a certificate to be renewed: ARI (RFC 9773). Pure.
+"""When to renew, given what the CA suggests: ARI (RFC 9773). Pure.
 
 The suggestion is asked for often, the instant within its window is chosen once and kept. It can
-bring a renewal forward, or put it off within reason; it can never block one: whatever is missing,
-malformed, too late or failing leaves the fall-back rule of `tlsgate.acme.renewal.decision`.
+bring a renewal forward, or put it off within reason; it can never prevent one: if it is missing,
+malformed, too late or failing, the fallback rule applies, from `tlsgate.acme.renewal.decision`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Advice:
     errors: int = 0
 
 
-def taken(
+def after_answer(
     before: Advice | None,
     suggestion: Suggestion,
     validity: tuple[datetime, datetime],
@@ -48,26 +48,28 @@ def taken(
     return Advice(_look(suggestion.look_at, USUAL_LOOK, now), found, chosen, error)
 
 
-def unsupported(now: datetime) -> Advice:
-    """The advice of a CA that gives none."""
+def without_support(now: datetime) -> Advice:
+    """The advice if the CA gives no renewal information."""
     return Advice(now + USUAL_LOOK, error="the CA gives no renewal information")
 
 
-def missed(before: Advice | None, error: str, look_at: datetime | None, now: datetime) -> Advice:
-    """The advice after no answer, or none that can be used: what was known is kept."""
+def after_error(
+    before: Advice | None, error: str, look_at: datetime | None, now: datetime
+) -> Advice:
+    """The advice after no usable answer: what was known is kept."""
     before = before or Advice(now)
     wait = AFTER_ERRORS[min(before.errors, len(AFTER_ERRORS) - 1)]
     next_look = max(now + wait, _look(look_at, wait, now))
     return replace(before, next_look=next_look, error=error, errors=before.errors + 1)
 
 
-def looks_again(advice: Advice | None, now: datetime) -> bool:
+def should_ask(advice: Advice | None, now: datetime) -> bool:
     """Whether it is time to ask. A clock that was set back does not put it off for long."""
     return advice is None or not now < advice.next_look <= now + LONGEST_LOOK
 
 
 def renewal(advice: Advice | None, own: datetime) -> datetime:
-    """When to renew. `own`: by the fall-back rule."""
+    """When to renew. `own`: by the fallback rule."""
     if advice is None or advice.chosen is None:
         return own
     # What was known before the CA stopped answering may bring the renewal forward, not put it off.

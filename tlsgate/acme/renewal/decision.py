@@ -10,13 +10,13 @@ from tlsgate.acme.certificate import Facts, Meta
 
 SHORT_LIFE = timedelta(days=10)
 LATE = 6
-"""Renewal is late when less than the sixth part of the lifetime is left."""
+"""Renewal is late when less than one sixth of the lifetime is left."""
 JITTER = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What the configuration asks for."""
+class Requirements:
+    """What the configuration requires."""
 
     names: tuple[str, ...]
     issuers: tuple[Meta, ...]
@@ -35,24 +35,25 @@ class Served:
     renewal: datetime
 
 
-def due(order: Order, served: Served | None, now: datetime) -> str | None:
+def reason_to_order(requirements: Requirements, served: Served | None, now: datetime) -> str | None:
     """The reason to order; None if there is none."""
     if served is None:
         return "there is no certificate yet"
-    return _difference(order, served) or _decay(served, now)
+    return _difference(requirements, served) or _decay(served, now)
 
 
-def _difference(order: Order, served: Served) -> str | None:
-    """It is not the certificate that is wanted."""
-    found, wanted = set(served.facts.names), set(order.names)
+def _difference(requirements: Requirements, served: Served) -> str | None:
+    """How the certificate differs from what is wanted."""
+    found, wanted = set(served.facts.names), set(requirements.names)
     if found != wanted:
         more = [f"add {name}" for name in sorted(wanted - found)]
         less = [f"drop {name}" for name in sorted(found - wanted)]
         return f"its names differ: {', '.join(more + less)}"
-    wanted_issuers = {issuer.directory: issuer for issuer in order.issuers}
+    wanted_issuers = {issuer.directory: issuer for issuer in requirements.issuers}
     issuer = wanted_issuers.get(served.issuer.directory)
     if issuer is None:
-        return f"its issuer is {served.issuer.directory}, wanted is {order.issuers[0].directory}"
+        preferred = requirements.issuers[0].directory
+        return f"its issuer is {served.issuer.directory}, wanted is {preferred}"
     if served.issuer.profile != issuer.profile:
         found_profile, profile = served.issuer.profile or "none", issuer.profile or "none"
         return f"its profile is {found_profile}, wanted is {profile}"
@@ -60,19 +61,19 @@ def _difference(order: Order, served: Served) -> str | None:
 
 
 def _decay(served: Served, now: datetime) -> str | None:
-    """It is the right one, but not for much longer."""
+    """Why the right certificate is due all the same."""
     if served.fault is not None:
-        return f"peers would refuse it: {served.fault}"
+        return f"peers would reject it: {served.fault}"
     if now >= served.renewal:
-        return f"it is to be renewed from {served.renewal:%Y-%m-%d %H:%M:%S} UTC on"
+        return f"it is to be renewed from {served.renewal:%Y-%m-%d %H:%M:%S} UTC"
     return None
 
 
 def renewal_time(not_before: datetime, not_after: datetime, serial: str = "0") -> datetime:
     """When one third of the lifetime is left, half of it if the lifetime is under 10 days.
 
-    Earlier by a part of the lifetime that the serial (in hex) decides: certificates of one day are
-    not all renewed at once, and each one's time stays the same whoever asks.
+    Earlier by a small part of the lifetime that depends on the serial (in hex), so that
+    certificates of one day are not all renewed at once. A certificate's time never changes.
     """
     lifetime = not_after - not_before
     left = lifetime / (2 if lifetime < SHORT_LIFE else 3)
@@ -82,5 +83,5 @@ def renewal_time(not_before: datetime, not_after: datetime, serial: str = "0") -
 
 
 def latest_renewal(not_before: datetime, not_after: datetime) -> datetime:
-    """What the CA suggests is followed up to here: until the health check would be worried."""
+    """The CA's suggestion is followed up to this time, at which the health check fails."""
     return not_after - (not_after - not_before) / LATE

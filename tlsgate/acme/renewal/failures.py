@@ -1,4 +1,4 @@
-"""Failed attempts: counted for each certificate on the volume, so that no restart forgets them.
+"""Failed attempts: counted for each certificate on the volume, so that they survive a restart.
 
 The waits fit a CA's limits: Let's Encrypt takes 5 failed authorizations for a name in an hour.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.renewal.turns import next_turn
 from tlsgate.files import write_json
@@ -26,8 +26,8 @@ WAITS = (
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last of `count` failed attempts in a row. Times are UTC. `holds`: the CA's directory →
-    not to be asked before, by its own word.
+    """The last of `count` failed attempts in a row. Times are UTC. `holds`: a CA's directory →
+    the time before which it allows no request.
     """
 
     count: int
@@ -37,9 +37,9 @@ class Failure:
     holds: Mapping[str, datetime] = field(default_factory=dict)
 
 
-def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
-    """One more failure, counted if the CA was asked at all. The CA's own word (Retry-After) can
-    only make the wait longer.
+def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
+    """One more failure, counted if the CA was asked at all. Its Retry-After can only make the
+    wait longer.
     """
     count = (before.count if before else 0) + (0 if fault.untried else 1)
     holds = {ca: until for ca, until in (before.holds if before else {}).items() if until > now}
@@ -54,16 +54,16 @@ def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: Cas) ->
 
 
 class Failures:
-    """failures.json; read anew each time, since a job and the agent both write it."""
+    """failures.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def get(self, certificate: str) -> Failure | None:
-        """The failure that stands, if one does."""
+        """The last failure, if there was no success since."""
         return self._read().get(certificate)
 
-    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: Cas) -> Failure:
+    def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
         """Counts one and returns it."""
         failures = self._read()
         failures[certificate] = failed(failures.get(certificate), fault, now, cas)
@@ -95,7 +95,7 @@ class Failures:
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError):
-            # Written as a whole, so somebody else wrote it. A first failure writes it anew.
+            # We write it as a whole, so somebody else changed it. The next failure writes it again.
             return {}
 
     def _write(self, failures: dict[str, Failure]) -> None:

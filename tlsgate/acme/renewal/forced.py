@@ -1,4 +1,4 @@
-"""Renewals that a person asked for, whatever the certificate's age. No renewal is decided here."""
+"""Renewals that a person asked for, whatever the certificate's age."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from tlsgate.acme.state.json_file import read_mapping
 from tlsgate.files import write_json
 
 
-class Forced:
+class ForcedRenewals:
     """forced.json: `<volume>/<name>` → the generation that is to be replaced, whatever its age.
 
-    The generation, so that nothing is renewed twice if the wish is not taken away in time.
+    The generation, so that nothing is renewed twice if the request is not deleted in time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -23,7 +23,7 @@ class Forced:
         return found if isinstance(found, str) else None
 
     def put(self, certificate: str, generation: str | None) -> None:
-        """Keeps the wish; None forgets it."""
+        """Saves the request; None deletes it."""
         wishes = read_mapping(self._path)
         if wishes.get(certificate) == generation:
             return

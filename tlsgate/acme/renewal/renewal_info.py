@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import random as uniform
@@ -12,19 +11,19 @@ from typing import Any
 from tlsgate.acme.ca.renewal_info import Window, certificate_id
 from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 from tlsgate.files import write_json
 
-Clock = Callable[[], datetime]
 _FORGOTTEN = timedelta(days=30)
 
 
-class Renewals:
-    """renewals.json; read anew each time, since a job and the agent both write it."""
+class RenewalInfo:
+    """renewals.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
         self._path = path
@@ -38,18 +37,18 @@ class Renewals:
         return ari.renewal(self.advice(chain), own)
 
     def advice(self, chain: bytes) -> ari.Advice | None:
-        """What is known of the CA's wish; None if it was not asked yet."""
+        """What the CA suggested; None if it was not asked yet."""
         identifier = certificate_id(chain)
         return self._read().get(identifier) if identifier else None
 
     def forget(self, chain: bytes) -> None:
-        """What the CA said is asked for anew at the next look."""
+        """The CA is asked again at the next look."""
         identifier, kept = certificate_id(chain), self._read()
         if identifier is not None and kept.pop(identifier, None) is not None:
             self._write(kept)
 
-    def look(self, served: Issued, cas: Authorities) -> None:
-        """Asks the CA that issued it, if it is time to. No fault here keeps a renewal back."""
+    def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
+        """Asks the CA that issued it, if it is time to. No fault here delays a renewal."""
         now = self._clock()
         try:
             found = facts(served.chain)
@@ -60,17 +59,17 @@ class Renewals:
             return  # RFC 9773, section 4.3: an expired certificate is not asked about
         kept = self._read()
         before = kept.get(identifier)
-        if not ari.looks_again(before, now):
+        if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
-        # What was chosen is on the disk before anything is done about it.
+        # The chosen time is saved before anything is done about it.
         recent = {key: one for key, one in kept.items() if one.next_look > now - _FORGOTTEN}
         self._write({**recent, identifier: advice})
         _tell(found, before, advice)
 
     def _answer(
         self,
-        cas: Authorities,
+        cas: CertificateAuthorities,
         directory: str,
         identifier: str,
         found: Facts,
@@ -80,11 +79,11 @@ class Renewals:
         try:
             suggestion = cas.suggestion(directory, identifier)
         except AcmeFault as fault:
-            return ari.missed(before, fault.reason, fault.retry_at, now)
+            return ari.after_error(before, fault.reason, fault.retry_at, now)
         if suggestion is None:
-            return ari.unsupported(now)
+            return ari.without_support(now)
         validity = found.not_before, found.not_after
-        return ari.taken(before, suggestion, validity, now, self._random)
+        return ari.after_answer(before, suggestion, validity, now, self._random)
 
     def _read(self) -> dict[str, ari.Advice]:
         try:
@@ -93,7 +92,7 @@ class Renewals:
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError):
-            # Not more than a memory, written as a whole: somebody else wrote it. It is asked anew.
+            # Only a cache, written as a whole: somebody else changed it. The CA is asked again.
             return {}
 
     def _write(self, kept: dict[str, ari.Advice]) -> None:
@@ -135,7 +134,7 @@ def _entry(advice: ari.Advice) -> dict[str, object]:
 
 
 def _tell(found: Facts, before: ari.Advice | None, advice: ari.Advice) -> None:
-    """Of what is new only: the CA is asked several times a day."""
+    """Reports only what is new: the CA is asked several times a day."""
     if before and (before.chosen, bool(before.error)) == (advice.chosen, bool(advice.error)):
         return
     window = advice.window

@@ -1,42 +1,41 @@
-"""One certificate from what is wanted to what is served: look, order, check, publish, switch.
+"""Renews one certificate: decides, orders, checks, publishes TLSA, and puts it in service.
 
-Called under the lock. The old generation is served until the new one is whole, checked, and its
-key stands in DNS; and it is served again if the servers do not show the new one. Nothing is
+Called under the lock. The old generation is served until the new one is whole and checked and its
+key is published in DNS; it is served again if the servers do not take up the new one. Nothing is
 revoked here (decision D2).
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
 
 from tlsgate.acme.certificate import ChainFault, Meta, chain_fault, facts
-from tlsgate.acme.config.agent_json import Config, Wanted
+from tlsgate.acme.config.agent_json import Config, WantedCertificate
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.gateway.generations import Generation, Store
-from tlsgate.acme.gateway.install import Switch
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.gateway.install import Installer
 from tlsgate.acme.keys import Key, KeyFault, new_key, spki_sha256
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued, Request
 from tlsgate.acme.process import Stopped
-from tlsgate.acme.renewal import decision as due
+from tlsgate.acme.renewal.decision import Requirements, Served, reason_to_order
 from tlsgate.acme.renewal.failures import Failures
-from tlsgate.acme.renewal.forced import Forced
-from tlsgate.acme.renewal.renewal_info import Renewals
+from tlsgate.acme.renewal.forced import ForcedRenewals
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
 from tlsgate.acme.renewal.turns import next_turn
-from tlsgate.acme.rollover import state_machine as rollover
+from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import Roller
 from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import Clock
 from tlsgate.events import emit
 
-Clock = Callable[[], datetime]
 
-
-class Issuer:
-    """Brings the configured certificates to what is wanted of them."""
+class Renewer:
+    """Renews the configured certificates."""
 
     def __init__(
         self,
@@ -44,49 +43,51 @@ class Issuer:
         paths: Paths,
         *,
         roots: Sequence[x509.Certificate],
-        cas: Authorities,
-        renewals: Renewals,
+        cas: CertificateAuthorities,
+        renewals: RenewalInfo,
         roller: Roller,
-        switch: Switch,
+        installer: Installer,
         clock: Clock,
     ) -> None:
-        """`renewals` knows when the CAs want a renewal; `roller` publishes keys."""
+        """`renewals`: what the CAs suggest; `roller`: publishes keys."""
         self._config = config
         self._paths = paths
         self._roots = roots
         self._cas = cas
         self._renewals = renewals
-        self._switch = switch
+        self._installer = installer
         self._clock = clock
         self._failures = Failures(paths.failures)
-        self._forced = Forced(paths.forced)
+        self._forced = ForcedRenewals(paths.forced)
         self.roller = roller
 
-    def reason(self, wanted: Wanted) -> str | None:
+    def reason(self, wanted: WantedCertificate) -> str | None:
         """Why the certificate is to be ordered now; None if it is not."""
         current = self._store(wanted).current()
-        order = due.Order(wanted.names, self._config.issuers)
-        reason = due.due(order, self._served(current) if current else None, self._clock())
+        requirements = Requirements(wanted.names, self._config.issuers)
+        reason = reason_to_order(
+            requirements, self._served(current) if current else None, self._clock()
+        )
         if reason is None and current is not None:
             if self._forced.get(wanted.id) == current.id:
-                return "a person wants it renewed"
-            if rollover.key_wanted(self.roller.state(wanted)) is not None:
+                return "a person asked for its renewal"
+            if state_machine.key_to_order(self.roller.state(wanted)) is not None:
                 return "its key is rolled over"
         return reason
 
-    def wait_until(self, wanted: Wanted) -> datetime | None:
-        """Not to be tried again before this time, because it failed; None if it did not."""
+    def wait_until(self, wanted: WantedCertificate) -> datetime | None:
+        """The time of the next attempt after a failure; None if the last attempt succeeded."""
         failure = self._failures.get(wanted.id)
         return failure.next_try if failure else None
 
-    def attempt(self, wanted: Wanted) -> AcmeFault | None:
-        """Orders what is due, or keeps what is served right; returns what went wrong.
+    def attempt(self, wanted: WantedCertificate) -> AcmeFault | None:
+        """Orders what is due, or keeps what is served in order; returns what went wrong.
 
         A failure is counted whatever its cause: nothing that fails is tried again at once.
         """
         reason = None
         try:
-            reason = self._undecided(wanted) or self._asked(wanted)
+            reason = self._unconfirmed_switch(wanted) or self._reason_after_asking(wanted)
             if reason is None:
                 self._keep(wanted)
                 return None
@@ -103,8 +104,8 @@ class Issuer:
         self._forced.put(wanted.id, None)
         return None
 
-    def roll(self, wanted: Wanted) -> AcmeFault | None:
-        """Takes the key's roll-over as far as can be now; begins one that the schedule wants."""
+    def roll(self, wanted: WantedCertificate) -> AcmeFault | None:
+        """Advances the key's roll-over as far as possible now; begins one that is due."""
         try:
             self.roller.begin_due(wanted)
             self.roller.advance(wanted)
@@ -114,19 +115,19 @@ class Issuer:
             return fault_of(error)
         return None
 
-    def _undecided(self, wanted: Wanted) -> str | None:
-        """A switch that was cut short."""
-        unproven = self._store(wanted).unproven() is not None
-        return "a switch was cut short before it was proven" if unproven else None
+    def _unconfirmed_switch(self, wanted: WantedCertificate) -> str | None:
+        """An interrupted switch that has to be confirmed or undone."""
+        unconfirmed = self._store(wanted).unconfirmed() is not None
+        return "a switch was interrupted before it was confirmed" if unconfirmed else None
 
-    def _asked(self, wanted: Wanted) -> str | None:
-        self._cas.tend()
+    def _reason_after_asking(self, wanted: WantedCertificate) -> str | None:
+        self._cas.update_contacts()
         current = self._store(wanted).current()
         if current is not None:
-            self._renewals.look(Issued(current.chain, current.meta), self._cas)
+            self._renewals.refresh(Issued(current.chain, current.meta), self._cas)
         return self.reason(wanted)
 
-    def _count(self, wanted: Wanted, fault: AcmeFault) -> None:
+    def _count(self, wanted: WantedCertificate, fault: AcmeFault) -> None:
         failure = self._failures.add(wanted.id, fault, self._clock(), self._config.turns)
         emit(
             "alert",
@@ -135,18 +136,18 @@ class Issuer:
             next=f"attempt {failure.count} failed; next at {failure.next_try.isoformat()}",
         )
 
-    def _issue(self, wanted: Wanted) -> None:
+    def _issue(self, wanted: WantedCertificate) -> None:
         store = self._store(wanted)
-        self._switch.prove(wanted, store)
+        self._installer.confirm(wanted, store)
         if self.reason(wanted) is None:
-            self._keep(wanted)  # what was cut short was all that was due
+            self._keep(wanted)  # the interrupted switch was all that was due
             return
         key = self._key(store, wanted)
         staged = store.staged()
         if staged is None or self._refusal(staged, wanted, key) is not None:
             staged = self._order(store, wanted, key)
         self.roller.publish(wanted, also=facts(staged.chain).spki_sha256)
-        self._switch.switch(wanted, store, staged)
+        self._installer.install(wanted, store, staged)
         found = facts(staged.chain)
         emit(
             "certificate",
@@ -157,23 +158,25 @@ class Issuer:
             not_after=found.not_after.isoformat(),
         )
 
-    def _key(self, store: Store, wanted: Wanted) -> Key:
-        """The served key, so that TLSA and pins stay right, or the one that a roll-over wants.
+    def _key(self, store: CertificateStore, wanted: WantedCertificate) -> Key:
+        """The served key, so that TLSA and pins stay valid, or the next key of a roll-over.
 
-        Another one if there is none to go on with: the one that is published already, if there is.
+        Another one if there is none to continue with: the one that is already published, if any.
         """
         next_key = store.next_key()
-        wish = rollover.key_wanted(self.roller.state(wanted))
-        if next_key is not None and wish == spki_sha256(next_key.public_key()):
+        wanted_key = state_machine.key_to_order(self.roller.state(wanted))
+        if next_key is not None and wanted_key == spki_sha256(next_key.public_key()):
             return next_key
-        return _kept_key(store.current()) or next_key or store.begun_key() or new_key()
+        return _kept_key(store.current()) or next_key or store.unfinished_key() or new_key()
 
-    def _order(self, store: Store, wanted: Wanted, key: Key) -> Generation:
+    def _order(
+        self, store: CertificateStore, wanted: WantedCertificate, key: Key
+    ) -> CertificateGeneration:
         current = store.current()
         made = store.key_made(key) or self._clock()
         replaced = Issued(current.chain, current.meta) if current else None
         store.begin(key, self._clock())
-        # What fails here leaves the key where it is: the CA may still be about to issue for it.
+        # A failure here leaves the key in place: the CA may still issue for it.
         issued = self._cas.obtain(self._turn(wanted), Request(wanted.names, key, replaced))
         meta = Meta(issued.meta.directory, issued.meta.profile, made)
         staged = store.complete(issued.chain, meta)
@@ -184,10 +187,10 @@ class Issuer:
         raise AcmeFault(
             f"the CA issued a certificate that cannot be served: {refusal}",
             "If the CA is a private one, give its roots as tlsgate:extraCaFile; otherwise tell "
-            "the CA. The certificate before stays in service",
+            "the CA. The previous certificate stays in service",
         )
 
-    def _turn(self, wanted: Wanted) -> str:
+    def _turn(self, wanted: WantedCertificate) -> str:
         """The directory of the CA to ask now. Raises AcmeFault while a CA wants no request."""
         now = self._clock()
         failure = self._failures.get(wanted.id)
@@ -195,9 +198,9 @@ class Issuer:
         turn = next_turn(self._config.turns, count, holds, now)
         if turn.at > now:
             fault = AcmeFault(
-                f"not asked: the CA at {turn.directory} said, not before "
+                f"not asked: the CA at {turn.directory} allows no request before "
                 f"{turn.at:%Y-%m-%d %H:%M:%S} UTC\n{failure.reason if failure else ''}".rstrip(),
-                "Wait; the agent goes on by itself then",
+                "Wait; the agent then continues automatically",
                 turn.at,
                 untried=True,
             )
@@ -205,15 +208,17 @@ class Issuer:
             raise fault
         return turn.directory
 
-    def _keep(self, wanted: Wanted) -> None:
-        """Nothing is due: leaves nothing staged, and TLSA as the served key wants it."""
+    def _keep(self, wanted: WantedCertificate) -> None:
+        """Nothing is due: deletes what is staged, and publishes TLSA for the served key."""
         self._store(wanted).discard()
         self.roller.publish(wanted)
 
-    def _refusal(self, generation: Generation, wanted: Wanted, key: Key) -> str | None:
-        """Why a generation may not be served as what is wanted."""
+    def _refusal(
+        self, generation: CertificateGeneration, wanted: WantedCertificate, key: Key
+    ) -> str | None:
+        """Why a generation may not be put in service."""
         if generation.meta not in self._config.issuers:
-            return "it is from another CA, or of another profile, than wanted"
+            return "its CA or its profile is not the wanted one"
         try:
             found = facts(generation.chain)
         except ChainFault as fault:
@@ -221,33 +226,33 @@ class Issuer:
         if set(found.names) != set(wanted.names):
             return f"its names are {', '.join(found.names)}"
         if found.spki_sha256 != spki_sha256(key.public_key()):
-            return "its key is not the one beside it"
+            return "its key is not the key stored with it"
         return self._fault_of(generation, wanted.names)
 
-    def _served(self, current: Generation) -> due.Served | None:
+    def _served(self, current: CertificateGeneration) -> Served | None:
         try:
             found = facts(current.chain)
         except ChainFault:
             return None
-        # For the names that it has: that they are the wanted ones is asked separately.
+        # For the names that it has: whether they are the wanted ones is checked separately.
         fault = self._fault_of(current, found.names)
-        return due.Served(found, current.meta, fault, self._renewals.time(current.chain))
+        return Served(found, current.meta, fault, self._renewals.time(current.chain))
 
-    def _fault_of(self, generation: Generation, names: Sequence[str]) -> str | None:
+    def _fault_of(self, generation: CertificateGeneration, names: Sequence[str]) -> str | None:
         try:
             key = spki_sha256(generation.key().public_key())
         except KeyFault as fault:
             return str(fault)
         if key != facts(generation.chain).spki_sha256:
-            return "its key is not the one beside it"
+            return "its key is not the key stored with it"
         return chain_fault(generation.chain, names, self._roots, self._clock())
 
-    def _store(self, wanted: Wanted) -> Store:
-        return Store(self._paths.certificate(wanted.volume, wanted.name))
+    def _store(self, wanted: WantedCertificate) -> CertificateStore:
+        return CertificateStore(self._paths.certificate(wanted.volume, wanted.name))
 
 
 def fault_of(error: Exception) -> AcmeFault:
-    """Whatever went wrong, in words."""
+    """Any error as an AcmeFault."""
     if isinstance(error, AcmeFault):
         return error
     if isinstance(error, KeyFault):
@@ -256,14 +261,14 @@ def fault_of(error: Exception) -> AcmeFault:
         where = f"{error.filename}: " if error.filename else ""
         return AcmeFault(
             f"a file cannot be written: {where}{error.strerror or error}",
-            "See that the volumes are mounted writable for user 10001 and have room",
+            "Check that the volumes are writable for user 10001 and have free space",
         )
-    # A bug must not become a loop that orders without end: it counts as a failure, with its trace.
+    # A bug must not cause endless orders: it counts as a failure, and its trace is logged.
     emit("fault", trace="".join(traceback.format_exception(error)))
     return AcmeFault(f"unexpected: {error!r}", "Report this with the trace in the log")
 
 
-def _kept_key(current: Generation | None) -> Key | None:
+def _kept_key(current: CertificateGeneration | None) -> Key | None:
     try:
         return current.key() if current else None
     except KeyFault:

@@ -1,9 +1,8 @@
-"""Which CA a certificate is asked of, and when, after what failed before. Pure.
+"""Which CA is asked for a certificate, and when, given the failures so far. Pure.
 
-The first CA is asked until it failed so many times in a row; then the second and the first take
-turns, so that one that came back is noticed whatever the other does. After a success the first
-is asked again: the count starts anew. A CA that named a time itself (Retry-After) is not asked
-before it, by nobody.
+The first CA is asked until it has failed a number of times in a row. Then the second and the first
+take turns, so that a recovered CA is noticed. After a success the first is asked again: the count
+starts at zero. A CA that sent Retry-After is not asked before that time.
 """
 
 from __future__ import annotations
@@ -12,22 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 
 PATIENCE = timedelta(days=1)
-"""A first CA that wants to be left alone for longer is not waited for if there is a second."""
+"""If the first CA's Retry-After is longer than this, the second one is asked, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Ask this CA, not before that time."""
+    """The CA to ask, and the earliest time."""
 
     directory: str
     at: datetime
 
 
-def next_turn(cas: Cas, failures: int, holds: Mapping[str, datetime], at: datetime) -> Turn:
-    """`failures`: in a row. `holds`: a CA's own word. `at`: the time that back-off allows."""
+def next_turn(cas: CaTurns, failures: int, holds: Mapping[str, datetime], at: datetime) -> Turn:
+    """`failures`: in a row. `holds`: by Retry-After. `at`: the earliest time by back-off."""
     first, *others = (
         Turn(directory, max(at, holds.get(directory, at))) for directory in cas.directories
     )

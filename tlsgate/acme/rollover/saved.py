@@ -1,8 +1,8 @@
-"""What stands on the state volume about single certificates: roll-overs, and asked-for renewals.
+"""The roll-overs under way, on the state volume.
 
-Both files are read anew each time and written under the lock, by the agent and by a person's
-commands. A file that cannot be read counts as empty: a roll-over is then begun again, with the
-next key that lies on the key volume.
+The file is read at each use and written under the lock, by the agent and by a person's commands.
+An unreadable file counts as empty: a roll-over then begins again, with the next key that is on the
+key volume.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Rollovers:
         return self._read().get(certificate)
 
     def put(self, certificate: str, state: Rollover | None) -> None:
-        """Keeps the state; None forgets it."""
+        """Saves the state; None deletes it."""
         states = self._read()
         if states.get(certificate) == state:
             return

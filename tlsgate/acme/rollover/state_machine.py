@@ -2,10 +2,10 @@
 
     key → publish → spread → order → [revoke] → settle → retire
 
-Renewals go on meanwhile: each of them takes the key that `key_wanted` names. What is published
-follows from the state alone, `keys_published`, so that whoever is killed at any moment publishes
-the same again. The served key is in that set at every step, and has been for two TTLs before it
-is served: no cache anywhere holds records without it.
+Renewals go on meanwhile: each of them takes the key that `key_to_order` names. What is published
+follows from the state alone, `published_keys`, so that a process that was killed at any moment
+publishes the same again. The served key is in that set at every step, and has been for two TTLs
+before it is served: no cache anywhere holds records without it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from enum import StrEnum
 HOLD = timedelta(days=7)
 """How long the schedule waits after a roll-over that was undone."""
 UNDONE = "undone"
-"""The reason of a roll-over back to the key from before."""
+"""The reason of a roll-over back to the previous key."""
 
 
 class Step(StrEnum):
-    """What is to be done next, or waited for."""
+    """What has to be done next, or waited for."""
 
     KEY = "key"
-    """The next key is to be made."""
+    """The next key has to be made."""
     PUBLISH = "publish"
-    """The next key's record is to stand beside the current one's, on every name server."""
+    """The next key's record has to be published beside the current one, on every name server."""
     SPREAD = "spread"
     """Caches may hold records without the next key."""
     ORDER = "order"
-    """A certificate of the next key is to be ordered, checked, switched to, and seen served."""
+    """A certificate of the next key has to be ordered, checked, and put in service."""
     REVOKE = "revoke"
-    """The certificates of the old key are to be revoked."""
+    """The certificates of the old key have to be revoked."""
     SETTLE = "settle"
-    """The old key's record stays, for whoever still speaks to a server that has the old key."""
+    """The old key's record stays, for clients that are connected to a server with the old key."""
     RETIRE = "retire"
-    """The old key's record is to go."""
+    """The old key's record has to be removed."""
     HELD = "held"
     """Undone; the schedule waits."""
 
@@ -80,7 +80,7 @@ _NEXT = {
 }
 
 
-def after(state: Rollover, event: Event, now: datetime, key: str = "") -> Rollover | None:
+def next_state(state: Rollover, event: Event, now: datetime, key: str = "") -> Rollover | None:
     """The state after an event; None when the roll-over is over. `key`: the one that was made.
 
     Raises KeyError for an event that does not belong to the step.
@@ -94,9 +94,9 @@ def after(state: Rollover, event: Event, now: datetime, key: str = "") -> Rollov
 
 
 def observed(state: Rollover, served: str, now: datetime) -> Rollover | None:
-    """The state as the served key shows it: a switch is what is served, whoever made it.
+    """The state corrected by the served key: if the next key is served, the switch happened.
 
-    None if the served key is neither the old nor the next one: then there is nothing to go on with.
+    None if the served key is neither the old nor the next one: the roll-over cannot continue.
     """
     if state.step is Step.HELD:
         return state if now < state.begun + HOLD else None
@@ -111,12 +111,12 @@ def observed(state: Rollover, served: str, now: datetime) -> Rollover | None:
 
 
 def resumed(state: Rollover, next_key: str | None) -> Rollover:
-    """The state as the next key's file shows it: without that key, another one is to be made."""
+    """The state corrected by the next key's file: without that key, another one has to be made."""
     lost = state.step in _BEFORE_SWITCH and state.new != (next_key or "")
     return replace(state, step=Step.KEY, new="") if lost and state.new else state
 
 
-def asked(state: Rollover | None, begin: Rollover) -> Rollover:
+def requested(state: Rollover | None, begin: Rollover) -> Rollover:
     """A person asks for a roll-over: a new one, or the one under way with what was asked for.
 
     `begin` is the new one; its `now` and `revoke` are added to one under way.
@@ -143,16 +143,16 @@ def _held(key: str, now: datetime) -> Rollover:
     return Rollover(Step.HELD, UNDONE, now, key)
 
 
-def keys_published(state: Rollover | None, served: str) -> tuple[str, ...]:
-    """The keys that the TLSA records must name, the served one first."""
+def published_keys(state: Rollover | None, served: str) -> tuple[str, ...]:
+    """The keys that need TLSA records, the served one first."""
     if state is None or state.step in (Step.KEY, Step.RETIRE, Step.HELD):
         return (served,)
     if state.step is Step.REVOKE and state.now:
-        return (served,)  # the record of a key in wrong hands goes at once
+        return (served,)  # the record of a compromised key is removed at once
     return tuple(dict.fromkeys((served, state.new, state.old)))
 
 
-def key_wanted(state: Rollover | None) -> str | None:
+def key_to_order(state: Rollover | None) -> str | None:
     """The key that the next certificate is ordered for; None for the served one."""
     return state.new if state is not None and state.step is Step.ORDER else None
 

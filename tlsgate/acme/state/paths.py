@@ -20,7 +20,7 @@ class Paths:
 
     @property
     def lock(self) -> Path:
-        """Held by whoever talks to the CA."""
+        """Held by the process that talks to the CA."""
         return self.state / "lock"
 
     @property
@@ -30,12 +30,12 @@ class Paths:
 
     @property
     def renewals(self) -> Path:
-        """When the CAs would like which certificate to be renewed."""
+        """When the CAs suggest to renew each certificate."""
         return self.state / "renewals.json"
 
     @property
     def proofs(self) -> Path:
-        """The challenge answers that stand in DNS or on the web just now."""
+        """The challenge responses that are published now."""
         return self.state / "proofs.json"
 
     @property
@@ -50,7 +50,7 @@ class Paths:
 
     @property
     def forced(self) -> Path:
-        """The generations that a person wants renewed."""
+        """The generations that a person asked to renew."""
         return self.state / "forced.json"
 
     def account(self, directory: str) -> Path:

@@ -19,7 +19,7 @@ from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Busy, Stop, Stopped, locked
-from tlsgate.acme.renewal.renewer import Issuer
+from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.problems import ProblemsError
 
 Capture = pytest.CaptureFixture[str]
@@ -42,8 +42,8 @@ def write_config(parts: Parts, *wanted: Any, **values: object) -> None:
 
 
 def agent(parts: Parts, stop: Stop | None = None) -> Agent:
-    def build(config: Config, *_: object) -> Issuer:
-        return parts.issuer(config)
+    def build(config: Config, *_: object) -> Renewer:
+        return parts.renewer(config)
 
     return Agent(parts.paths, lambda: parts.now, stop or Stop(), build)
 
@@ -111,7 +111,7 @@ def test_waits_after_a_failure_and_through_a_restart(tmp_path: Path, capsys: Cap
     parts.fault = None
     parts.now = NOW + timedelta(days=2)
     agent(parts).look()
-    assert parts.issuer().reason(MX) is None
+    assert parts.renewer().reason(MX) is None
 
 
 def test_records_that_are_not_right_are_said_once_as_long_as_they_are(

@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 def issued(parts: Parts) -> Parts:
     for wanted in CONFIG.certificates:
-        assert parts.issuer(CONFIG).attempt(wanted) is None
+        assert parts.renewer(CONFIG).attempt(wanted) is None
     return parts
 
 
@@ -120,7 +120,7 @@ def test_health(
 
 def test_unhealthy_without_a_certificate(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
-    assert parts.issuer(CONFIG).attempt(MX) is None
+    assert parts.renewer(CONFIG).attempt(MX) is None
     beat(parts, NOW)
     assert faults(CONFIG, parts.paths, NOW) == [f"certificate {STS.name} is missing"]
 
@@ -184,14 +184,14 @@ def test_what_a_person_asks_and_is_told(
         assert main([*arguments, *places]) == 0
         return capsys.readouterr().out
 
-    assert said("renew", MX.name) == f"{MX.name}: to be renewed now; the key stays.\n"
-    assert said("look", MX.name) == f"{MX.name}: the CA is asked now when to renew it.\n"
+    assert said("renew", MX.name) == f"{MX.name}: is renewed now and keeps its key.\n"
+    assert said("look", MX.name) == f"{MX.name}: the CA is now asked when to renew it.\n"
     told = said("rotate", MX.name, "--now")
-    assert told == f"{MX.name}: the roll-over of its key goes on at step key.\n"
+    assert told == f"{MX.name}: the roll-over of its key continues at step key.\n"
     assert "  roll-over step key (a person asked for it)\n" in said("status")
     (entry,) = json.loads(said("status", "--json"))["certificates"]
     assert entry["rollover"]["waits_for"] == "the agent to make the next key"
-    assert "is given up" in said("undo", MX.name)
+    assert "is cancelled" in said("undo", MX.name)
     assert main(["renew", "other.example", *places]) == 1
     assert "is not the name of a certificate" in capsys.readouterr().err
     with pytest.raises(SystemExit):

@@ -80,7 +80,7 @@ def until(look: Any) -> None:
         time.sleep(0.01)
 
 
-def told(capsys: Capture) -> list[dict[str, Any]]:
+def forwarded(capsys: Capture) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if line["event"] == "webhook"]
 
@@ -111,7 +111,7 @@ def test_a_receiver_that_fails_is_tried_again_a_few_times(
         found: list[dict[str, Any]] = []
 
         def said() -> bool:
-            found.extend(told(capsys))
+            found.extend(forwarded(capsys))
             return bool(found)
 
         until(said)
@@ -122,7 +122,7 @@ def test_a_receiver_that_fails_is_tried_again_a_few_times(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("http://127.0.0.1:1/secret-part", "holds no https URL"),
+        ("http://127.0.0.1:1/secret-part", "contains no https URL"),
         ("https://127.0.0.1:1/secret-part", "it cannot be reached (ConnectionError)"),
         ("https://[::1/secret-part", "it cannot be reached (InvalidURL)"),
         (None, "it cannot be reached (FileNotFoundError)"),
@@ -138,7 +138,7 @@ def test_what_cannot_be_sent_is_said_without_the_url(
     found: list[dict[str, Any]] = []
 
     def said() -> bool:
-        found.extend(told(capsys))
+        found.extend(forwarded(capsys))
         return bool(found)
 
     with Webhook(lambda: file, tmp_path / "ca.pem", pause=0).running():
@@ -156,7 +156,7 @@ def test_an_untrusted_receiver_gets_nothing(
     found: list[dict[str, Any]] = []
 
     def said() -> bool:
-        found.extend(told(capsys))
+        found.extend(forwarded(capsys))
         return bool(found)
 
     with Webhook(lambda: file, tmp_path / "other.pem", pause=0).running():
@@ -170,4 +170,4 @@ def test_too_many_alerts_are_dropped_not_waited_for(tmp_path: Path, capsys: Capt
     webhook = Webhook(lambda: tmp_path / "none", tmp_path / "ca.pem")
     for _ in range(WAITING + 5):
         webhook._take({"event": "alert", "what": "it broke"})
-    assert [line["reason"] for line in told(capsys)] == 5 * ["too many alerts wait"]
+    assert [line["reason"] for line in forwarded(capsys)] == 5 * ["too many alerts wait"]

@@ -32,7 +32,7 @@ def renew(world: World) -> None:
     """An order, 61 days later."""
     world.time.now += 61 * DAY
     config = world.configure([NAMES])
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
 
 
 def connector(world: World) -> Connector:
@@ -114,7 +114,7 @@ def test_the_contact_follows_the_configuration_without_an_order(
     world: World, capsys: Capture
 ) -> None:
     one = wanted(world.configure([NAMES], contact=["mailto:a@corp.example"]))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     (account,) = world.ca.accounts.values()
     assert account["contact"] == ["mailto:a@corp.example"]
 

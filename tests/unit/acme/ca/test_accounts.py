@@ -42,7 +42,7 @@ def test_a_ca_that_is_down_keeps_what_is_known(world: World, capsys: Capture) ->
     world.ca.down = True
     assert accounts(world).opened() == [first(world.ca), None]
     assert [alert["what"] for alert in events(capsys, "alert")] == [
-        f"the account at {directory} could not be looked for"
+        f"the account at {directory} could not be checked"
         for directory in (world.other.directory, world.ca.directory, world.other.directory)
     ]
 

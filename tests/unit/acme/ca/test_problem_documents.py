@@ -15,7 +15,7 @@ import requests
 from acme import messages
 
 from tests.unit.acme.acme_pki import NOW
-from tlsgate.acme.ca.client import NONCE_ATTEMPTS, Server
+from tlsgate.acme.ca.client import NONCE_ATTEMPTS, AcmeServer
 from tlsgate.acme.ca.problem_documents import describe, retry_time
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
@@ -64,8 +64,8 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
     assert made.answers == []
 
 
-def connect() -> Server:
-    return Server(URL, new_key(), Path("/roots.pem"))
+def connect() -> AcmeServer:
+    return AcmeServer(URL, new_key(), Path("/roots.pem"))
 
 
 def nonce(number: int = 1) -> requests.Response:
@@ -82,19 +82,19 @@ def problem(kind: str, detail: str, **more: object) -> dict[str, object]:
         (
             response(503, problem("serverInternal", "down for maintenance"), Retry_After="3600"),
             "reading the CA's directory: the CA refused with HTTP status 503: down for maintenance"
-            f" ({PREFIX}serverInternal)\n  The CA says: not before ",
-            "Nothing to do here",
+            f" ({PREFIX}serverInternal)\n  The CA allows no request before ",
+            "Nothing to do: the CA has an internal error",
         ),
         (response(502, b"<html>"), "answered with HTTP status 502 and no problem", "directory is"),
         (response(200, b"<html>"), "did not answer as an ACME server (RFC 8555)", "is the URL of"),
-        (response(200, []), "it is not an ACME directory", "Mend tlsgate:acme.directory"),
-        (response(200, {"newNonce": "x"}), "it is not an ACME directory", "Mend tlsgate:acme"),
+        (response(200, []), "it is not an ACME directory", "Correct tlsgate:acme.directory"),
+        (response(200, {"newNonce": "x"}), "it is not an ACME directory", "Correct tlsgate:acme"),
         (
             requests.ConnectionError(OSError(111, "Connection refused")),
             f"the CA at {URL} cannot be reached: ",
-            "See that the CA runs",
+            "Check that the CA runs",
         ),
-        (requests.ConnectTimeout(), f"{URL} cannot be reached: it does not answer", "See that"),
+        (requests.ConnectTimeout(), f"{URL} cannot be reached: it does not answer", "Check that"),
     ],
 )
 def test_directory(
@@ -128,11 +128,11 @@ def test_rate_limit(stub: Stub) -> None:
     limited = problem("rateLimited", "too many certificates for corp.example")
     stub.answers = [response(200, DIRECTORY), nonce(), response(429, limited, Retry_After="7200")]
     server = connect()
-    with pytest.raises(AcmeFault) as caught, server.told("ordering"):
+    with pytest.raises(AcmeFault) as caught, server.explaining_errors("ordering"):
         server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
     assert "ordering: the CA refused with HTTP status 429: too many cert" in caught.value.reason
-    assert "The CA says: not before 20" in caught.value.reason
-    assert "Wait; the agent tries again by itself" in caught.value.remedy
+    assert "The CA allows no request before 20" in caught.value.reason
+    assert "Wait; the agent tries again automatically" in caught.value.remedy
     assert caught.value.retry_at is not None
     left = caught.value.retry_at - datetime.now(UTC)
     assert timedelta(hours=1) < left <= timedelta(hours=2)
@@ -151,7 +151,7 @@ def test_nonces_are_refused_more_than_once(stub: Stub, refused: int, ends_well: 
     if ends_well:
         server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
     else:
-        with pytest.raises(AcmeFault, match="stale"), server.told("ordering"):
+        with pytest.raises(AcmeFault, match="stale"), server.explaining_errors("ordering"):
             server.network.post(DIRECTORY["newOrder"], None, new_nonce_url=DIRECTORY["newNonce"])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.acme.acme_pki import NOW
-from tlsgate.acme.ca.rate_limits import ACCOUNT, Ledger, names_subject
+from tlsgate.acme.ca.rate_limits import ACCOUNT, RateLimiter, names_subject
 from tlsgate.acme.config.limits import Limit, Limits
 from tlsgate.acme.faults import AcmeFault
 
@@ -49,12 +49,12 @@ class Book:
         self.seconds = 0.0
 
     @property
-    def now(self) -> Ledger:
-        return Ledger(self.path, LIMITS, lambda: at(self.seconds))
+    def now(self) -> RateLimiter:
+        return RateLimiter(self.path, LIMITS, lambda: at(self.seconds))
 
     def refuses(self, kind: str, subject: str) -> datetime | None:
         try:
-            self.now.demand(kind, subject)
+            self.now.check(kind, subject)
         except AcmeFault as fault:
             assert fault.untried
             return fault.retry_at
@@ -67,10 +67,10 @@ def book(tmp_path: Path) -> Book:
 
 
 def test_counts_by_kind_and_subject(book: Book) -> None:
-    book.now.note("failed_authorizations", ["a.example", "b.example"])
+    book.now.count("failed_authorizations", ["a.example", "b.example"])
     book.seconds = 10
-    book.now.note("failed_authorizations", ["a.example"])
-    book.now.note("orders", [ACCOUNT])
+    book.now.count("failed_authorizations", ["a.example"])
+    book.now.count("orders", [ACCOUNT])
     assert book.refuses("failed_authorizations", "a.example") == at(30)
     assert book.refuses("failed_authorizations", "b.example") is None
     assert book.refuses("orders", ACCOUNT) is None
@@ -79,22 +79,22 @@ def test_counts_by_kind_and_subject(book: Book) -> None:
 
 
 def test_takes_the_last_one_back(book: Book) -> None:
-    book.now.note("failed_authorizations", ["a.example", "b.example"])
+    book.now.count("failed_authorizations", ["a.example", "b.example"])
     book.seconds = 5
-    book.now.note("failed_authorizations", ["a.example", "b.example"])
-    book.now.strike("failed_authorizations", ["a.example"])
+    book.now.count("failed_authorizations", ["a.example", "b.example"])
+    book.now.uncount("failed_authorizations", ["a.example"])
     assert book.refuses("failed_authorizations", "a.example") is None
     assert book.refuses("failed_authorizations", "b.example") == at(30)
     book.seconds = 10
-    book.now.note("failed_authorizations", ["a.example"])
+    book.now.count("failed_authorizations", ["a.example"])
     assert book.refuses("failed_authorizations", "a.example") == at(30)
-    book.now.strike("orders", [ACCOUNT])
+    book.now.uncount("orders", [ACCOUNT])
 
 
 def test_says_what_is_kept_and_until_when(book: Book) -> None:
-    book.now.note("duplicates", [names_subject(["b.example", "a.example"])])
+    book.now.count("duplicates", [names_subject(["b.example", "a.example"])])
     with pytest.raises(AcmeFault) as caught:
-        book.now.demand("duplicates", names_subject(["a.example", "b.example"]))
+        book.now.check("duplicates", names_subject(["a.example", "b.example"]))
     assert caught.value.reason == (
         "not asked, to keep the CA's limit of 1 certificates for exactly these names in 600 s; "
         "the next is allowed at 2026-11-25 12:10:00 UTC"
@@ -106,7 +106,7 @@ def test_says_what_is_kept_and_until_when(book: Book) -> None:
 def test_forgets_what_matters_no_more(book: Book) -> None:
     for second in range(100):
         book.seconds = second
-        book.now.note("failed_authorizations", ["a.example"])
+        book.now.count("failed_authorizations", ["a.example"])
     assert book.path.read_text().count("a.example") == 30
 
 
@@ -114,5 +114,5 @@ def test_forgets_what_matters_no_more(book: Book) -> None:
 def test_a_file_that_somebody_else_wrote_counts_as_none(book: Book, content: str) -> None:
     book.path.write_text(content)
     assert book.refuses("orders", ACCOUNT) is None
-    book.now.note("orders", 3 * [ACCOUNT])
+    book.now.count("orders", 3 * [ACCOUNT])
     assert book.refuses("orders", ACCOUNT) == at(60)

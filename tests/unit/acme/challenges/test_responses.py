@@ -11,13 +11,13 @@ import pytest
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.challenges.dns01 import Dns01
 from tlsgate.acme.challenges.http01 import Http01
-from tlsgate.acme.challenges.responses import Proof, Proofs
+from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.tlsa import Noted, Tlsa, value
 from tlsgate.dns.errors import DnsError
 
-ONE = Proof("a.example", "token-1", "token-1.thumb")
-TWO = Proof("b.example", "token-2", "token-2.thumb")
+ONE = ChallengeResponse("a.example", "token-1", "token-1.thumb")
+TWO = ChallengeResponse("b.example", "token-2", "token-2.thumb")
 DIGEST = "ab" * 32
 
 
@@ -57,25 +57,25 @@ class FakeZone:
 def test_dns_01(tmp_path: Path) -> None:
     zone, owner = FakeZone(), ("_acme-challenge.a.example", "TXT")
     zone.sets[owner] = {"somebody else's"}
-    proofs = Proofs(Dns01(zone, 60), tmp_path / "proofs.json")
-    with proofs.standing([ONE]):
+    responses = ChallengeResponses(Dns01(zone, 60), tmp_path / "proofs.json")
+    with responses.in_place([ONE]):
         assert zone.sets[owner] == {"somebody else's", ONE.text}
         assert zone.waited == [(*owner, ONE.text)]
-        where = proofs.solver.where(ONE)
+        where = responses.solver.where(ONE)
         assert f'TXT _acme-challenge.a.example "{ONE.text}"' in where
         assert "somebody else's" in where
     assert zone.sets[owner] == {"somebody else's"}
 
 
 def test_the_text_is_what_rfc_8555_says() -> None:
-    """Section 8.4: base64url of the SHA-256 of the key authorization, without padding."""
+    """JsonObject 8.4: base64url of the SHA-256 of the key authorization, without padding."""
     assert ONE.text == "3pN1lKSlQCOOihJcInCRARBPy_duMZigcLLtGlALoj8"
 
 
 def test_http_01(tmp_path: Path) -> None:
     solver = Http01(tmp_path / "challenge")
     folder = tmp_path / "challenge/.well-known/acme-challenge"
-    with Proofs(solver, tmp_path / "proofs.json").standing([ONE, TWO]):
+    with ChallengeResponses(solver, tmp_path / "proofs.json").in_place([ONE, TWO]):
         assert {path.name: path.read_text() for path in folder.iterdir()} == {
             "token-1": "token-1.thumb",
             "token-2": "token-2.thumb",
@@ -95,7 +95,7 @@ def test_removed_even_if_the_block_fails(tmp_path: Path) -> None:
     zone = FakeZone()
     with (
         pytest.raises(RuntimeError),
-        Proofs(Dns01(zone, 60), tmp_path / "proofs.json").standing([ONE, TWO]),
+        ChallengeResponses(Dns01(zone, 60), tmp_path / "proofs.json").in_place([ONE, TWO]),
     ):
         raise RuntimeError
     assert all(not values for values in zone.sets.values())
@@ -111,7 +111,7 @@ def test_removed_if_the_second_cannot_be_placed(tmp_path: Path) -> None:
     zone = Full()
     with (
         pytest.raises(AcmeFault, match=r"publishing TXT _acme-challenge\.b\.example: 192"),
-        Proofs(Dns01(zone, 60), tmp_path / "proofs.json").standing([ONE, TWO]),
+        ChallengeResponses(Dns01(zone, 60), tmp_path / "proofs.json").in_place([ONE, TWO]),
     ):
         pass
     assert zone.sets["_acme-challenge.a.example", "TXT"] == set()
@@ -127,13 +127,13 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> No
             raise Killed
 
     zone, journal = Killing(), tmp_path / "proofs.json"
-    with pytest.raises(Killed), Proofs(Dns01(zone, 60), journal).standing([ONE]):
+    with pytest.raises(Killed), ChallengeResponses(Dns01(zone, 60), journal).in_place([ONE]):
         pass
     assert zone.sets["_acme-challenge.a.example", "TXT"] == {ONE.text}
 
     later = FakeZone()
     later.sets = zone.sets
-    Proofs(Dns01(later, 60), journal).clean()
+    ChallengeResponses(Dns01(later, 60), journal).clean()
     assert later.sets["_acme-challenge.a.example", "TXT"] == set()
     assert json.loads(journal.read_text())["proofs"] == []
 
@@ -142,13 +142,13 @@ def test_what_cannot_be_removed_is_said_and_kept_for_later(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     zone, journal = FakeZone(), tmp_path / "proofs.json"
-    with Proofs(Dns01(zone, 60), journal).standing([ONE]):
+    with ChallengeResponses(Dns01(zone, 60), journal).in_place([ONE]):
         zone.down = True
     alert = json.loads(capsys.readouterr().out)
-    assert alert["what"] == "the dns-01 answer for a.example is still in place"
+    assert alert["what"] == "the dns-01 response for a.example is still in place"
     assert "no answer" in alert["reason"]
     zone.down = False
-    Proofs(Dns01(zone, 60), journal).clean()
+    ChallengeResponses(Dns01(zone, 60), journal).clean()
     assert zone.sets["_acme-challenge.a.example", "TXT"] == set()
 
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_removed_is_said_and_kept_for_later(
 def test_a_journal_that_says_nothing(tmp_path: Path, content: str) -> None:
     journal = tmp_path / "proofs.json"
     journal.write_text(content)
-    Proofs(Dns01(FakeZone(), 60), journal).clean()
+    ChallengeResponses(Dns01(FakeZone(), 60), journal).clean()
     assert journal.read_text() == content
 
 

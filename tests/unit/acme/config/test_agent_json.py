@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 
 from tlsgate.acme.certificate import Meta
-from tlsgate.acme.config.agent_json import Config, DnsUpdates, HttpTokens, Probe, Wanted, load
-from tlsgate.acme.config.ca import Ca, Cas, Eab, Fallback
+from tlsgate.acme.config.agent_json import (
+    Config,
+    DnsUpdates,
+    HttpTokens,
+    Probe,
+    WantedCertificate,
+    load,
+)
+from tlsgate.acme.config.ca import Ca, CaTurns, Eab, Fallback
 from tlsgate.acme.config.limits import Limit, Limits
 from tlsgate.problems import ProblemsError
 
@@ -71,8 +78,10 @@ def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
         challenge=dns,
         tlsa=dns,
         certificates=(
-            Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)),
-            Wanted("policy-1", "policy", ("mta-sts.corp.example",), ()),
+            WantedCertificate(
+                "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)
+            ),
+            WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ()),
         ),
         look_seconds=5,
         fallback=Fallback(Ca("https://other.example/dir", profile="short"), 2),
@@ -109,7 +118,7 @@ def test_the_first_ca_stands_first(tmp_path: Path, values: dict[str, Any]) -> No
     config = read(tmp_path, values)
     first, second = "https://ca.example/dir", "https://other.example/dir"
     assert config.issuers == (Meta(first, "tlsserver"), Meta(second, "short"))
-    assert config.turns == Cas((first, second), 2)
+    assert config.turns == CaTurns((first, second), 2)
 
 
 MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
@@ -121,10 +130,10 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"directory": None}, "directory", "is missing"),
         ({"directory": "http://ca.example"}, "directory", "not an https URL"),
         ({"contact": ["a@corp.example"]}, "contact", "mailto:a@corp.example"),
-        ({"contact": "a"}, "contact", "list of texts"),
+        ({"contact": "a"}, "contact", "list of strings"),
         ({"profile": 7}, "profile", "is 7"),
         ({"ca_file": "/no/such/file"}, "ca_file", "/no/such/file, which does not exist"),
-        ({"roots_file": ""}, "roots_file", "Write a text"),
+        ({"roots_file": ""}, "roots_file", "Write a string"),
         ({"eab": {"key_id": "kid"}}, "eab.hmac_key_file", "is missing"),
         ({"eab": "kid"}, "eab", "Write an object"),
         ({"fallback": {}}, "fallback.directory", "is missing"),
@@ -167,7 +176,7 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
             "certificates[0].probe.starttls",
             "Write true or false",
         ),
-        ({"certificates": [MX, MX]}, "certificates", "mx/mx1.corp.example stands there twice"),
+        ({"certificates": [MX, MX]}, "certificates", "mx/mx1.corp.example appears twice"),
         ({"directroy": "x"}, "directroy", "is not a known key"),
         ({"certificates": [{**MX, "expiry": 1}]}, "certificates[0].expiry", "not a known key"),
     ],

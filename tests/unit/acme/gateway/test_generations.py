@@ -17,7 +17,7 @@ import pytest
 from tests.unit.acme.acme_parts import MX, Parts, settings
 from tests.unit.acme.acme_pki import NOW, Root
 from tlsgate.acme.certificate import Meta, facts
-from tlsgate.acme.gateway.generations import KEPT_GENERATIONS, Store
+from tlsgate.acme.gateway.generations import KEPT_GENERATIONS, CertificateStore
 from tlsgate.acme.keys import new_key
 
 META = Meta("https://ca.example/dir", None)
@@ -60,7 +60,7 @@ class Killer:
         return step
 
 
-def assert_whole(store: Store) -> None:
+def assert_whole(store: CertificateStore) -> None:
     """Everything on the volume is whole, and nothing is left of what was begun."""
     assert store.staged() is None
     assert not (store.path / "next").is_symlink()
@@ -78,20 +78,20 @@ def test_kill_at_every_step_of_a_reissue(tmp_path: Path, monkeypatch: pytest.Mon
     for steps in range(200):
         parts = Parts(tmp_path / str(steps))
         parts.root.mkdir()
-        assert parts.issuer().attempt(MX) is None
+        assert parts.renewer().attempt(MX) is None
         first = parts.served()
 
         killer = Killer(steps)
         with monkeypatch.context() as patch:
             killer.arm(patch)
             with suppress(Killed):
-                parts.issuer(settings(more)).attempt(more)
+                parts.renewer(settings(more)).attempt(more)
         after = parts.served()
         outcomes.add(after.id == first.id)
         assert after.id == first.id or facts(after.chain).names == tuple(sorted(more.names))
         assert after.key().public_key() == first.key().public_key()
 
-        assert parts.issuer(settings(more)).attempt(more) is None
+        assert parts.renewer(settings(more)).attempt(more) is None
         assert facts(parts.served().chain).names == tuple(sorted(more.names))
         assert parts.served().key().public_key() == first.key().public_key()
         # One order for the first, and at most one that was wasted.
@@ -115,10 +115,10 @@ def test_kill_at_every_step_of_the_first_issue(
         with monkeypatch.context() as patch:
             killer.arm(patch)
             with suppress(Killed):
-                parts.issuer().attempt(MX)
+                parts.renewer().attempt(MX)
         current = parts.store().current()
         assert current is None or facts(current.chain).names == MX.names
-        assert parts.issuer().attempt(MX) is None
+        assert parts.renewer().attempt(MX) is None
         # The key that is served is the one that was published last, before it was served.
         assert parts.published[-1] == (MX.tlsa, facts(parts.served().chain).spki_sha256)
         assert len(parts.orders) <= 2
@@ -130,7 +130,7 @@ def test_kill_at_every_step_of_the_first_issue(
 
 def test_layout(tmp_path: Path) -> None:
     parts = Parts(tmp_path)
-    assert parts.issuer().attempt(MX) is None
+    assert parts.renewer().attempt(MX) is None
     directory = parts.paths.certificate("mx", MX.name)
     target = (directory / "current").readlink()
     assert target.parts[0] == "generations"
@@ -143,15 +143,15 @@ def test_layout(tmp_path: Path) -> None:
 
 
 def test_a_few_generations_are_kept(tmp_path: Path) -> None:
-    store, key = Store(tmp_path / "mx1"), new_key()
+    store, key = CertificateStore(tmp_path / "mx1"), new_key()
     chain = Root().sign(MX.names, key)
     made = []
     for day in range(KEPT_GENERATIONS + 3):
         store.begin(key, NOW + timedelta(days=day))
         staged = store.complete(chain, META)
         assert store.staged() == staged
-        store.switch(staged)
-        store.proven()
+        store.make_current(staged)
+        store.confirm()
         made.append(staged.id)
     found = sorted(path.name for path in (store.path / "generations").iterdir())
     assert found == made[-KEPT_GENERATIONS:]
@@ -163,7 +163,7 @@ def test_a_few_generations_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("spoil", ["meta.json", "fullchain.pem"])
 def test_a_spoilt_generation_does_not_count(tmp_path: Path, spoil: str) -> None:
     parts = Parts(tmp_path)
-    assert parts.issuer().attempt(MX) is None
+    assert parts.renewer().attempt(MX) is None
     (parts.served().path / spoil).unlink()
     assert parts.store().current() is None
-    assert parts.issuer().reason(MX) == "there is no certificate yet"
+    assert parts.renewer().reason(MX) == "there is no certificate yet"

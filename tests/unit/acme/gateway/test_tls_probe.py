@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.unit.acme.acme_pki import Root
 from tlsgate.acme.config.agent_json import Probe
-from tlsgate.acme.gateway.tls_probe import ProbeFault, Servers, shown
+from tlsgate.acme.gateway.tls_probe import ProbeFault, Servers, served_certificate
 from tlsgate.acme.keys import new_key, to_pem
 from tlsgate.acme.process import Stop
 
@@ -91,14 +91,14 @@ def test_the_certificate(tls: Tls, starttls: bool) -> None:
     """Whoever issued it, and whatever its dates: what is served is all that is asked."""
     with server(tls.mail if starttls else tls.handshake) as port:
         probe = Probe("127.0.0.1", port, starttls)
-        assert shown(probe, NAME) == tls.der
+        assert served_certificate(probe, NAME) == tls.der
         servers = Servers(Stop().pause, seconds=0.0)
         assert servers.answer(probe, NAME)
         assert servers.fault(probe, NAME, tls.chain) is None
         other = Root().sign([NAME], new_key())
         serial = f"{x509.load_pem_x509_certificate(tls.chain).serial_number:x}"
         fault = servers.fault(probe, NAME, other)
-        assert fault == f"{probe} still shows the certificate with serial {serial} after 0 s"
+        assert fault == f"{probe} still serves the certificate with serial {serial} after 0 s"
     assert set(tls.names) == {NAME}
 
 
@@ -118,7 +118,7 @@ def replying(*lines: bytes) -> Talk:
         (replying(b"220 hi\r\n", b"502 what?\r\n"), "the mail server answers '502 what?'"),
         (replying(b"220 hi\r\n", b"250 mx\r\n", b"454 no TLS\r\n"), "answers '454 no TLS'"),
         (replying(b"220 hi\r\n", b"250 mx\r\n", b"220 go\r\n", b"what?"), "the handshake failed"),
-        (lambda _: None, "it hangs up"),
+        (lambda _: None, "it closes the connection"),
         (replying(b"\xff\xfe\r\n"), "the mail server answers"),
     ],
 )
@@ -126,7 +126,7 @@ def test_no_certificate(talk: Talk, words: str) -> None:
     with server(talk) as port:
         probe = Probe("127.0.0.1", port, starttls=True)
         with pytest.raises(ProbeFault) as fault:
-            shown(probe, NAME)
+            served_certificate(probe, NAME)
         assert words in str(fault.value)
         assert not Servers(Stop().pause).answer(probe, NAME)
 
@@ -134,7 +134,7 @@ def test_no_certificate(talk: Talk, words: str) -> None:
 def test_nobody_there() -> None:
     probe = Probe("127.0.0.1", 1, starttls=True)
     with pytest.raises(ProbeFault, match=r"127\.0\.0\.1 port 1 \(STARTTLS\): Connection refused"):
-        shown(probe, NAME)
+        served_certificate(probe, NAME)
 
 
 def test_a_server_that_takes_its_time_is_waited_for(tls: Tls, tmp_path: Path) -> None:

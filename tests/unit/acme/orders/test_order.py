@@ -49,7 +49,7 @@ def test_an_order_is_repeated_without_what_it_replaces(
 ) -> None:
     with_window(world)
     one = wanted(world.configure([NAMES]))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
 
     def answer(call: Call) -> Reply | None:
         replaces = call.resource == "order" and not call.rest and "replaces" in call.payload
@@ -58,7 +58,7 @@ def test_an_order_is_repeated_without_what_it_replaces(
     world.ca.answer = answer
     world.time.now = START + 62 * DAY
     before = world.ca.count("order")
-    fault = world.issuer().attempt(one)
+    fault = world.renewer().attempt(one)
     assert (fault is None) is repeated
     assert [entry.replaces for entry in world.ca.issued] == [None] * (1 + repeated)
     assert len(events(capsys, "order-repeated")) == repeated
@@ -71,7 +71,7 @@ def test_too_many_requests_are_waited_for_whatever_is_restarted(world: World) ->
     world.ca.answer = answering("order", limited, times=1)
     fault = refused(world, one)
     assert fault.retry_at == START + DAY
-    assert "not before 2026-11-26 12:00:00 UTC" in fault.reason
+    assert "The CA allows no request before 2026-11-26 12:00:00 UTC" in fault.reason
     asked = len(world.ca.calls)
     for _ in range(5):
         world.time.now += HOUR
@@ -84,7 +84,7 @@ def test_too_many_requests_are_waited_for_whatever_is_restarted(world: World) ->
     assert failure is not None
     assert (failure.count, failure.next_try) == (1, START + DAY)
     world.time.now = START + DAY
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
 
 
 def test_unavailable_until_a_date(world: World) -> None:
@@ -127,12 +127,12 @@ def test_duplicates_keep_the_limit(world: World) -> None:
     one = wanted(world.configure([NAMES]))
     for count in range(1, 9):
         world.ca.window = None
-        world.issuer().attempt(one)
+        world.renewer().attempt(one)
         assert len(world.ca.issued) == min(count, 5)
         (served(world, one).path / "fullchain.pem").write_text("spoilt")
         world.time.now += HOUR
     world.time.now = START + 7 * DAY + HOUR
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
 
 
 def test_a_window_that_is_always_past_does_not_order_without_end(world: World) -> None:
@@ -158,13 +158,13 @@ def test_an_order_stuck_in_processing_is_bounded_and_gone_on_with(
     one = wanted(world.configure([NAMES]))
     world.ca.processing = True
     fault = refused(world, one)
-    assert "did not get ready in time" in fault.reason
+    assert "was not ready in time" in fault.reason
     assert timedelta(minutes=3) < world.time.now - START < timedelta(minutes=4)
     refused(world, one)
     assert len(world.ca.orders) == 1
     world.ca.processing = False
     events(capsys)
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert [event["resumed"] for event in events(capsys, "order")] == ["valid"]
     assert (len(world.ca.orders), len(world.ca.issued)) == (1, 1)
     assert facts(served(world, one).chain).names == NAMES
@@ -175,7 +175,7 @@ def test_an_order_outlives_a_lost_answer(world: World, resource: str) -> None:
     one = wanted(world.configure([NAMES]))
     world.ca.answer = answering(resource, Reply(502, "a proxy's words"), times=1)
     refused(world, one)
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert len(world.ca.orders) == 1
 
 
@@ -190,7 +190,7 @@ def test_an_order_that_the_ca_forgot_is_placed_anew(world: World) -> None:
         return problem(404, "malformed", "no such order") if lost else None
 
     world.ca.answer = answer
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert len(world.ca.orders) == 2
 
 
@@ -200,7 +200,7 @@ def test_an_invalid_order_is_placed_anew(world: World) -> None:
     refused(world, one)
     world.ca.processing = False
     world.ca.orders["1"].status = "invalid"
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert len(world.ca.orders) == 2
 
 
@@ -209,7 +209,7 @@ def test_other_names_do_not_go_on_with_the_order(world: World) -> None:
     refused(world, wanted(world.configure([NAMES])))
     world.ca.processing = False
     more = wanted(world.configure([(*NAMES, "c.example")]))
-    assert world.issuer().attempt(more) is None
+    assert world.renewer().attempt(more) is None
     assert [order.names for order in world.ca.orders.values()] == [NAMES, more.names]
 
 
@@ -233,9 +233,9 @@ def test_a_clock_that_is_ten_minutes_off(
     error = minutes * MINUTE
     world.ca.clock = lambda: world.time.now + error
     one = wanted(world.configure([NAMES]))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert facts(served(world, one).chain).not_before == START + error
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert len(world.ca.issued) == 1
     alerts = [event["reason"] for event in events(capsys, "alert")]
     assert alerts == [f"it is {words} https://ca.example/dir"]
@@ -245,5 +245,5 @@ def test_a_clock_that_is_ten_minutes_off(
 def test_a_clock_that_is_right_enough(world: World, capsys: Capture, minutes: int) -> None:
     world.ca.clock = lambda: world.time.now + minutes * MINUTE
     one = wanted(world.configure([NAMES]))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert events(capsys, "alert") == []

@@ -26,7 +26,7 @@ FALLBACK = {"directory": "https://other.example/dir", "contact": ["mailto:a@corp
 def test_a_day_without_the_ca(world: World) -> None:
     """Alone: the certificate in service stays, and is renewed when the CA is back."""
     one = wanted(world.configure([NAMES]))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     first = served(world, one)
     world.time.now = START + 60 * DAY
     world.ca.down = True
@@ -40,7 +40,7 @@ def test_a_day_without_the_ca(world: World) -> None:
 
 def test_a_day_without_the_ca_but_with_a_second_one(world: World) -> None:
     one = wanted(world.configure([NAMES], fallback=FALLBACK))
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     world.time.now = START + 60 * DAY
     world.ca.down = True
     look(world, DAY, 10 * MINUTE)
@@ -57,7 +57,7 @@ def test_a_day_without_the_ca_but_with_a_second_one(world: World) -> None:
     world.ca.down = False
     look(world, DAY, HOUR)
     assert served(world, one) == second
-    assert world.issuer().reason(one) is None
+    assert world.renewer().reason(one) is None
     world.time.now += 60 * DAY
     look(world, HOUR)
     assert served(world, one).meta.directory == world.ca.directory
@@ -69,11 +69,11 @@ def test_a_certificate_of_a_ca_that_is_configured_no_more_is_replaced(world: Wor
     one = wanted(world.configure([NAMES], fallback={**FALLBACK, "after": 1}))
     world.ca.down = True
     refused(world, one)
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     world.ca.down = False
     world.configure([NAMES])
-    assert "its issuer is https://other.example/dir" in str(world.issuer().reason(one))
-    assert world.issuer().attempt(one) is None
+    assert "its issuer is https://other.example/dir" in str(world.renewer().reason(one))
+    assert world.renewer().attempt(one) is None
     assert served(world, one).meta.directory == world.ca.directory
 
 

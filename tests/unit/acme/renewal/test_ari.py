@@ -26,11 +26,11 @@ from tests.unit.acme.acme_pki import NOW, Root
 from tlsgate.acme.ca.renewal_info import Suggestion, Window, _base64url, certificate_id
 from tlsgate.acme.certificate import Meta, facts
 from tlsgate.acme.keys import new_key
-from tlsgate.acme.orders.authorities import Authorities
+from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.orders.request import Issued
 from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
-from tlsgate.acme.renewal.renewal_info import Renewals
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
 
 VALIDITY = NOW, NOW + 90 * DAY
 LATEST = NOW + 75 * DAY
@@ -41,7 +41,7 @@ def suggestion(start: float, end: float, look_at: datetime | None = None) -> Sug
 
 
 def taken(found: Suggestion, before: ari.Advice | None = None, random: float = 0.5) -> ari.Advice:
-    return ari.taken(before, found, VALIDITY, NOW, lambda: random)
+    return ari.after_answer(before, found, VALIDITY, NOW, lambda: random)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ def test_looks_after_errors_become_rarer_and_keep_what_was_known() -> None:
     advice = first = taken(suggestion(50, 60))
     waits = []
     for _ in range(5):
-        advice = ari.missed(advice, "down", None, NOW)
+        advice = ari.after_error(advice, "down", None, NOW)
         waits.append(advice.next_look - NOW)
     assert waits == [MINUTE, 10 * MINUTE, 100 * MINUTE, 6 * HOUR, 6 * HOUR]
     assert (advice.chosen, advice.window, advice.error) == (first.chosen, first.window, "down")
     assert taken(suggestion(50, 60), advice).errors == 0
-    later = ari.missed(None, "down", NOW + 2 * HOUR, NOW)
+    later = ari.after_error(None, "down", NOW + 2 * HOUR, NOW)
     assert later.next_look == NOW + 2 * HOUR
 
 
@@ -123,8 +123,8 @@ def test_looks_after_errors_become_rarer_and_keep_what_was_known() -> None:
     [(NOW, True), (NOW - DAY, True), (NOW + HOUR, False), (NOW + 13 * HOUR, True)],
 )
 def test_a_clock_that_was_set_back_puts_nothing_off(next_look: datetime, looks: bool) -> None:
-    assert ari.looks_again(ari.Advice(next_look), NOW) is looks
-    assert ari.looks_again(None, NOW)
+    assert ari.should_ask(ari.Advice(next_look), NOW) is looks
+    assert ari.should_ask(None, NOW)
 
 
 def test_certificate_id_of_the_rfc() -> None:
@@ -154,7 +154,7 @@ def test_serials_as_der_has_them(number: int, octets: str, monkeypatch: pytest.M
 def first_issue(world: World) -> None:
     world.ca.window = lambda _id: window(START + 50 * DAY, START + 52 * DAY)
     config = world.configure([NAMES])
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
 
 
 def test_looked_at_as_often_as_the_ca_says_and_kept(world: World, capsys: Capture) -> None:
@@ -170,10 +170,10 @@ def test_looked_at_as_often_as_the_ca_says_and_kept(world: World, capsys: Captur
     chosen = datetime.fromisoformat(said[0]["chosen"])
     assert START + 50 * DAY <= chosen <= START + 52 * DAY
     world.time.now = chosen - MINUTE
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
     assert len(world.ca.issued) == 1
     world.time.now = chosen
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
     assert len(world.ca.issued) == 2
 
 
@@ -190,10 +190,10 @@ def test_a_window_in_the_past_renews_at_once_and_says_what_is_replaced(world: Wo
     later = window(START + 60 * DAY, START + 61 * DAY)
     world.ca.window = lambda found: past if found == first else later
     world.time.now += HOUR
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert [entry.replaces for entry in world.ca.issued] == [None, first]
     world.time.now += 7 * HOUR
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert len(world.ca.issued) == 2
 
 
@@ -222,12 +222,12 @@ def test_whatever_is_wrong_leaves_the_fall_back_rule(
 ) -> None:
     config = world.configure([NAMES])
     world.ca.window = lambda _id: reply
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
     found = facts(served(world, wanted(config)).chain)
     due = renewal_time(found.not_before, found.not_after, found.serial)
     for when, orders in ((START + DAY, 1), (due - MINUTE, 1), (due, 2)):
         world.time.now = when
-        assert world.issuer().attempt(wanted(config)) is None
+        assert world.renewer().attempt(wanted(config)) is None
         assert len(world.ca.issued) == orders, when
     assert [event["chosen"] for event in events(capsys, "renewal-info")] == [None]
 
@@ -236,7 +236,7 @@ def test_a_ca_without_renewal_information(world: World) -> None:
     config = world.configure([NAMES])
     for when in (START, START + 61 * DAY):
         world.time.now = when
-        assert world.issuer().attempt(wanted(config)) is None
+        assert world.renewer().attempt(wanted(config)) is None
     assert (world.ca.count("renewal"), len(world.ca.issued)) == (0, 2)
     assert [entry.replaces for entry in world.ca.issued] == [None, None]
 
@@ -245,7 +245,7 @@ def test_an_expired_certificate_is_not_asked_about(world: World) -> None:
     first_issue(world)
     config = world.configure([NAMES])
     world.time.now = START + 100 * DAY
-    assert world.issuer().attempt(wanted(config)) is None
+    assert world.renewer().attempt(wanted(config)) is None
     assert (world.ca.count("renewal"), len(world.ca.issued)) == (0, 2)
 
 
@@ -254,12 +254,12 @@ def test_a_memory_that_somebody_else_wrote_is_asked_anew(world: World, content: 
     first_issue(world)
     one = wanted(world.configure([NAMES]))
     world.paths.renewals.write_text(content)
-    assert world.issuer().attempt(one) is None
+    assert world.renewer().attempt(one) is None
     assert world.ca.count("renewal") == 1
 
 
 def test_what_is_no_certificate_is_not_asked_about(tmp_path: Path) -> None:
-    class NotAsked(Authorities):
+    class NotAsked(CertificateAuthorities):
         def __init__(self) -> None:
             pass
 
@@ -267,8 +267,8 @@ def test_what_is_no_certificate_is_not_asked_about(tmp_path: Path) -> None:
             raise AssertionError
 
     chain = Root().sign(NAMES, new_key())
-    renewals = Renewals(tmp_path / "renewals.json", lambda: NOW + 91 * DAY)
-    renewals.look(Issued(chain, Meta("https://ca.example/dir", None)), NotAsked())
+    renewals = RenewalInfo(tmp_path / "renewals.json", lambda: NOW + 91 * DAY)
+    renewals.refresh(Issued(chain, Meta("https://ca.example/dir", None)), NotAsked())
     assert renewals.advice(chain) is None
 
 
@@ -276,11 +276,11 @@ def test_two_looks_choose_one_instant(world: World) -> None:
     first_issue(world)
     one = wanted(world.configure([NAMES]))
     generation = served(world, one)
-    assert world.issuer().attempt(one) is None
-    kept = Renewals(world.paths.renewals, world.time).advice(generation.chain)
+    assert world.renewer().attempt(one) is None
+    kept = RenewalInfo(world.paths.renewals, world.time).advice(generation.chain)
     assert kept is not None
     world.time.now += 13 * HOUR
-    assert world.issuer().attempt(one) is None
-    again = Renewals(world.paths.renewals, world.time)
+    assert world.renewer().attempt(one) is None
+    again = RenewalInfo(world.paths.renewals, world.time)
     assert again.advice(issued(generation).chain) is not None
     assert again.time(generation.chain) == kept.chosen

@@ -10,14 +10,20 @@ import pytest
 
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.certificate import Facts, Meta
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.renewal.decision import Order, Served, due, latest_renewal, renewal_time
+from tlsgate.acme.renewal.decision import (
+    Requirements,
+    Served,
+    latest_renewal,
+    reason_to_order,
+    renewal_time,
+)
 from tlsgate.acme.renewal.failures import Failure, Failures, failed
 
 CA, OTHER = Meta("https://ca.example/dir", "tlsserver"), Meta("https://other.example/dir", None)
-ORDER = Order(("b.example", "a.example"), (CA, OTHER))
-CAS = Cas((CA.directory,))
+ORDER = Requirements(("b.example", "a.example"), (CA, OTHER))
+CAS = CaTurns((CA.directory,))
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 
 
@@ -55,15 +61,15 @@ def served(left: timedelta = 30 * DAY) -> Served:
         (
             replace(served(), fault="it is not for TLS servers"),
             ORDER,
-            "peers would refuse it: it is not for TLS servers",
+            "peers would reject it: it is not for TLS servers",
         ),
         (served(MINUTE), ORDER, None),
-        (served(0 * DAY), ORDER, "it is to be renewed from 2026-11-25 12:00:00 UTC on"),
-        (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC on"),
+        (served(0 * DAY), ORDER, "it is to be renewed from 2026-11-25 12:00:00 UTC"),
+        (served(-DAY), ORDER, "it is to be renewed from 2026-11-24 12:00:00 UTC"),
     ],
 )
-def test_due(current: Served | None, order: Order, reason: str | None) -> None:
-    assert due(order, current, NOW) == reason
+def test_due(current: Served | None, order: Requirements, reason: str | None) -> None:
+    assert reason_to_order(order, current, NOW) == reason
 
 
 @pytest.mark.parametrize(

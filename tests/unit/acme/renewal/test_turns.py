@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.unit.acme.acme_pki import NOW
-from tlsgate.acme.config.ca import Cas
+from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.renewal.turns import Turn, next_turn
 
 A, B = "https://first.example/dir", "https://second.example/dir"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-ALONE, BOTH = Cas((A,)), Cas((A, B), 3)
+ALONE, BOTH = CaTurns((A,)), CaTurns((A, B), 3)
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,5 @@ ALONE, BOTH = Cas((A,)), Cas((A, B), 3)
         (BOTH, 4, {A: NOW + DAY, B: NOW + HOUR}, Turn(B, NOW + HOUR)),
     ],
 )
-def test_turn(cas: Cas, failures: int, holds: dict[str, datetime], turn: Turn) -> None:
+def test_turn(cas: CaTurns, failures: int, holds: dict[str, datetime], turn: Turn) -> None:
     assert next_turn(cas, failures, holds, NOW) == turn

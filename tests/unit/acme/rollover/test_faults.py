@@ -81,8 +81,8 @@ def test_a_server_that_is_down_is_no_reason_to_go_back(world: World, capsys: Cap
     capsys.readouterr()
     world.look(1)
     (unproven,) = events(capsys, "unproven")
-    assert unproven["reason"] == "192.0.2.25 port 25 (STARTTLS) shows no certificate"
-    assert world.store.unproven() is None
+    assert unproven["reason"] == "192.0.2.25 port 25 (STARTTLS) serves no certificate"
+    assert world.store.unconfirmed() is None
     assert world.orders == 2
     world.look(1)
     assert world.orders == 2
@@ -114,8 +114,8 @@ def test_another_key_put_there_by_hand_ends_the_rollover(world: World) -> None:
     current = store.current()
     assert current is not None
     staged = store.complete(world.ca.sign([NAME], key, now=world.now), current.meta)
-    store.switch(staged)
-    store.proven()
+    store.make_current(staged)
+    store.confirm()
     world.look(1)
     assert world.step_of_rollover() is None
     assert world.zone == (f"3 1 1 {world.served_key()}",)

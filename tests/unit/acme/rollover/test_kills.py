@@ -117,7 +117,7 @@ def test_killed_at_each_step_of_a_renewal_that_is_not_shown(begun: World, tmp_pa
         assert world.store.current() != first
         assert world.orders == orders
         assert world.shown == world.store.path.joinpath("current/fullchain.pem").read_bytes()
-        assert world.store.unproven() is None
+        assert world.store.unconfirmed() is None
         if done:
             return
     raise AssertionError("the work never came to its end")
@@ -195,5 +195,5 @@ def test_whatever_a_person_asks_meanwhile(
         world.take_up()
         assert world.zone == (f"3 1 1 {world.served_key()}",)
         assert world.shown == (world.store.path / "current/fullchain.pem").read_bytes()
-        assert world.store.unproven() is None
+        assert world.store.unconfirmed() is None
         world.assert_no_peer_was_locked_out()

@@ -20,7 +20,7 @@ def test_undo_before_the_switch(world: World, looks: int) -> None:
     world.look(90 * 86400)
     assert world.step_of_rollover() == "spread"
     (said,) = world.operator().undo([NAME])
-    assert said == f"{NAME}: the roll-over is given up; the key that is served stays."
+    assert said == f"{NAME}: the roll-over is cancelled; the served key stays."
     for _ in range(looks):
         world.look(1)
     assert world.zone == (f"3 1 1 {first}",)
@@ -28,7 +28,7 @@ def test_undo_before_the_switch(world: World, looks: int) -> None:
     assert world.store.next_key() is None
     held = datetime.fromisoformat(world.status()["rollover"]["begun"])
     assert world.status()["next_rollover"] == (held + HOLD).isoformat()
-    with pytest.raises(ProblemsError, match="there is nothing to go back to"):
+    with pytest.raises(ProblemsError, match="nothing can be restored"):
         world.operator().undo([NAME])
     world.look(HOLD.total_seconds())
     world.look(1)
@@ -73,7 +73,7 @@ def test_nobody_goes_back_to_a_compromised_key(world: World) -> None:
     world.look(2 * TTL)
     world.ca_fault = None
     world.look(60)
-    with pytest.raises(ProblemsError, match=r"the key from before is compromised|no certificate"):
+    with pytest.raises(ProblemsError, match=r"the previous key is compromised|no certificate"):
         world.operator().undo([NAME])
 
 

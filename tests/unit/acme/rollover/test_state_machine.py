@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.acme.acme_pki import NOW
-from tlsgate.acme.renewal.forced import Forced
+from tlsgate.acme.renewal.forced import ForcedRenewals
 from tlsgate.acme.rollover.saved import Rollovers, rollover_values
 from tlsgate.acme.rollover.state_machine import (
     HOLD,
@@ -17,12 +17,12 @@ from tlsgate.acme.rollover.state_machine import (
     Event,
     Rollover,
     Step,
-    after,
-    asked,
     is_due,
-    key_wanted,
-    keys_published,
+    key_to_order,
+    next_state,
     observed,
+    published_keys,
+    requested,
     resumed,
     settled_at,
     undone,
@@ -51,7 +51,7 @@ def at(step: Step, **changes: Any) -> Rollover:
     ],
 )
 def test_a_step_leads_to_the_next(step: Step, event: Event, then: Step) -> None:
-    state = after(at(step), event, NOW, NEW if event is Event.MADE else "")
+    state = next_state(at(step), event, NOW, NEW if event is Event.MADE else "")
     assert state == replace(at(step), step=then, new=NEW)
 
 
@@ -68,12 +68,12 @@ def test_no_other_event_belongs_to_a_step(step: Step, event: Event) -> None:
     }
     if belongs.get(step) is not event:
         with pytest.raises(KeyError):
-            after(at(step), event, NOW)
+            next_state(at(step), event, NOW)
 
 
 def test_the_end() -> None:
-    assert after(at(Step.RETIRE), Event.RETIRED, NOW) is None
-    held = after(at(Step.RETIRE, reason=UNDONE), Event.RETIRED, NOW)
+    assert next_state(at(Step.RETIRE), Event.RETIRED, NOW) is None
+    held = next_state(at(Step.RETIRE, reason=UNDONE), Event.RETIRED, NOW)
     assert held == Rollover(Step.HELD, UNDONE, NOW, NEW)
 
 
@@ -91,20 +91,20 @@ def test_the_end() -> None:
     ],
 )
 def test_what_is_published_at_each_step(step: Step, keys: tuple[str, ...]) -> None:
-    assert keys_published(at(step), keys[0]) == keys
+    assert published_keys(at(step), keys[0]) == keys
 
 
 def test_what_is_published_otherwise() -> None:
-    assert keys_published(None, OLD) == (OLD,)
+    assert published_keys(None, OLD) == (OLD,)
     # A key in wrong hands goes out of DNS as soon as another one is served.
-    assert keys_published(at(Step.REVOKE, now=True, revoke=True), NEW) == (NEW,)
-    assert keys_published(at(Step.ORDER, now=True, revoke=True), OLD) == (OLD, NEW)
+    assert published_keys(at(Step.REVOKE, now=True, revoke=True), NEW) == (NEW,)
+    assert published_keys(at(Step.ORDER, now=True, revoke=True), OLD) == (OLD, NEW)
 
 
 @pytest.mark.parametrize("step", Step)
 def test_only_at_one_step_a_certificate_of_the_next_key_is_wanted(step: Step) -> None:
-    assert key_wanted(at(step)) == (NEW if step is Step.ORDER else None)
-    assert key_wanted(None) is None
+    assert key_to_order(at(step)) == (NEW if step is Step.ORDER else None)
+    assert key_to_order(None) is None
 
 
 LATER = NOW + timedelta(minutes=3)
@@ -156,12 +156,12 @@ def test_a_lost_next_key_is_made_again(step: Step) -> None:
     ],
 )
 def test_a_compromised_key_hurries_what_is_under_way(state: Rollover | None, then: Step) -> None:
-    state = asked(state, replace(BEGUN, now=True, revoke=True))
+    state = requested(state, replace(BEGUN, now=True, revoke=True))
     assert (state.step, state.now, state.revoke) == (then, True, True)
 
 
 def test_asking_twice_is_asking_once() -> None:
-    state = asked(at(Step.SETTLE, now=True, revoke=True), BEGUN)
+    state = requested(at(Step.SETTLE, now=True, revoke=True), BEGUN)
     assert state == at(Step.SETTLE, now=True, revoke=True)
 
 
@@ -169,12 +169,12 @@ def test_asking_twice_is_asking_once() -> None:
 def test_before_the_switch_undoing_needs_no_wait(step: Step) -> None:
     state = undone(at(step), LATER)
     assert state == Rollover(Step.HELD, UNDONE, LATER, OLD)
-    assert keys_published(state, OLD) == (OLD,)
+    assert published_keys(state, OLD) == (OLD,)
 
 
 def test_after_the_switch_undoing_is_a_switch_the_other_way() -> None:
     state = undone(at(Step.SETTLE), LATER)
-    assert keys_published(state, OLD) == (OLD, NEW)
+    assert published_keys(state, OLD) == (OLD, NEW)
     assert settled_at(state, TTL) == LATER + 2 * TTL
     assert observed(state, OLD, LATER) == state
 
@@ -216,7 +216,7 @@ def test_a_file_that_says_nothing(tmp_path_factory: pytest.TempPathFactory, cont
     path = tmp_path_factory.mktemp("state") / "rollovers.json"
     path.write_text(content)
     assert Rollovers(path).get("mx/a") is None
-    assert Forced(path).get("mx/a") is None
+    assert ForcedRenewals(path).get("mx/a") is None
     Rollovers(path).put("mx/a", BEGUN)
     assert Rollovers(path).get("mx/a") == BEGUN
 

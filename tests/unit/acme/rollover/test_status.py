@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.unit.acme.acme_bench import DAY
 from tests.unit.acme.acme_pki import NOW
 from tests.unit.acme.rollover_world import NAME, OWNER, TTL, World
-from tlsgate.acme.agent.status import in_words
+from tlsgate.acme.agent.status import as_text
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.faults import AcmeFault
 
@@ -32,7 +32,7 @@ def test_status(world: World) -> None:
     world.ca_fault = AcmeFault("the CA refused: too many\n  ask later", "wait")
     world.operator().renew([NAME])
     world.look(1)
-    words = in_words(world.status())
+    words = as_text(world.status())
     assert "  roll-over step spread (a person asked for it)" in words
     assert "until 2026-11-25 12:00:41 UTC" in words
     assert "  failed    1 in a row, again at 2026-11-25 12:01:02 UTC: the CA refused" in words
@@ -44,4 +44,4 @@ def test_status_before_anything_is_there(tmp_path: Path) -> None:
     world = World(tmp_path / "world")
     entry = world.status()
     assert entry["served"] is entry["renewal"] is entry["next_rollover"] is None
-    assert in_words(entry) == f"{NAME} (mx)\n  not issued yet, for {NAME}"
+    assert as_text(entry) == f"{NAME} (mx)\n  not issued yet, for {NAME}"

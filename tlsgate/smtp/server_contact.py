@@ -1,14 +1,14 @@
-"""One server as it was seen: what it shows to the offer that a partner gets."""
+"""What one server showed to the TLS offer that a partner gets, and to weaker ones after it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from tlsgate.certificates.certificate import Certificate, read_certificate
-from tlsgate.smtp.contacts import Contacts
 from tlsgate.smtp.dialogue import Fault, Session
 from tlsgate.smtp.offers import Offer
 from tlsgate.smtp.requirement import Terms
+from tlsgate.smtp.sessions import SessionPool
 
 _WEAK_KEY = 66
 """X509_V_ERR_EE_KEY_TOO_SMALL of OpenSSL's x509_vfy.h, looked for before anything else."""
@@ -17,7 +17,7 @@ _IN_TLS = frozenset({None, Fault.HANDSHAKE, Fault.UNTRUSTED, Fault.AFTER_TLS})
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ServerContact:
     """`strict`: the offer as the gateway makes it, verified by OpenSSL.
 
     `lenient`: made only if `strict` failed in TLS, with the same server name: with the same terms
@@ -57,21 +57,23 @@ class Seen:
         return self.strict.fault is Fault.UNTRUSTED and self.strict.code == _WEAK_KEY
 
 
-async def see(contacts: Contacts, host: str, address: str, offer: Offer) -> Seen:
+async def contact_server(
+    sessions: SessionPool, host: str, address: str, offer: Offer
+) -> ServerContact:
     """Makes the (verified) `offer`, and others after it if it fails in TLS."""
-    strict = await contacts.session(address, offer)
+    strict = await sessions.session(address, offer)
     lenient: Session | None = None
     lenient_terms: Terms | None = None
     for terms in _next(strict.fault, offer.terms):
         lenient_terms = terms
-        lenient = await contacts.session(
+        lenient = await sessions.session(
             address, replace(offer, terms=terms, verified=False, anchors="")
         )
         if lenient.version:
             break
     chain = strict.chain or (lenient.chain if lenient else ())
     certificate = read_certificate(chain[0]) if chain else None
-    return Seen(host, address, strict, lenient, certificate, lenient_terms)
+    return ServerContact(host, address, strict, lenient, certificate, lenient_terms)
 
 
 def _next(fault: Fault | None, terms: Terms) -> tuple[Terms, ...]:

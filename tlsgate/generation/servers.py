@@ -1,4 +1,4 @@
-"""What differs between Postfix and nginx: compiling, checking, reloading and asking for life."""
+"""What differs between Postfix and nginx: compiling, checking, reloading and the health check."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlsgate.generation import needs, sessions
+from tlsgate.generation import requirements, sessions
 from tlsgate.generation.command import run
 from tlsgate.generation.listeners import Listeners
 from tlsgate.generation.manifest import COMPILED, Refused
 from tlsgate.generation.paths import Paths
 
 OBEY_SECONDS = 5.0
-"""As long Postfix may take to obey a reload before it is told again; below HEARTBEAT_SECONDS."""
+"""How long Postfix may take to obey a reload before it is asked again; below HEARTBEAT_SECONDS."""
 
 PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class ServerProgram:
     """One server program.
 
     `prepare(directory, sources)` compiles and checks a generation in the making, seen by the
@@ -43,16 +43,16 @@ class Engine:
     port: int
 
 
-def engine(kind: str) -> Engine:
-    """The engine of this kind, one of `needs.KINDS`."""
-    if kind == needs.POSTFIX:
+def server_program(kind: str) -> ServerProgram:
+    """The server program of this kind, one of `requirements.KINDS`."""
+    if kind == requirements.POSTFIX:
         listeners = Listeners()
 
         def tidy(paths: Paths) -> None:
             sessions.end_grace(paths)
-            listeners.look(paths)
+            listeners.check(paths)
 
-        return Engine(
+        return ServerProgram(
             kind,
             _prepare_postfix,
             _stage_postfix,
@@ -61,16 +61,16 @@ def engine(kind: str) -> Engine:
             tidy,
             25,
         )
-    return Engine(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)
+    return ServerProgram(kind, _prepare_nginx, _nothing, _check_nginx, _reload_nginx, _nothing, 80)
 
 
 def _nothing(*_paths: object) -> None:
-    """What this program does not need."""
+    """For a step that this program does not need."""
 
 
 def _prepare_postfix(directory: Path, sources: Mapping[str, bytes]) -> None:
-    tables = needs.tables(sources)
-    # postmap warns of a line that it drops, and ends well all the same: a warning is a refusal.
+    tables = requirements.tables(sources)
+    # postmap warns of a line that it drops, and still exits with 0: a warning is a refusal.
     for name, kind in tables.items():
         if kind == "lmdb":
             run(["postmap", "-c", str(directory), f"lmdb:{directory / name}"], silent=True)
@@ -106,7 +106,7 @@ def _reload_postfix(paths: Paths) -> None:
     deadline = time.monotonic() + OBEY_SECONDS
     while not (now := _queue_managers()) or now & before:
         if time.monotonic() > deadline:
-            raise Refused(f"Postfix has not taken it up within {OBEY_SECONDS:.0f} s")
+            raise Refused(f"Postfix has not loaded it within {OBEY_SECONDS:.0f} s")
         time.sleep(0.02)
     digest = _digest(paths.active)
     _remove_old_connection_caches(paths, digest)
@@ -140,7 +140,7 @@ def _remove_old_connection_caches(paths: Paths, digest: str) -> None:
 
 
 def _prepare_nginx(directory: Path, sources: Mapping[str, bytes]) -> None:
-    needs.certificates(needs.NGINX, sources)
+    requirements.certificates(requirements.NGINX, sources)
     run(["nginx", "-t", "-q", "-c", str(directory / "nginx.conf")])
 
 

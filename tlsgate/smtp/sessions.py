@@ -1,4 +1,4 @@
-"""Sessions with servers, politely: one connection at a time to an address, each made only once.
+"""Sessions with servers: one connection at a time to an address, and each session only once.
 
 Domains that share a server share its sessions: what a server shows does not depend on who asks.
 """
@@ -12,7 +12,7 @@ from tlsgate.smtp.dialogue import Limits, Session, talk
 from tlsgate.smtp.offers import Contexts, Offer
 
 
-class Contacts:
+class SessionPool:
     """All sessions of one run; at most `at_once` of them are open."""
 
     def __init__(self, contexts: Contexts, limits: Limits, at_once: int) -> None:

@@ -1,4 +1,4 @@
-"""What a generation's own files say that it needs: lookup tables and certificates. Pure."""
+"""Which lookup tables and certificates a generation needs, read from its own files. Pure."""
 
 from __future__ import annotations
 

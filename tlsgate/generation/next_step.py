@@ -1,14 +1,14 @@
-"""What the watcher does next: pure, from what it saw to what it shall do.
+"""What the watcher does next, from what it found on the volumes. Pure.
 
-| seen | done |
+| found | done |
 | --- | --- |
-| new generation, whole, its certificates usable | taken up |
+| new generation, complete, its certificates usable | put in force |
 | new generation, bad, or a certificate of it missing or bad | refused, the old one stays |
 | new certificate, right | staged, server reloads |
 | new certificate, bad | refused, the staged one stays |
-| at the start, a certificate that is bad only by its age | staged with an alert: a server with an
-|   | expired certificate still receives from those who do not verify; nobody is lowered by it |
-| policy host without certificates yet | taken up without HTTPS: its port 80 is how they come |
+| at the start, a certificate that is only expired | staged with an alert: a server with an
+|   | expired certificate still receives from those who do not verify; no sender loses security |
+| policy host without certificates yet | in force without HTTPS: port 80 is needed to get them |
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlsgate.generation import needs
-from tlsgate.generation.certificate import Fault
+from tlsgate.generation import requirements
+from tlsgate.generation.certificate import CertificateFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class WantedGeneration:
     """A generation and the certificates that it names."""
 
     generation: str
@@ -37,8 +37,8 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the watcher looked at.
+class VolumeState:
+    """What the watcher found on the volumes.
 
     `active`: in force, None at the start. `candidate`: a new generation, None if there is none,
     or why it is refused. `offered`: certificate → what is wrong with the one on the volume, None
@@ -46,50 +46,50 @@ class Seen:
     valid for the generation wanted. `https`: whether HTTPS is on.
     """
 
-    active: Wanted | None
-    candidate: Wanted | Alert | None
-    offered: Mapping[str, Fault | None]
+    active: WantedGeneration | None
+    candidate: WantedGeneration | Alert | None
+    offered: Mapping[str, CertificateFault | None]
     staged: frozenset[str]
     https: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class NextStep:
     """`take`: the generation to put in force. `stage`: certificates to put in place first."""
 
-    take: Wanted | None = None
+    take: WantedGeneration | None = None
     stage: tuple[str, ...] = ()
     https: bool = False
     alerts: tuple[Alert, ...] = ()
 
 
-def decide(kind: str, seen: Seen) -> Decision:
+def next_step(kind: str, state: VolumeState) -> NextStep:
     """The next step."""
-    alerts = [seen.candidate] if isinstance(seen.candidate, Alert) else []
-    candidate = seen.candidate if isinstance(seen.candidate, Wanted) else None
-    wanted = candidate or seen.active
+    alerts = [state.candidate] if isinstance(state.candidate, Alert) else []
+    candidate = state.candidate if isinstance(state.candidate, WantedGeneration) else None
+    wanted = candidate or state.active
     if wanted is None:
-        return Decision(alerts=tuple(alerts))
+        return NextStep(alerts=tuple(alerts))
     stage: list[str] = []
     missing: list[Alert] = []
     for name in sorted(wanted.certificates):
-        fault = seen.offered.get(name)
-        if name in seen.offered and fault is None:
+        fault = state.offered.get(name)
+        if name in state.offered and fault is None:
             stage.append(name)
             continue
         if fault is not None:
             alerts.append(Alert(f"certificate {name} refused", fault.reason))
-        if name in seen.staged:
+        if name in state.staged:
             continue
-        if fault is not None and fault.expired and seen.active is None:
+        if fault is not None and fault.expired and state.active is None:
             stage.append(name)
             continue
         missing.append(Alert(f"generation {wanted.generation} refused", f"no certificate {name}"))
     complete = not missing
-    if complete or (kind == needs.NGINX and not seen.https):
-        https = kind == needs.NGINX and complete and bool(wanted.certificates)
-        return Decision(candidate, tuple(stage) if complete else (), https, tuple(alerts))
+    if complete or (kind == requirements.NGINX and not state.https):
+        https = kind == requirements.NGINX and complete and bool(wanted.certificates)
+        return NextStep(candidate, tuple(stage) if complete else (), https, tuple(alerts))
     if candidate is None:
         # The certificate in use is not on the volume any more: it stays in use.
-        return Decision(None, tuple(stage), seen.https, tuple(alerts))
-    return Decision(None, (), seen.https, (*alerts, *missing))
+        return NextStep(None, tuple(stage), state.https, tuple(alerts))
+    return NextStep(None, (), state.https, (*alerts, *missing))

@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.dns.fake_server import FakeServer
 from tlsgate.dns.errors import UnreachableError
+from tlsgate.dns.manual_records import look_up
 from tlsgate.dns.records import Record
-from tlsgate.dns.resolver import look_up
 
 MX = Record("corp.example", "MX", 300, ("10 mx1.corp.example.",))
 STS = Record("_mta-sts.corp.example", "TXT", 300, ("v=STSv1; id=1;",))

@@ -1,4 +1,4 @@
-"""Whether a delivered generation came into force, asked from beside the watcher."""
+"""Whether the watcher put a delivered generation in force; for the delivery's `await`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LACKS_CERTIFICATE = 3
 
 
 def verdict(paths: Paths, name: str) -> tuple[bool, str]:
-    """Whether it is decided, and why not if it is not in force.
+    """Whether the watcher has decided, and if the generation is not in force, why not.
 
     What the watcher wrote before the generation was (again) installed says nothing about it.
     """
@@ -30,7 +30,7 @@ def verdict(paths: Paths, name: str) -> tuple[bool, str]:
 
 
 def lacks_certificate(paths: Paths, name: str) -> bool:
-    """Whether the watcher refused it for want of a certificate alone, and takes it up with one."""
+    """Whether the watcher refused it only because a certificate is missing."""
     try:
         refusal = json.loads(paths.refused.read_text())
     except FileNotFoundError:
