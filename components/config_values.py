@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from components.config_reader import ConfigReader
 from components.settings import Endpoint
-from tlsgate.partners.domains import Fault, domain_fault, host_fault
+from tlsgate.partners.domains import NameFault, domain_fault, host_fault
 from tlsgate.render.dns_records import require_hostname, tlsrpt_value
 from tlsgate.render.postfix_settings import (
     MILTER,
@@ -40,10 +40,10 @@ def host(reader: ConfigReader, key: str, item: object) -> str | None:
     return _name(reader, key, item, host_fault(item) if isinstance(item, str) else _NO_TEXT)
 
 
-_NO_TEXT: Fault = ("is not a text", "Write a name, such as corp.example")
+_NO_TEXT: NameFault = ("is not a text", "Write a name, such as corp.example")
 
 
-def _name(reader: ConfigReader, key: str, item: object, fault: Fault | None) -> str | None:
+def _name(reader: ConfigReader, key: str, item: object, fault: NameFault | None) -> str | None:
     if fault is None and len(str(item)) > NAME_LENGTH:
         fault = (
             f"is longer than {NAME_LENGTH} characters",

@@ -8,7 +8,7 @@ import pytest
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
 from policies.rule import CONTAINER, IMAGE, JOB
-from tests.policies.judged import judged
+from tests.policies.run_rules import judged
 
 DIGEST = "sha256:" + "ab" * 32
 GOOD: dict[str, Any] = {
@@ -80,7 +80,9 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"image": "debian@sha256:abcd"}, "debian@sha256:abcd is not pinned"),
     ],
 }
-CASES = [(policy, change, told) for policy, cases in FAULTS.items() for change, told in cases]
+CASES = [
+    (policy, change, reported) for policy, cases in FAULTS.items() for change, reported in cases
+]
 
 
 @pytest.mark.parametrize("policy", FAULTS)
@@ -88,26 +90,26 @@ def test_a_hardened_container_passes(policy: str) -> None:
     assert judged(policy, (CONTAINER, GOOD)) == []
 
 
-@pytest.mark.parametrize(("policy", "change", "told"), CASES)
-def test_a_fault_is_told_by_its_own_rule_alone(
-    policy: str, change: dict[str, Any], told: str
+@pytest.mark.parametrize(("policy", "change", "reported"), CASES)
+def test_a_fault_is_reported_by_its_own_rule_alone(
+    policy: str, change: dict[str, Any], reported: str
 ) -> None:
     props = {key: value for key, value in {**GOOD, **change}.items() if value is not None}
     found = {name: judged(name, (CONTAINER, props)) for name in FAULTS}
-    assert found.pop(policy)[0].startswith(told)
+    assert found.pop(policy)[0].startswith(reported)
     assert not any(found.values())
 
 
 def test_a_secret_is_named_and_not_shown() -> None:
-    (told,) = judged("container-environment", (CONTAINER, {"envs": ["PASSWORD=hunter2"]}))
-    assert "hunter2" not in told
+    (reported,) = judged("container-environment", (CONTAINER, {"envs": ["PASSWORD=hunter2"]}))
+    assert "hunter2" not in reported
 
 
 def test_capabilities_are_configurable() -> None:
     props = {"capabilities": {"drops": ["ALL"], "adds": ["CAP_SYS_PTRACE"]}}
     assert judged("container-capabilities", (CONTAINER, props), {"allowed": ["SYS_PTRACE"]}) == []
-    (told,) = judged("container-capabilities", (CONTAINER, GOOD), {"allowed": ["CHOWN"]})
-    assert told == "it adds SETUID. Allowed: CHOWN"
+    (reported,) = judged("container-capabilities", (CONTAINER, GOOD), {"allowed": ["CHOWN"]})
+    assert reported == "it adds SETUID. Allowed: CHOWN"
 
 
 @pytest.mark.parametrize(("added", "count"), [([], 0), (["DAC_OVERRIDE"], 0), (["SYS_ADMIN"], 1)])
@@ -116,7 +118,7 @@ def test_a_job_adds_no_other_capability(added: list[str], count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "told"),
+    ("image", "reported"),
     [
         ({"name": f"debian@{DIGEST}"}, []),
         ({"name": "debian"}, ["debian is not pinned"]),
@@ -127,8 +129,8 @@ def test_a_job_adds_no_other_capability(added: list[str], count: int) -> None:
         ),
     ],
 )
-def test_images(image: dict[str, Any], told: list[str]) -> None:
-    assert [line.partition(". ")[0] for line in judged("images-pinned", (IMAGE, image))] == told
+def test_images(image: dict[str, Any], reported: list[str]) -> None:
+    assert [line.partition(". ")[0] for line in judged("images-pinned", (IMAGE, image))] == reported
 
 
 def test_an_image_that_is_still_to_be_built_leaves_the_rule_to_its_own_resource() -> None:

@@ -22,7 +22,7 @@ from policies.rule import (
     with_defaults,
 )
 from policies.rules import POLICIES, RULES
-from tests.policies.judged import Resource, judged, judged_stack
+from tests.policies.run_rules import Resource, judged, judged_stack
 from tests.unit.components.program import absolute, run
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
@@ -54,11 +54,11 @@ def test_the_gateway_passes(rule: Rule, resources: list[Resource]) -> None:
     if isinstance(rule, Rule):
         # Built images have an id of the engine's own, which the mocks cannot know.
         built = rule.name == "images-pinned"
-        told = [
+        reported = [
             judged(rule.name, (type_, {**props, "image": DIGEST} if built else props), stack="lab")
             for type_, props in seen
         ]
-        assert told == [[] for _ in seen]
+        assert reported == [[] for _ in seen]
     else:
         assert judged_stack(rule.name, seen) == []
 

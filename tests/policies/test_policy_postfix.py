@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.rule import DELIVERY
-from tests.policies.judged import judged
+from tests.policies.run_rules import judged
 
 MAIN = """\
 # A comment with mynetworks = 0.0.0.0/0
@@ -145,10 +145,12 @@ def test_right_files_pass(rule: str) -> None:
     assert judged(rule, delivery()) == []
 
 
-@pytest.mark.parametrize(("rule", "old", "new", "told"), FAULTS)
-def test_a_fault_is_told_by_its_own_rule_alone(rule: str, old: str, new: str, told: str) -> None:
+@pytest.mark.parametrize(("rule", "old", "new", "reported"), FAULTS)
+def test_a_fault_is_reported_by_its_own_rule_alone(
+    rule: str, old: str, new: str, reported: str
+) -> None:
     found = {name: judged(name, delivery((old, new))) for name in RULES}
-    assert found.pop(rule) == [told]
+    assert found.pop(rule) == [reported]
     assert not any(found.values())
 
 

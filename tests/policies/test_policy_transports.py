@@ -6,7 +6,7 @@ import pytest
 
 from policies.partners import LIST
 from policies.rule import DELIVERY
-from tests.policies.judged import judged
+from tests.policies.run_rules import judged
 from tests.unit.partners.partner_files import load, record
 from tests.unit.render.test_postfix import SETTINGS
 from tlsgate.partners.format import canonical_json
@@ -17,7 +17,7 @@ FILES = {**render_postfix(SETTINGS, LISTED), LIST: canonical_json(LISTED)}
 TRANSPORT, STRONG, NOTICES = "partner-transport", "partner-strong-tls", "partner-notices"
 
 
-def told(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
+def reported(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
     """What the rule says after one change."""
     assert not file or FILES[file].count(old) == 1, FILES[file].count(old)
     content = {name: t.replace(old, new) if name == file else t for name, t in FILES.items()}
@@ -26,7 +26,7 @@ def told(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
 
 @pytest.mark.parametrize("rule", [TRANSPORT, STRONG, NOTICES])
 def test_rendered_files_pass(rule: str) -> None:
-    assert told(rule) == []
+    assert reported(rule) == []
 
 
 _PARTNER = "-o smtp_tls_security_level=secure\n    -o smtp_tls_servername=hostname\n"
@@ -126,8 +126,8 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
         ),
     ],
 )
-def test_a_fault_is_told(rule: str, file: str, old: str, new: str, expected: list[str]) -> None:
-    assert told(rule, file, old, new) == expected
+def test_a_fault_is_reported(rule: str, file: str, old: str, new: str, expected: list[str]) -> None:
+    assert reported(rule, file, old, new) == expected
 
 
 def test_other_files_are_none_of_their_business() -> None:

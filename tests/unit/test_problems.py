@@ -11,8 +11,8 @@ from tlsgate.problems import Problem, ProblemsError, shown
             "partners/a.yaml:12: domains[1]: is wrong. Write a. [bad-domain]",
         ),
         (
-            Problem("partners/a.yaml", 0, "", "empty-file", "holds no record", "Delete it"),
-            "partners/a.yaml: holds no record. Delete it. [empty-file]",
+            Problem("partners/a.yaml", 0, "", "empty-file", "contains no record", "Delete it"),
+            "partners/a.yaml: contains no record. Delete it. [empty-file]",
         ),
         (
             Problem("", 0, "tlsgate:acme", "unknown-key", "is unknown", "Did you mean x?"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.onboarding.observed_partner import ACME
 from tests.unit.smtp.probe.probe_pki import issue
-from tlsgate.onboarding.proposal import Proposal, judged, propose
+from tlsgate.onboarding.proposal import Proposal, compare_with_record, propose
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.smtp.certificate import read_certificate
 from tlsgate.smtp.dialogue import Session
@@ -76,7 +76,7 @@ def seen_at_provider() -> ProbeResult:
     [(Outbound(), False), (Outbound(mx=(HOST,)), True), (Outbound(mx=("mx.else.example",)), False)],
 )
 def test_the_findings_are_held_against_the_record(outbound: Outbound, ready: bool) -> None:
-    (result,) = judged([seen_at_provider()], replace(ACME, outbound=outbound))
+    (result,) = compare_with_record([seen_at_provider()], replace(ACME, outbound=outbound))
     assert (result.listed, result.satisfied) == (PKIX, ready)
     assert result.sentence != "Not judged."
 
@@ -84,4 +84,4 @@ def test_the_findings_are_held_against_the_record(outbound: Outbound, ready: boo
 def test_a_private_ca_cannot_be_judged_from_outside() -> None:
     partner = replace(ACME, outbound=Outbound(Verify.PRIVATE_CA, ca="a CA"))
     results = [seen_at_provider()]
-    assert judged(results, partner) == results
+    assert compare_with_record(results, partner) == results

@@ -269,7 +269,7 @@ def test_counts_are_by_partner_and_direction_for_rules_that_change() -> None:
     assert said(log, [BETA], [new, BETA]) == [
         "`Acme`: of 2 messages from it, 2 would be refused (2 no TLS)",
         "`Acme`: of 4 messages to it, 3 would be held (2 no TLS, 1 no certificate of a public CA);"
-        " 1 cannot be told (1 the log has no names of certificates)",
+        " 1 cannot be decided (1 the log has no names of certificates)",
     ]
     assert said(log[:1], [], [OBSERVED]) == [
         "`Acme`: of 1 messages to it, 1 would only be counted as held (observe) (1 no TLS)"
@@ -291,7 +291,7 @@ def test_the_report_tells_what_the_log_would_have_met(
     arguments = ["partners", "diff", "./old", "./new", "--replay"]
     assert cli.main([*arguments, "mail.log", "--days", "3"]) == 0
     assert capsys.readouterr().out.endswith(
-        "### What the last 3 days of mail would have met\n\n"
+        "### What would have happened to the mail of the last 3 days\n\n"
         "- `Acme Motors AG`: of 2 messages to it, 2 would be held (1 no certificate of a public CA,"
         " 1 no TLS)\n"
     )

@@ -242,7 +242,7 @@ def test_there_is_one_comment_and_it_is_our_own(
     assert Forge.calls == [(*call, body) for call in calls]
 
 
-def test_a_forge_that_is_not_there_is_told_without_the_token(tmp_path: Path) -> None:
+def test_a_forge_that_is_not_there_is_reported_without_the_token(tmp_path: Path) -> None:
     done = post("github", "http://127.0.0.1:9", tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("post_report: ")
