@@ -12,7 +12,7 @@ import pytest
 
 from policies.partners import LIST
 from policies.rule import DELIVERY
-from tests.policies.run_rules import judged
+from tests.policies.run_rules import check_resource
 from tests.unit.partners.partner_files import load, record
 from tlsgate.partners.format import canonical_json
 from tlsgate.partners.model import (
@@ -62,7 +62,7 @@ def files(*listed: Partner) -> dict[str, str]:
 
 
 def reported(rule: str, content: dict[str, str], **config: Any) -> list[str]:
-    return judged(rule, (DELIVERY, {"files": content}), config)
+    return check_resource(rule, (DELIVERY, {"files": content}), config)
 
 
 def test_a_compiled_list_passes() -> None:
@@ -333,5 +333,5 @@ def test_exceptions(rule: ExceptionRule, config: dict[str, Any], fault: str | No
 
 
 @pytest.mark.parametrize("rule", (*DUE, "partner-enforced"))
-def test_a_delivery_without_a_list_is_none_of_these_rules_business(rule: str) -> None:
+def test_a_delivery_without_a_list_is_ignored_by_these_rules(rule: str) -> None:
     assert reported(rule, {"nginx.conf": ""}) == []
