@@ -50,7 +50,7 @@ def test_check_counts_and_gives_the_digest(capsys: pytest.CaptureFixture[str]) -
     assert len(second.split()[1]) == 64
 
 
-def test_check_tells_every_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_every_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "beta.yaml").write_text("name: Beta\n\tmode: enforce\n")
     (folder / "gamma.yaml").write_text("")
     assert cli.main(["partners", "check"]) == 1
@@ -62,7 +62,7 @@ def test_check_tells_every_problem(folder: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("name", ["check", "list", "compile"])
-def test_every_command_tells_problems_as_json(
+def test_every_command_reports_problems_as_json(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "beta.yaml").write_text("")
@@ -149,7 +149,7 @@ def test_compile_shows_both_directions(capsys: pytest.CaptureFixture[str]) -> No
     assert "a.example  always  network  192.0.2.0/28" in lines
 
 
-def test_check_tells_that_a_private_ca_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_that_a_private_ca_has_expired(capsys: pytest.CaptureFixture[str]) -> None:
     """A note and no problem: time alone never makes a list invalid."""
     ended = ca_pem("Old CA", datetime(2021, 1, 1, tzinfo=UTC))
     record = BETA.replace("outbound: {verify: dane}\n", f"outbound:{yaml_ca(ended)}")
@@ -164,7 +164,7 @@ def test_check_tells_that_a_private_ca_has_ended(capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_compile_shows_when_what_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compile_shows_the_dates_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
     rules = "".join(
         f"  - {{until: 2026-12-24, direction: {direction}, allow: plaintext, reason: late,"
         " approved_by: security@corp.example}\n"

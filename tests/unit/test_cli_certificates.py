@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 class Engine:
-    """An engine with these agents: stack → what the command prints and its exit status."""
+    """An engine with an agent for each stack; `answer`: exit status, output and errors."""
 
     def __init__(self, *stacks: str) -> None:
         self.containers = self
@@ -42,7 +42,7 @@ class Engine:
         ]
 
     def close(self) -> None:
-        """Nothing to close."""
+        """There is nothing to close."""
 
     def _run(self, name: str) -> Any:
         def run(command: list[str], *, demux: bool) -> Any:

@@ -63,5 +63,5 @@ def test_a_problem_has_a_json_form() -> None:
         ("x" * 200, "`" + "x" * 79 + "…`"),
     ],
 )
-def test_foreign_text_is_shown_short_and_with_nothing_invisible(text: str, quoted: str) -> None:
+def test_text_of_unknown_origin_is_shortened_and_escaped(text: str, quoted: str) -> None:
     assert shown(text) == quoted

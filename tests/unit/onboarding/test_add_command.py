@@ -131,7 +131,7 @@ def test_how_the_servers_prove_themselves(
     assert (beta.outbound.verify, beta.outbound.public_keys) == (verify, keys)
 
 
-def test_a_person_is_asked(
+def test_answers_are_prompted_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("Names Ltd\n\n\n\ncorp.example\ny\n"))
@@ -189,7 +189,7 @@ def test_nothing_is_written(
     assert (folder / "acme.yaml").read_text() == ACME_FILE
 
 
-def test_a_list_with_problems_is_mended_first(
+def test_a_list_with_problems_must_be_fixed_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "bad.yaml").write_text("name: [\n")
@@ -198,7 +198,7 @@ def test_a_list_with_problems_is_mended_first(
     assert not (folder / "beta-s-hne.yaml").exists()
 
 
-def test_a_file_that_is_there_is_never_overwritten(folder: Path) -> None:
+def test_an_existing_file_is_never_overwritten(folder: Path) -> None:
     (folder / "beta.yaml").write_text(ACME_FILE.replace("acme", "other").replace("Acme", "Other"))
     before = (folder / "beta.yaml").read_text()
     assert cli.main(["partners", "add", "beta.example", "--name", "Beta", *OURS]) == 0
@@ -206,7 +206,7 @@ def test_a_file_that_is_there_is_never_overwritten(folder: Path) -> None:
     assert "name: Beta\n" in (folder / "beta-2.yaml").read_text()
 
 
-def test_one_that_came_meanwhile_is_left_alone_and_the_letter_taken_back(
+def test_a_file_created_meanwhile_is_not_changed_and_the_letter_is_removed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def look(domains: Sequence[str], resolver: object, extra_ca: str) -> tuple[OwnDomain, ...]:

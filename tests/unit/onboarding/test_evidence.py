@@ -93,7 +93,7 @@ def test_what_is_missing(entry: dict[str, Any] | None, missing: list[str]) -> No
     assert list(shortfalls(ACME, evidence.get(ACME.name), EvidenceThresholds())) == missing
 
 
-def test_both_directions_are_reported_at_once() -> None:
+def test_both_directions_are_reported_together() -> None:
     evidence = read_evidence(json.dumps({"A": both(clean=clean(1))}))
     directions = [
         text.partition(":")[0] for text in shortfalls(ACME, evidence["A"], EvidenceThresholds())
@@ -101,14 +101,14 @@ def test_both_directions_are_reported_at_once() -> None:
     assert directions == ["outbound", "inbound"]
 
 
-def test_how_much_is_enough_can_be_said() -> None:
+def test_thresholds_can_be_set() -> None:
     evidence = read_evidence(json.dumps({"A": both()}))["A"]
     assert len(shortfalls(ACME, evidence, EvidenceThresholds(days=10))) == 2
     assert len(shortfalls(ACME, evidence, EvidenceThresholds(outbound=31))) == 1
     assert shortfalls(ACME, evidence, EvidenceThresholds(9, 30, 30)) == ()
 
 
-def test_a_changed_file_makes_the_evidence_of_its_old_rule_worthless() -> None:
+def test_evidence_for_an_old_rule_does_not_count() -> None:
     evidence = read_evidence(json.dumps({"A": both()}))["A"]
     assert shortfalls(OTHER, evidence, EvidenceThresholds(0, 0, 0)) == (ANOTHER_RULE,)
 
@@ -136,6 +136,6 @@ def test_summary() -> None:
         json.dumps({"A": out(last="soon")}),
     ],
 )
-def test_what_the_gateway_did_not_print_is_refused(text: str) -> None:
+def test_text_in_another_format_is_refused(text: str) -> None:
     with pytest.raises(BadEvidenceError):
         read_evidence(text)

@@ -1,4 +1,4 @@
-"""The letter: each kind of record in words that a postmaster can act on."""
+"""The letter: each kind of record, in words that a postmaster can act on."""
 
 from __future__ import annotations
 
@@ -103,13 +103,13 @@ def test_each_kind_of_record(partner: Partner, says: str) -> None:
     assert says in flat(partner)
 
 
-def test_what_we_do_not_have_is_not_promised() -> None:
+def test_the_letter_does_not_promise_what_we_do_not_have() -> None:
     text = flat(ours=BARE)
     assert "DANE" not in text
     assert "MTA-STS" not in text
 
 
-def test_names_that_the_record_has_need_no_word_more() -> None:
+def test_names_in_the_record_need_no_confirmation() -> None:
     partner = replace(ACME, outbound=Outbound(mx=("mx.p.example",)))
     assert "please confirm" not in flat(partner)
 
@@ -123,7 +123,7 @@ ZONE: Table = {
 }
 
 
-def test_what_dns_says_of_us(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_dns_says_about_our_domains(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_domains, "lookups_of", lambda resolver: FakeLookups(ZONE))
     resolver = Resolver(("192.0.2.53",))
     host = OwnHost("mx1.corp.example", (f"3 1 1 {'ab' * 32}",))

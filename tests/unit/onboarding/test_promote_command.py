@@ -76,7 +76,7 @@ def test_what_is_missing_is_reported(file: Path, capsys: pytest.CaptureFixture[s
     }
 
 
-def test_how_much_is_enough_can_be_said(file: Path) -> None:
+def test_thresholds_can_be_set(file: Path) -> None:
     assert promote("acme", "--evidence", "enough.json", "--min-days", "10") == 3
     assert promote("acme", "--evidence", "enough.json", "--min-inbound", "31") == 3
     assert promote("acme", "--evidence", "short.json", "--min-outbound", "3") == 0
@@ -100,7 +100,7 @@ def test_an_override_goes_into_the_file(
     assert cli.main(["partners", "fmt", "--check"]) == 0
 
 
-def test_an_override_that_was_not_needed_is_not_claimed(file: Path) -> None:
+def test_an_override_that_was_not_needed_is_not_written(file: Path) -> None:
     assert promote("acme", "--evidence", "enough.json", "--override", "to be sure") == 0
     assert file.read_text() == ACME_FILE.replace("mode: observe", f"{GROUND}mode: enforce")
 
@@ -152,7 +152,9 @@ def test_wrong_usage(option: list[str], file: Path) -> None:
     assert file.read_text() == ACME_FILE
 
 
-def test_the_running_gateway_is_asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_running_gateway_gives_the_evidence(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = engine(monkeypatch)
     monkeypatch.setenv("PULUMI_STACK", "prod")
     assert promote("acme") == 0
@@ -176,7 +178,7 @@ class _EngineError(Exception):
 
 
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """An engine with the stacks `prod` and `broken`; returns what its containers are asked."""
+    """An engine with the stacks `prod` and `broken`; returns the commands run in its containers."""
     asked: list[tuple[str, str]] = []
 
     def get(name: str) -> Any:

@@ -43,19 +43,19 @@ def test_only_the_mode_changes(before: str, after: str) -> None:
     assert format_file(text.encode(), ACME.file).text == text
 
 
-def test_a_file_that_changed_meanwhile_is_left_alone() -> None:
+def test_a_file_that_has_changed_meanwhile_is_not_written() -> None:
     with pytest.raises(ProblemsError, match="has changed since it was read"):
         enforced_file(BETA.encode(), ACME, COMMENT)
     with pytest.raises(ProblemsError, match="unknown-key"):
         enforced_file(f"{ACME_FILE}more: 1\n".encode(), ACME, COMMENT)
 
 
-def test_a_ground_that_is_no_comment_changes_nothing() -> None:
+def test_a_reason_that_is_not_a_comment_changes_nothing() -> None:
     with pytest.raises(ValueError, match="would change in other ways too"):
         enforced_file(ACME_FILE.encode(), ACME, "subdomains: false\n#")
 
 
-def test_grounds() -> None:
+def test_comments() -> None:
     assert evidence_comment(TODAY, "much mail") == COMMENT
     reason = "never writes # to us: 'yes'"
     text = enforced_file(ACME_FILE.encode(), ACME, override_comment(TODAY, reason))

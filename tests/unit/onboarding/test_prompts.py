@@ -62,7 +62,7 @@ class Said:
         (ENOUGH, Proposal(Verify.PIN), ["--server-key"]),
     ],
 )
-def test_without_a_person_all_that_is_missing_is_reported(
+def test_without_prompts_everything_missing_is_reported(
     given: GivenAnswers, proposal: Proposal, missing: list[str]
 ) -> None:
     with pytest.raises(MissingAnswersError) as reported:
@@ -71,11 +71,11 @@ def test_without_a_person_all_that_is_missing_is_reported(
     assert [line.split()[0] for line in lines] == missing
 
 
-def test_without_a_person_the_defaults_are_taken() -> None:
+def test_without_prompts_the_defaults_are_used() -> None:
     assert collect_answers(ENOUGH, PKIX, TODAY, None) == DEFAULTS
 
 
-def test_what_is_given_is_taken() -> None:
+def test_given_answers_are_used() -> None:
     given = replace(
         ENOUGH,
         contact="mail@acme.example",
@@ -98,7 +98,7 @@ def test_what_is_given_is_taken() -> None:
     )
 
 
-def test_a_person_is_asked_again_until_the_answer_can_be_read() -> None:
+def test_a_prompt_is_repeated_until_the_answer_is_valid() -> None:
     said = Said("", "Acme", "nobody", "mail@acme.example", "2026-02-30", "", "", "corp.example")
     answers = collect_answers(NOTHING, PKIX, TODAY, said.prompter)
     assert answers == replace(DEFAULTS, contact="mail@acme.example")
@@ -111,7 +111,7 @@ def test_a_person_is_asked_again_until_the_answer_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("answer", "mx"), [("y", NAMES.mx), ("YES", NAMES.mx), ("", ()), ("n", ()), ("perhaps", ())]
 )
-def test_names_from_dns_are_taken_only_when_the_partner_confirmed_them(
+def test_names_from_dns_are_used_only_if_the_partner_confirmed_them(
     answer: str, mx: tuple[str, ...]
 ) -> None:
     given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
@@ -120,14 +120,14 @@ def test_names_from_dns_are_taken_only_when_the_partner_confirmed_them(
     assert "mx.provider.example, which only DNS names" in said.text
 
 
-def test_keys_too() -> None:
+def test_keys_are_used_only_if_the_partner_confirmed_them() -> None:
     given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
     assert collect_answers(given, KEYS, TODAY, Said("y").prompter).server_keys == ("aa", "bb")
     with pytest.raises(MissingAnswersError, match="--server-key"):
         collect_answers(given, KEYS, TODAY, Said("n").prompter)
 
 
-def test_the_end_of_the_input_is_no_answer() -> None:
+def test_the_end_of_the_input_is_not_an_answer() -> None:
     with pytest.raises(MissingAnswersError, match="Name of the organisation: the input has ended"):
         collect_answers(NOTHING, PKIX, TODAY, Said().prompter)
 

@@ -1,4 +1,4 @@
-"""What is proposed from what the servers show, and how they stand against it."""
+"""What is proposed from what the servers show, and how they meet the record."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def seen_at_provider() -> ProbeResult:
     ("outbound", "ready"),
     [(Outbound(), False), (Outbound(mx=(HOST,)), True), (Outbound(mx=("mx.else.example",)), False)],
 )
-def test_the_findings_are_held_against_the_record(outbound: Outbound, ready: bool) -> None:
+def test_the_results_are_compared_with_the_record(outbound: Outbound, ready: bool) -> None:
     (result,) = compare_with_record([seen_at_provider()], replace(ACME, outbound=outbound))
     assert (result.listed, result.satisfied) == (PKIX, ready)
     assert result.sentence != "Not judged."
 
 
-def test_a_private_ca_cannot_be_judged_from_outside() -> None:
+def test_a_private_ca_cannot_be_checked_from_outside() -> None:
     partner = replace(ACME, outbound=Outbound(Verify.PRIVATE_CA, ca="a CA"))
     results = [seen_at_provider()]
     assert compare_with_record(results, partner) == results

@@ -121,7 +121,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("partners")
 
 
-def told_of(folder: Path) -> list[str]:
+def problems_of(folder: Path) -> list[str]:
     with pytest.raises(ProblemsError) as caught:
         load_partners(folder)
     return [str(problem) for problem in caught.value.problems]
@@ -144,7 +144,7 @@ def test_an_empty_folder_is_an_empty_list(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere", "partners/acme.yaml"])
 def test_a_path_that_is_not_a_folder_is_reported(folder: Path, name: str) -> None:
-    (reported,) = told_of(Path(name))
+    (reported,) = problems_of(Path(name))
     assert reported.startswith(f"{name}: cannot be read as a folder (No")
     assert reported.endswith("Name the folder that holds the partner files. [no-folder]")
 
@@ -161,7 +161,7 @@ def test_a_path_that_is_not_a_folder_is_reported(folder: Path, name: str) -> Non
 )
 def test_no_other_file_is_ignored(folder: Path, name: str, complaint: str) -> None:
     (folder / name).write_text(record(name="Beta", domains="[beta.example]"))
-    (reported,) = told_of(folder)
+    (reported,) = problems_of(folder)
     assert reported.startswith(f"partners/{name}: ")
     assert complaint in reported
 
@@ -170,7 +170,7 @@ def test_links_folders_and_pipes_are_refused_without_being_opened(folder: Path) 
     (folder / "link.yaml").symlink_to("/etc/passwd")
     (folder / "folder.yaml").mkdir()
     os.mkfifo(folder / "pipe.yaml")
-    assert told_of(folder) == [
+    assert problems_of(folder) == [
         "partners/folder.yaml: is not a regular file. Put record files directly into the folder."
         " [not-a-file]",
         "partners/link.yaml: is a symbolic link. Put the file itself here. [symlink]",
@@ -181,6 +181,6 @@ def test_links_folders_and_pipes_are_refused_without_being_opened(folder: Path) 
 
 def test_a_file_name_that_does_not_print_is_escaped(folder: Path) -> None:
     Path(os.fsdecode(b"partners/\xff\x1b.yaml")).write_text(RECORD)
-    (reported,) = told_of(folder)
+    (reported,) = problems_of(folder)
     assert reported.isprintable()
     assert reported.startswith(r"partners/\udcff\x1b.yaml: must be named")

@@ -1,6 +1,6 @@
 """Where no weakening is found, nothing gets through that did not get through before.
 
-The judge here is another implementation: it plays every peer against every name on every day.
+The reference is another implementation: it tries every peer with every name on every day.
 """
 
 from __future__ import annotations

@@ -406,7 +406,7 @@ def test_the_digest_is_of_exactly_this_weakening() -> None:
     assert len(digest) == 64
     assert weakening_digest(reversed(found)) == digest
     assert weakened_partners(found) == ("Acme",)
-    # What is no weakening changes nothing, whatever else the pull request holds.
+    # Other changes in the same pull request do not change the digest.
     assert (
         weakening_digest(weakenings([ACME], [new, replace(BETA, contact="x@y.example")])) == digest
     )

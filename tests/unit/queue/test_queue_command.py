@@ -1,4 +1,4 @@
-"""`tlsgate queue` from the engine to the terminal: what is asked, what is shown, and the status."""
+"""`tlsgate queue` from the engine to the terminal: commands, output and exit status."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Gateway:
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    """The gateway whose words are in this folder; nobody is asked for the time."""
+    """The gateway whose output is in this folder, at a fixed time."""
     found = Gateway(
         answers={
             "postqueue": (0, "".join(f"{line}\n" for line in QUEUE)),
@@ -184,7 +184,7 @@ def test_for_people(gateway: Gateway, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_addresses_only_where_they_are_asked_for(
+def test_addresses_only_on_request(
     gateway: Gateway, capsys: Capture, options: tuple[str, ...]
 ) -> None:
     main(["queue", *options])

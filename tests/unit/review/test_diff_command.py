@@ -96,7 +96,7 @@ def test_what_a_revision_changes(
     assert not Path("partners").exists(), "nothing is checked out"
 
 
-def test_the_domain_may_not_hide_behind_a_renamed_partner(
+def test_renaming_a_partner_does_not_hide_a_changed_domain(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disguised = record(name="Zeta", outbound="{mx: [.evil.example]}")
@@ -166,7 +166,7 @@ def test_a_list_that_would_fill_the_memory_is_refused_unread(
         ("100644", ".hidden.yaml", "Rename it to hidden.yaml."),
     ],
 )
-def test_what_is_no_plain_file_in_the_tree_is_refused_and_never_followed(
+def test_an_entry_that_is_not_a_plain_file_is_refused_and_never_followed(
     listed: Repository,
     capsys: pytest.CaptureFixture[str],
     mode: str,
@@ -186,7 +186,7 @@ def test_what_is_no_plain_file_in_the_tree_is_refused_and_never_followed(
     assert "root:" not in out
 
 
-def test_the_folder_itself_may_be_no_link(
+def test_the_folder_itself_must_not_be_a_link(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed.git("read-tree", "--empty")
@@ -196,7 +196,7 @@ def test_the_folder_itself_may_be_no_link(
     assert "partners: is not a folder there." in capsys.readouterr().out
 
 
-def test_replaced_objects_do_not_change_what_a_revision_holds(
+def test_replaced_objects_do_not_change_the_content_of_a_revision(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     head = listed.commit({"partners/acme.yaml": WIDER})
@@ -218,7 +218,7 @@ def test_the_working_folder_is_what_a_revision_is_compared_with(
     assert "1 tightened" in capsys.readouterr().out
 
 
-def test_the_folder_may_stand_anywhere_in_the_repository(
+def test_the_folder_can_be_anywhere_in_the_repository(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = repository.commit({"mail/list/acme.yaml": ACME})

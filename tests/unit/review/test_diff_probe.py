@@ -19,7 +19,7 @@ from tlsgate.smtp.result import ProbeResult
 
 
 class FakeProbe:
-    """Says of each domain that it is ready for pkix, but for those with `evil` in them."""
+    """Reports each domain as ready for pkix, except those with `evil` in the name."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -77,7 +77,7 @@ def test_the_json_is_the_probe_s_own(fake: FakeProbe, capsys: pytest.CaptureFixt
     ]
 
 
-def test_what_is_dropped_is_not_probed_and_a_large_change_only_in_part(
+def test_removed_domains_are_not_probed_and_large_changes_only_in_part(
     fake: FakeProbe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(diff_sections, "PROBED", 1)

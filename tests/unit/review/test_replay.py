@@ -207,7 +207,7 @@ STATIC_RSA = Tls("Verified", "TLSv1.2", "AES256-GCM-SHA384")
         (None, None, replace(ACME, exceptions=(until(1, "plaintext", "inbound"),)), "no TLS", ""),
     ],
 )
-def test_what_a_sent_message_would_have_met(
+def test_what_would_have_happened_to_a_sent_message(
     tls: Tls | None, old: Partner | None, new: Partner, held: str, unknown: str
 ) -> None:
     verdict = judge_sent(Sent(TODAY, "acme.example", tls), old, new)
@@ -240,7 +240,7 @@ PINNED = replace(ACME, inbound=inb("certificate", keys=[K1]))
         (None, None, replace(ACME, exceptions=(until(1, "plaintext", "inbound"),)), "", ""),
     ],
 )
-def test_what_a_received_message_would_have_met(
+def test_what_would_have_happened_to_a_received_message(
     tls: Tls | None, old: Partner | None, new: Partner, held: str, unknown: str
 ) -> None:
     verdict = judge_received(Received(TODAY, "acme.example", "192.0.2.9", tls), old, new)
@@ -279,7 +279,7 @@ def test_counts_are_by_partner_and_direction_for_rules_that_change() -> None:
     ]
 
 
-def test_the_report_tells_what_the_log_would_have_met(
+def test_the_report_says_what_would_have_happened_to_logged_mail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
