@@ -1,4 +1,4 @@
-# Every target first sees to what it needs (python3 -m lab.toolchain): a second when all is there.
+# Every target first sees to what it needs (python3 -m toolchain): a second when all is there.
 
 PYTHON ?= python3
 SHELL := /bin/sh
@@ -7,19 +7,19 @@ ENV := . ./.state/env.sh &&
 TESTS ?= $(wildcard tests/unit tests/policies tests/integration tests/e2e)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-quiet setup-python demo test test-unit lint bench clean
+.PHONY: help setup setup-quiet setup-python demo test test-unit test-python lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## install what is missing on this machine, and say what was found
-	@$(PYTHON) -m lab.toolchain
+	@$(PYTHON) -m toolchain
 
 setup-quiet:
-	@$(PYTHON) -m lab.toolchain --quiet
+	@$(PYTHON) -m toolchain --quiet
 
 setup-python:
-	@$(PYTHON) -m lab.toolchain --quiet python
+	@$(PYTHON) -m toolchain --quiet python
 
 demo: setup-quiet ## a small Internet, the gateway in it, and real mail in both directions
 	@$(ENV) python -m lab.demo
@@ -29,6 +29,9 @@ test: setup-quiet ## all tests: unit, policies, integration, e2e
 
 test-unit: setup-python ## the tests that need neither network nor Docker
 	@.venv/bin/python -m pytest tests/unit
+
+test-python: ## the unit tests under another Python: make test-python VERSION=3.14
+	@program=$$($(PYTHON) -m toolchain.interpreters $(VERSION)) && $$program -m pytest tests/unit
 
 lint: setup-python ## ruff, mypy, import contracts
 	@.venv/bin/ruff check .

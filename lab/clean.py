@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from lab.toolchain import ca_bundle, dockerd
-from lab.toolchain.cache import Cache, cache_folder
-from lab.toolchain.context import Context, this_machine
-from lab.toolchain.engine import address_of
-from lab.toolchain.engine_api import AddressError, EngineApi, EngineError
-from lab.toolchain.errors import SetupError
-from lab.toolchain.fetch import Fetcher, Unreachable
-from lab.toolchain.progress import Progress
+from toolchain import ca_bundle, dockerd
+from toolchain.cache import Cache, cache_folder
+from toolchain.context import Context, this_machine
+from toolchain.engine import address_of
+from toolchain.engine_api import AddressError, EngineApi, EngineError
+from toolchain.errors import SetupError
+from toolchain.fetch import Fetcher, Unreachable
+from toolchain.progress import Progress
 
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _STACK: Final = "tlsgate.stack"

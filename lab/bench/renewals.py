@@ -1,9 +1,9 @@
 """1,000 names of a hosting provider, 40 certificates of 25: all renewed in the CA's one window.
 
 `python -m lab.bench renewals` prints the measurements. The agent is the real one, with its
-volumes in memory; the CA is lab/bench/memory_ca.py, and the clock is moved by hand. The agent
+volumes in memory; the CA is tests/support/memory_ca.py, and the clock is moved by hand. The agent
 looks every quarter of an hour within a window and twice a day between. What a CA would refuse
-is counted by the CA, not taken from the agent's own ledger. Each scenario runs in a process of its
+is counted by the CA, not taken from the agent's own limiter. Each scenario runs in a process of its
 own, so that its memory is nobody else's; the CA's is in it.
 
 In the second scenario half of the names fail from the first window on, for ever.
@@ -28,11 +28,11 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from lab.bench.line import line
-from lab.bench.memory_ca import Reply, serial_of, window
-from lab.bench.memory_world import START, World
 from lab.commands import LabError
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.limits import Limits
+from tests.support.memory_ca import Reply, serial_of, window
+from tests.support.memory_world import START, World
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.config.limits import Limits
 
 COMMAND = "python -m lab.bench renewals"
 CERTIFICATES, NAMES = 40, 25

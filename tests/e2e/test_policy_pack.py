@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lab import files
-from tests.e2e.deployment import Deployment, Said, write_config
+from tests.e2e.deployment import Deployment, Said, config_file, write_config
 
 pytestmark = pytest.mark.e2e
 
@@ -43,14 +43,18 @@ def config(folder: Path, change: Change) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Deployment]:
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Deployment]]:
     """A stack for trying and one for production."""
     backend = {"PULUMI_BACKEND_URL": f"file://{tmp_path_factory.mktemp('backend')}"}
     made = {name: Deployment(name, variables=backend) for name in ("test-policies", "prod-test")}
-    for stack in made.values():
-        said = stack.run("stack", "init", "--no-select")
-        assert said.code == 0, said.text
-    return made
+    try:
+        for stack in made.values():
+            said = stack.run("stack", "init", "--no-select")
+            assert said.code == 0, said.text
+        yield made
+    finally:
+        for name in made:  # `stack init` writes the passphrase's salt there
+            config_file(name).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pulumi_policy import EnforcementLevel, Policy
 
-from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
-from components.inputs import parse_inputs, raw_values
-from components.stack import Stack
 from policies.containers import RULES as CONTAINER_RULES
 from policies.rule import (
     CONTAINER,
@@ -23,9 +21,12 @@ from policies.rule import (
 )
 from policies.rules import POLICIES, RULES
 from tests.policies.run_rules import Resource, check_resource, check_stack
-from tests.unit.components.program import absolute, run
+from tests.unit.components import gateway_parts
+from tests.unit.components.program import absolute
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
+from tlsgate_pulumi.gateway import CAPABILITIES
+from tlsgate_pulumi.inputs import parse_inputs, raw_values
 
 ADVISORY = {"partner-review-due"}
 DIGEST = "debian:trixie-slim@sha256:" + "ab" * 32
@@ -36,9 +37,8 @@ def declared(folder: Path, *changes: tuple[str, str]) -> list[Resource]:
     """Type and inputs of all that a gateway registers; its only partner is Acme."""
     relay = ('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
     raw = raw_values(as_pulumi_gives(absolute(folder, relay, *changes)))
-    settings = parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
-    args = MailGatewayArgs(Stack("test"), settings.settings, load(acme=record()))
-    program = run(lambda: MailGateway("gateway", args).outputs)
+    inputs = parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
+    program = gateway_parts.declared(replace(inputs, partners=load(acme=record())))
     return [(one.type, one.inputs) for one in program.registered]
 
 

@@ -1,4 +1,4 @@
-"""What a chain says of itself, and whether it may be served (RFC 5280, RFC 9525).
+"""What a chain contains, and whether it may be served (RFC 5280, RFC 9525).
 
 Pure: chains are PEM bytes, the time is given.
 """
@@ -6,7 +6,7 @@ Pure: chains are PEM bytes, the time is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -23,18 +23,30 @@ slow, and the peers', like the CA's, are right.
 
 
 class ChainFault(Exception):
-    """Bytes that are no certificate chain of an EC key."""
+    """The bytes are not a certificate chain with an EC key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stands in a leaf certificate. `names`: sorted. Times are UTC."""
+    """The contents of a leaf certificate. `names`: sorted. Times are UTC."""
 
     names: tuple[str, ...]
     spki_sha256: str
     serial: str
     not_before: datetime
     not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What the certificate itself does not say: the CA's directory and the profile asked for.
+
+    `key_made`: when its key was (UTC); None where an earlier version wrote no time.
+    """
+
+    directory: str
+    profile: str | None
+    key_made: datetime | None = field(default=None, compare=False)
 
 
 def facts(chain: bytes) -> Facts:
@@ -57,7 +69,7 @@ def chain_fault(
 ) -> str | None:
     """Why a peer that knows these roots would not accept the chain for all names; None if it would.
 
-    The cases with a plain cause of their own are told apart first: the verifier's own words for
+    Cases with a simple cause are checked first: the verifier's messages for
     them are hard to read.
     """
     try:
@@ -92,8 +104,8 @@ def _distrust(
     time = max(now, leaf.not_valid_before_utc)
     verifiers = PolicyBuilder().store(Store(list(roots))).time(time)
     try:
-        # One name is enough: all stand in the leaf, and what a CA above may not issue for is
-        # compared with every one of them. Certificates of 25 names are looked at each minute.
+        # One name is enough: all are in the leaf, and the name constraints of the CAs above are
+        # checked against every one of them. Certificates of 25 names are looked at each minute.
         verifiers.build_server_verifier(x509.DNSName(names[0])).verify(leaf, list(others))
     except VerificationError as fault:
         top = [leaf, *others][-1].issuer.rfc4514_string()

@@ -8,16 +8,15 @@ every authoritative server was seen to have it, and how long caches may hold wha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from tlsgate.acme.dns01 import VISIBLE_SECONDS, Zone, dns_told
+from tlsgate.acme.challenges.dns01 import VISIBLE_SECONDS, Zone, explaining_dns_errors
+from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.generation.files import write_json
-
-Clock = Callable[[], datetime]
+from tlsgate.files import write_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Tlsa:
         for owner in owners:
             noted = self._noted.get(owner)
             known = noted is not None and (noted.values, noted.ttl) == (wanted, self._ttl)
-            with dns_told(f"publishing TLSA {owner}"):
+            with explaining_dns_errors(f"publishing TLSA {owner}"):
                 found = self._zone.read(owner, "TLSA")
                 if known and tuple(sorted(found)) == wanted:
                     continue
@@ -113,7 +112,7 @@ class Tlsa:
     def withdraw(self, owners: Sequence[str]) -> None:
         """Removes the records, when the gateway itself is taken down. Raises AcmeFault."""
         for owner in owners:
-            with dns_told(f"removing TLSA {owner}"):
+            with explaining_dns_errors(f"removing TLSA {owner}"):
                 self._zone.set_tlsa(owner, (), self._ttl)
             self._noted.put(owner, None)
             emit("tlsa", name=owner, values=[])

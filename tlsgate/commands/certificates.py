@@ -2,7 +2,7 @@
 
 The commands run in the agent's container (`docker exec`), because the state of the certificates is
 on its volumes and not on the deploying machine. The JSON of `status --json` is
-`{"certificates": […]}`, each as tlsgate/acme/status.py describes it.
+`{"certificates": […]}`, each as tlsgate/acme/agent/status.py describes it.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.network_options import add_options, mail_domain, read_list, resolver_of
+from tlsgate.probe.prediction import Outcome, Prediction, predict_offline
 from tlsgate.problems import shown
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
-from tlsgate.smtp.prediction import Outcome, Prediction, predict_offline
 
 _EPILOG = """\
 examples:
@@ -92,7 +92,7 @@ def _predict(
     table = maps.outbound_at(datetime.now(UTC))
     if options.offline:
         return {domain: predict_offline(domain, table) for domain in domains}
-    from tlsgate.smtp.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
+    from tlsgate.probe.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
 
     settings = CheckSettings(
         resolver_of(options), options.extra_ca or "", anchors=dict(maps.anchors)

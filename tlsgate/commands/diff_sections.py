@@ -17,7 +17,7 @@ from tlsgate.review.report import ReportSection
 from tlsgate.review.text import Text, value
 
 if TYPE_CHECKING:
-    from tlsgate.smtp.result import ProbeResult
+    from tlsgate.probe.result import ProbeResult
 
 PROBED = 200
 """Domains that are probed at most; the report says how many were left out."""
@@ -91,7 +91,7 @@ def _changed_domains(changes: ListDiff) -> list[str]:
 def _probe(
     options: argparse.Namespace, changes: ListDiff, domains: Sequence[str]
 ) -> Sequence[ProbeResult]:
-    from tlsgate.smtp.probe import ProbeSettings, probe_domains  # noqa: PLC0415  # slow to load
+    from tlsgate.probe.probe import ProbeSettings, probe_domains  # noqa: PLC0415  # slow to load
 
     owners = {one.new.name: one.new for one in changes.domains if one.new is not None}
     settings = ProbeSettings(

@@ -16,7 +16,7 @@ from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError, shown
 
 if TYPE_CHECKING:
-    from tlsgate.smtp.resolver import Resolver
+    from tlsgate.dns.nameservers import Resolver
 
 _FOLDER = Path("partners")
 
@@ -100,7 +100,7 @@ def _may_name(entry: FolderEntry, ends: Collection[bytes]) -> bool:
 
 def resolver_of(options: argparse.Namespace) -> Resolver:
     """Return the resolver that was given, or this machine's."""
-    from tlsgate.smtp.resolver import RESOLV_CONF, configured_resolver  # noqa: PLC0415
+    from tlsgate.dns.nameservers import RESOLV_CONF, configured_resolver  # noqa: PLC0415
 
     if options.resolver is not None:
         chosen: Resolver = options.resolver
@@ -109,7 +109,7 @@ def resolver_of(options: argparse.Namespace) -> Resolver:
 
 
 def _resolver(text: str) -> Resolver:
-    from tlsgate.smtp.resolver import named_resolver  # noqa: PLC0415  # the DNS library is slow
+    from tlsgate.dns.nameservers import named_resolver  # noqa: PLC0415  # the DNS library is slow
 
     try:
         return named_resolver(text)

@@ -156,7 +156,7 @@ def _add(options: argparse.Namespace) -> int:
     from tlsgate.onboarding.letter import letter  # noqa: PLC0415  # these are slow to load
     from tlsgate.onboarding.own_domains import look_up_own_domains  # noqa: PLC0415
     from tlsgate.onboarding.proposal import compare_with_record, propose  # noqa: PLC0415
-    from tlsgate.smtp.probe import ProbeSettings, probe_domains  # noqa: PLC0415
+    from tlsgate.probe.probe import ProbeSettings, probe_domains  # noqa: PLC0415
 
     domains = list(dict.fromkeys(options.domains))
     _refuse_listed(domains, load_entries(folder_entries(options.folder)))

@@ -38,7 +38,7 @@ from tlsgate.commands.arguments import add_option
 from tlsgate.commands.network_options import add_options, mail_domain, read_list, resolver_of
 
 if TYPE_CHECKING:
-    from tlsgate.smtp.result import ProbeResult
+    from tlsgate.probe.result import ProbeResult
 
 _EPILOG = """\
 examples:
@@ -95,8 +95,8 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tlsgate.probe.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
     from tlsgate.smtp.dialogue import Limits  # noqa: PLC0415  # --help must stay quick
-    from tlsgate.smtp.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
 
     domains = list(dict.fromkeys(options.domains))
     partners = read_list(options, domains)
@@ -125,10 +125,10 @@ def _run(options: argparse.Namespace) -> int:
 def _facts(result: ProbeResult) -> Iterator[str]:
     """Yield the lines below the sentence."""
     for server in result.servers:
-        shown, leaf = server.seen.shown, server.seen.certificate
+        shown, leaf = server.contact.shown, server.contact.certificate
         tls = shown.version or (shown.fault.value if shown.fault else "")
         until = f", a certificate of {leaf.issuer} until {leaf.not_after:%Y-%m-%d}" if leaf else ""
-        yield f"{server.seen.place}: {tls}{until}"
+        yield f"{server.contact.place}: {tls}{until}"
     if result.route and result.servers:
         tlsa = ", ".join(sorted({host.dane.value for host in result.route.hosts}))
         reports = ", ".join(result.published.reports) or "none"

@@ -32,9 +32,10 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tlsgate.clock import utc_now
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.containers import UnreachableError, add_options, container, log_lines, output
 from tlsgate.commands.network_options import mail_domain
@@ -136,18 +137,13 @@ def _run(options: argparse.Namespace) -> int:
     return EXIT_PROBLEMS if held else EXIT_OK
 
 
-def _now() -> datetime:
-    """Return the time; the clock is read only here."""
-    return datetime.now(UTC)
-
-
 def _take_snapshot(gateway: Any) -> _Snapshot:
     """Read queue, list and log from the container. Raises UnreachableError, ValueError."""
     from tlsgate.queue.attempts import Attempts  # noqa: PLC0415
     from tlsgate.queue.entries import read_queue  # noqa: PLC0415
     from tlsgate.queue.view import Partners, group_held  # noqa: PLC0415
 
-    now = _now()
+    now = utc_now()
     retry, times = _times(gateway, now)
     partners = _partners(gateway)
     held = list(read_queue(output(gateway, ["postqueue", "-j"]).split("\n")))

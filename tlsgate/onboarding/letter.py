@@ -8,13 +8,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from tlsgate.certificates.names import described
 from tlsgate.onboarding.evidence import EvidenceThresholds
 from tlsgate.onboarding.own_domains import OwnDomain
 from tlsgate.partners.model import Partner, Require, Verify
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 from tlsgate.problems import visible
-from tlsgate.smtp.names import described
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.result import ProbeResult
 from tlsgate.tls import demand
 
 WIDTH = 76

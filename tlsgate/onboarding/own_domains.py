@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlsgate.policy.dane import Asks
-from tlsgate.policy.generation import trust_store
+from tlsgate.certificates.trust import trust_store
+from tlsgate.dns.lookups import DnsLookups
+from tlsgate.dns.mail_route import find_route
+from tlsgate.dns.nameservers import Resolver, lookups_of
+from tlsgate.probe.published import Sts, find_published
 from tlsgate.problems import Problem, ProblemsError
-from tlsgate.smtp.published import Sts, find_published
-from tlsgate.smtp.resolver import Resolver, lookups_of
-from tlsgate.smtp.route import find_route
 
 HTTPS_PORT = 443
 
@@ -49,7 +49,7 @@ def look_up_own_domains(
     return tuple(one for one in found if isinstance(one, OwnDomain))
 
 
-async def _look(domain: str, lookups: Asks, extra_ca: str) -> OwnDomain | Problem:
+async def _look(domain: str, lookups: DnsLookups, extra_ca: str) -> OwnDomain | Problem:
     route, published = await asyncio.gather(
         find_route(lookups, domain),
         find_published(lookups, domain, lambda: trust_store(extra_ca), HTTPS_PORT),

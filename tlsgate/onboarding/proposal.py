@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tlsgate.partners.model import Mode, Partner, Verify
+from tlsgate.probe.result import ProbeResult
+from tlsgate.probe.verdict import judge
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp.requirement import listed_policy, parse_policy
-from tlsgate.smtp.result import ProbeResult
-from tlsgate.smtp.verdict import judge
 
 
 @dataclass(frozen=True, slots=True)

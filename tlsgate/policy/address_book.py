@@ -1,9 +1,9 @@
 """The addresses of the partners' mail servers: MX, then A and AAAA (RFC 5321, section 5.1).
 
-They are looked up in the background, a few domains at once and known ones seldom, so that a list
-of 10,000 costs little; never in the way of a question. DNS alone never takes an address away at
-once (D19): one that an answer leaves out is kept for two days more, and none is lost to look-ups
-that fail. The book is kept on the helper's volume, so a restart forgets nothing.
+They are looked up in the background, a few domains at a time and known ones seldom, so that a list
+of 10,000 costs little. No question waits for a look-up. DNS alone never takes an address away at
+once (D19): one that is missing from an answer is kept for two more days, and failed look-ups
+remove none. The book is kept on the helper's volume, so it survives restarts.
 """
 
 from __future__ import annotations
@@ -19,17 +19,16 @@ from pathlib import Path
 
 from dns.rdtypes.ANY.MX import MX
 
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
 from tlsgate.events import emit
-from tlsgate.policy.dane import Asks
+from tlsgate.files import write
 from tlsgate.policy.delegation import Address
-from tlsgate.policy.files import replace_file
-from tlsgate.policy.lookups import LookupFailure
 
 FILE = "addresses.json"
 SHORTEST, LONGEST = 300.0, 3600.0
 """Seconds until a domain is looked up again: its answers' TTL within these."""
 KEPT_SECONDS = 2 * 86_400.0
-"""For how long an address counts that answers no longer have."""
+"""How long an address is kept that is no longer in the answers."""
 PATIENCE_SECONDS = 3600.0
 """For how long a domain that cannot be looked up, and never was, makes the book incomplete."""
 AT_ONCE = 4
@@ -52,7 +51,7 @@ class Found:
     failure: str = ""
 
 
-async def find_addresses(lookups: Asks, domain: str) -> Found:
+async def find_addresses(lookups: DnsLookups, domain: str) -> Found:
     """The addresses of the domain's MX hosts, or its own without MX; as far as they can be had."""
     found = Found()
     try:
@@ -71,7 +70,7 @@ async def find_addresses(lookups: Asks, domain: str) -> Found:
     return found
 
 
-async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
+async def _hosts(lookups: DnsLookups, domain: str, found: Found) -> list[str]:
     answer = await lookups.ask(domain, "MX")
     if not answer.records:
         return [domain]
@@ -83,7 +82,7 @@ async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
     return [host for host in dict.fromkeys(hosts) if host not in {"", "."}][:HOSTS]  # RFC 7505
 
 
-async def _add_addresses(lookups: Asks, host: str, rdtype: str, found: Found) -> None:
+async def _add_addresses(lookups: DnsLookups, host: str, rdtype: str, found: Found) -> None:
     try:
         answer = await lookups.ask(host, rdtype)
     except LookupFailure as failure:  # the other hosts' addresses count all the same
@@ -109,7 +108,7 @@ class _Entry:
 class AddressBook:
     """`folder`: where its file is. `clock`: seconds that only grow."""
 
-    def __init__(self, lookups: Asks, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, lookups: DnsLookups, folder: Path, clock: Callable[[], float]) -> None:
         self._lookups = lookups
         self._file = folder / FILE
         self._clock = clock
@@ -130,7 +129,7 @@ class AddressBook:
         return self._domains.get(client, ()) if client is not None else ()
 
     def follow(self, domains: Iterable[str]) -> None:
-        """Know the addresses of these domains, and of no others any more."""
+        """Keep the addresses of these domains, and of no others."""
         wanted, now = set(domains), self._clock()
         for domain in self._entries.keys() - wanted:
             self._forget(domain)
@@ -165,7 +164,7 @@ class AddressBook:
                 await asyncio.sleep(SPACING_SECONDS)
 
     def next_due(self) -> str | None:
-        """The domain that is due, if one is; nobody else gets it until it was looked up."""
+        """The domain that is due, if one is; no other worker gets it until it was looked up."""
         while self._queue and self._queue[0][0] <= self._clock():
             due, domain = heapq.heappop(self._queue)
             entry = self._entries.get(domain)
@@ -227,7 +226,7 @@ class AddressBook:
         self._dirty = True
 
     def write(self) -> None:
-        """Puts the book on the disk if it has changed; says so once if that fails."""
+        """Writes the book to the disk if it has changed; reports a failure once."""
         text = self._changed()
         if text:
             self._put(text)
@@ -240,7 +239,7 @@ class AddressBook:
                 await asyncio.to_thread(self._put, text)
 
     def _changed(self) -> str:
-        """What is to be written; "" if nothing is."""
+        """What must be written; "" for nothing."""
         if not self._dirty:
             return ""
         self._dirty = False
@@ -249,7 +248,7 @@ class AddressBook:
 
     def _put(self, text: str) -> None:
         try:
-            replace_file(self._file, text)
+            write(self._file, text.encode("ascii"))
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="the partners' addresses cannot be kept", reason=str(fault))
@@ -258,7 +257,7 @@ class AddressBook:
         self._failing = False
 
     def _read(self) -> dict[str, list[Address]]:
-        """What the file knows. One that cannot be read is as good as none: all is looked up."""
+        """What the file knows. If it cannot be read, everything is looked up again."""
         try:
             if not self._file.exists():
                 return {}

@@ -1,7 +1,7 @@
-"""What would have been held or refused, counted for partners that are only observed.
+"""Counts what would have been held or refused, for partners that are only observed.
 
-One entry a partner and direction, on a small volume, so that it outlives the helper. It is
-evidence about one set of rules: other rules, or an end of the observation, begin it anew.
+There is one entry for each partner and direction, on a small volume, so that it survives restarts.
+It is evidence about one set of rules: when the rules change or the observation ends, it is reset.
 
 `python3 -m tlsgate.policy observations` prints it as one line of JSON:
 
@@ -19,13 +19,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tlsgate.clock import Clock, utc_now
 from tlsgate.events import emit
-from tlsgate.policy.files import replace_file
+from tlsgate.files import write
 from tlsgate.policy.rules import Evidence
 
 FILE = "observations.json"
@@ -38,14 +39,10 @@ MESSAGES_KNOWN = 10_000
 Counts = dict[str, dict[str, dict[str, Any]]]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Observations:
     """The counts, and their file; `folder`: where it is."""
 
-    def __init__(self, folder: Path, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
         self._file = folder / FILE
         self._clock = clock
         self._counts = self._kept()
@@ -68,9 +65,9 @@ class Observations:
         self._dirty = self._dirty or self._counts != before
 
     def is_new(self, message: str, subject: str) -> bool:
-        """Whether this message was not met before: a message is asked about at each recipient.
+        """Whether the message is new: Postfix asks about a message once for each recipient.
 
-        `subject`: as what it is counted, for a message may go to several domains.
+        `subject`: what it is counted for, because a message may go to several domains.
         """
         if not message:
             return True
@@ -101,7 +98,7 @@ class Observations:
         return self._counts
 
     def write(self) -> None:
-        """Puts the counts on the disk if they have changed; says so once if that fails."""
+        """Writes the counts to the disk if they have changed; reports a failure once."""
         text = self._changed()
         if text:
             self._put(text)
@@ -122,7 +119,7 @@ class Observations:
 
     def _put(self, text: str) -> None:
         try:
-            replace_file(self._file, text)
+            write(self._file, text.encode("ascii"))
         except OSError as fault:
             if not self._failing:
                 emit("alert", what="observations cannot be kept", reason=str(fault))
@@ -153,13 +150,13 @@ def read(folder: Path) -> Counts:
     for directions in _mapping(counts).values():
         for entry in _mapping(directions).values():
             if set(_mapping(entry)) != KEYS or set(_mapping(entry["clean"])) != CLEAN_KEYS:
-                raise ValueError(f"{file} has an entry that is none")
+                raise ValueError(f"{file} has an invalid entry")
     return dict(counts)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{FILE} is not what was written")  # noqa: TRY004  # of the file
+        raise ValueError(f"{FILE} does not have the form that was written")  # noqa: TRY004  # of the file
     return value
 
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tlsgate.certificates.names import accepted
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.queue.attempts import SUSPENDED, Attempt
 from tlsgate.queue.entries import DEFERRED, HOLD, HeldRecipient
 from tlsgate.smtp.dialogue import Fault, Session
-from tlsgate.smtp.names import accepted
 from tlsgate.smtp.reasons import NEWER, NEXT_KEY, NEXT_TLSA, RENEW, STRONGER, Reason, no_tls_fault
 
 WAITING, ON_HOLD = "waiting", "on-hold"

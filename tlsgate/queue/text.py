@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from tlsgate.problems import visible
 from tlsgate.queue.reasons import WAITING
-from tlsgate.queue.view import Group, QueueEntry, stamp
+from tlsgate.queue.view import Group, HeldMail, stamp
 
 _LINE = 300
 """How many characters of a line of Postfix are shown."""
@@ -47,7 +47,7 @@ def _total(groups: Sequence[Group]) -> str:
     )
 
 
-def _entry(entry: QueueEntry, group: Group, now: datetime, *, addresses: bool) -> Iterator[str]:
+def _entry(entry: HeldMail, group: Group, now: datetime, *, addresses: bool) -> Iterator[str]:
     reason = entry.why.reason
     yield f"  {_shown(entry.domain or 'no domain')}: {_count(len(entry.messages), 'message')}"
     yield f"    since     {_when(entry.since, now)}"
@@ -74,13 +74,13 @@ def _entry(entry: QueueEntry, group: Group, now: datetime, *, addresses: bool) -
             yield f"              and {left} more: --json has them all"
 
 
-def _following(entry: QueueEntry, now: datetime) -> str:
+def _following(entry: HeldMail, now: datetime) -> str:
     if entry.next is None or entry.why.reason.code == WAITING:
         return ""
     return f"not before {_when(entry.next, now)}" if entry.next > now else "due now"
 
 
-def _contact(group: Group, entry: QueueEntry) -> str:
+def _contact(group: Group, entry: HeldMail) -> str:
     return _shown(group.partner.contact if group.partner else f"postmaster@{entry.domain}")
 
 

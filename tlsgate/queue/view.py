@@ -33,7 +33,7 @@ class QueueTimes:
 
 
 @dataclass(slots=True)
-class QueueEntry:
+class HeldMail:
     """The messages to one domain that wait for the same reason.
 
     `since`: when the oldest one arrived; `until`: when the first one is returned. `last`: the last
@@ -63,7 +63,7 @@ class Group:
     """The entries of a partner, the oldest first; `partner` is None for all other domains."""
 
     partner: Partner | None
-    entries: tuple[QueueEntry, ...]
+    entries: tuple[HeldMail, ...]
 
     @property
     def messages(self) -> int:
@@ -95,7 +95,7 @@ def group_held(
     held: Iterable[HeldRecipient], attempts: Attempts, partners: Partners, times: QueueTimes
 ) -> tuple[Group, ...]:
     """Return the groups: partners sorted by name, then all other domains."""
-    entries: dict[tuple[bool, str], dict[tuple[str, str], QueueEntry]] = {}
+    entries: dict[tuple[bool, str], dict[tuple[str, str], HeldMail]] = {}
     owners: dict[str, Partner | None] = {}
     for one in held:
         partner = owners.setdefault(one.domain, partners.of(one.domain))
@@ -113,7 +113,7 @@ def group_held(
 
 
 def _add(
-    entries: dict[tuple[str, str], QueueEntry],
+    entries: dict[tuple[str, str], HeldMail],
     one: HeldRecipient,
     attempt: Attempt | None,
     why: Diagnosis,
@@ -123,7 +123,7 @@ def _add(
     key = (one.domain, why.reason.code)
     entry = entries.get(key)
     if entry is None:
-        entry = entries[key] = QueueEntry(one.domain, why, one.arrived, until)
+        entry = entries[key] = HeldMail(one.domain, why, one.arrived, until)
     entry.messages.add(one.id)
     entry.recipients += 1
     entry.since = min(entry.since, one.arrived)
@@ -178,7 +178,7 @@ def to_dict(groups: Sequence[Group], now: datetime, *, addresses: bool) -> list[
     ]
 
 
-def _entry_dict(entry: QueueEntry, now: datetime, *, addresses: bool) -> dict[str, object]:
+def _entry_dict(entry: HeldMail, now: datetime, *, addresses: bool) -> dict[str, object]:
     reason = entry.why.reason
     found: dict[str, object] = {
         "domain": entry.domain,

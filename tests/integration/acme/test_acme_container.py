@@ -161,7 +161,7 @@ def test_volumes_that_cannot_be_written(stack: Stack, world: World) -> None:
     assert container.wait(timeout=30)["StatusCode"] == 1
     log = container.logs().decode()
     assert "the state volume cannot be used: [Errno 30] Read-only file system" in log
-    assert "What to do: see that it is mounted writable for user 10001" in log
+    assert "What to do: check that it is writable for user 10001" in log
 
 
 def test_the_image_keeps_nothing_of_its_build(world: World) -> None:

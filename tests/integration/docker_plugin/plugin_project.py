@@ -20,14 +20,14 @@ from typing import Any
 import docker
 import pytest
 
-from lab.docker_plugin import OVERRIDE_VARIABLE
-from lab.docker_plugin.__main__ import installed_plugin
+from toolchain.offline.docker_plugin import OVERRIDE_VARIABLE
+from toolchain.offline.docker_plugin.__main__ import installed_plugin
 
 REPOSITORY = Path(__file__).parents[3]
 LABEL = "tlsgate.dev=docker-plugin"
 REAL = installed_plugin(Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"))
 WRAPPER = """#!/bin/sh
-PYTHONPATH={repository} exec {python} -P -m lab.docker_plugin "$@"
+PYTHONPATH={repository} exec {python} -P -m toolchain.offline.docker_plugin "$@"
 """
 HEADER = """
 import pulumi
@@ -116,7 +116,8 @@ def open_project(tmp_path: Path, *, is_stand_in: bool) -> Iterator[Project]:
         f"name: plugin\nruntime: python\nbackend: {{url: 'file://{directory}/state'}}\n"
     )
     client = docker.APIClient(base_url=os.environ.get("DOCKER_HOST"), version="auto")
-    made = Project(directory, run, _environment(tmp_path, is_stand_in), client, is_stand_in)
+    variables = environment(tmp_path, is_stand_in=is_stand_in)
+    made = Project(directory, run, variables, client, is_stand_in)
     try:
         outcome = made.pulumi("stack", "init", "dev")
         assert outcome.ok, outcome.text
@@ -126,7 +127,8 @@ def open_project(tmp_path: Path, *, is_stand_in: bool) -> Iterator[Project]:
         client.close()
 
 
-def _environment(tmp_path: Path, is_stand_in: bool) -> dict[str, str]:
+def environment(tmp_path: Path, *, is_stand_in: bool) -> dict[str, str]:
+    """Return the variables for the CLI in `tmp_path`/project, with one of the plugins."""
     bin_directory = tmp_path / "bin"
     bin_directory.mkdir()
     environment = {

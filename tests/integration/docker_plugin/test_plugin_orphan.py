@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.integration
 
-ENGINE = '"$0" -P -m lab.docker_plugin 127.0.0.1:1 & wait'
+ENGINE = '"$0" -P -m toolchain.offline.docker_plugin 127.0.0.1:1 & wait'
 SECONDS = 20.0
 
 

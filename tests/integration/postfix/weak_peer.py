@@ -21,7 +21,7 @@ _ALERT_HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 
 
 def server_context(settings: dict[str, Any]) -> ssl.SSLContext:
-    """TLS as the settings say (tests/weak_peers.py)."""
+    """TLS as the settings say (tests/support/weak_peers.py)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(settings["ciphers"])
     with warnings.catch_warnings():

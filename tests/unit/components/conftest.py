@@ -28,5 +28,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """An engine with the volumes `keys` and `config`, in place of the machine's."""
     fake = FakeEngine("keys", "config")
-    monkeypatch.setattr("components.engine.engine", lambda: fake)
+    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at: fake)
     return fake

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from components.certificates import agent_config
 from tests.unit.components.gateway_parts import MANUAL, declared, inputs_of
+from tlsgate_pulumi.certificates import agent_config
 
 DNS_SERVER = {
     "server": "172.31.26.10",

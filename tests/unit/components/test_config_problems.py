@@ -158,10 +158,13 @@ def test_a_path_may_start_in_the_home_folder(
 
 
 @pytest.mark.parametrize("path", ["ca.pem", "images/../ca.pem", "/images/ca.pem"])
-def test_an_image_build_sees_nothing_outside_images(project: Path, path: str) -> None:
+def test_an_image_build_sees_nothing_outside_images(
+    project: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = f"  tlsgate:images: {{buildCaFile: {path}}}\n  tlsgate:tlsRpt:"
     write_project(project, changed(("  tlsgate:tlsRpt:", images)))
     (project / "images").mkdir()
+    monkeypatch.setattr("tlsgate_pulumi.build_context.CHECKOUT", project)
     (project / "ca.pem").write_text(root("build"))
     assert complaints()[-2] == (
         f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, "

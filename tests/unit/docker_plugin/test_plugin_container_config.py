@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from lab.docker_plugin.container_config import (
+from toolchain.offline.docker_plugin.container_config import (
     create_body,
     drifted,
     nanoseconds,
     observed,
     update_body,
 )
-from lab.docker_plugin.failures import PluginError
+from toolchain.offline.docker_plugin.failures import PluginError
 
 MEGABYTE = 1024 * 1024
 DEFAULTS = {

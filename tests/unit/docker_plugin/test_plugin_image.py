@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lab.docker_plugin.image import build_arguments, build_failure, repo_digest
+from toolchain.offline.docker_plugin.image import build_arguments, build_failure, repo_digest
 
 
 def test_build_arguments() -> None:

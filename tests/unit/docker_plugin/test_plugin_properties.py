@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from lab.docker_plugin.properties import Change, check, differences
-from lab.docker_plugin.resources import CONTAINER, NETWORK, PROVIDER, REMOTE_IMAGE, VOLUME
-from lab.docker_plugin.values import UNKNOWN
+from toolchain.offline.docker_plugin.properties import Change, check, differences
+from toolchain.offline.docker_plugin.resources import (
+    CONTAINER,
+    NETWORK,
+    PROVIDER,
+    REMOTE_IMAGE,
+    VOLUME,
+)
+from toolchain.offline.docker_plugin.values import UNKNOWN
 
 IMAGE = {"image": "sha256:1"}
 

@@ -15,13 +15,13 @@ import pytest
 from pulumi.runtime import proto
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from lab.docker_plugin import answers
-from lab.docker_plugin.__main__ import installed_plugin
-from lab.docker_plugin.engine import Engine
-from lab.docker_plugin.failures import PluginError
-from lab.docker_plugin.server import DockerPlugin
-from lab.docker_plugin.values import UNKNOWN, from_struct, to_struct
 from tests.unit.toolchain.fake_engine import serve_engine
+from toolchain.offline.docker_plugin import answers
+from toolchain.offline.docker_plugin.__main__ import installed_plugin
+from toolchain.offline.docker_plugin.engine import Engine
+from toolchain.offline.docker_plugin.failures import PluginError
+from toolchain.offline.docker_plugin.server import DockerPlugin
+from toolchain.offline.docker_plugin.values import UNKNOWN, from_struct, to_struct
 
 CONTAINER = "urn:pulumi:dev::p::tlsgate:index:Gateway$docker:index/container:Container::web"
 NETWORK = "urn:pulumi:dev::p::docker:index/network:Network::net"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lab.docker_plugin.failures import PluginError
-from lab.docker_plugin.uploads import archive, check_uploads
-from lab.docker_plugin.values import UNKNOWN
+from toolchain.offline.docker_plugin.failures import PluginError
+from toolchain.offline.docker_plugin.uploads import archive, check_uploads
+from toolchain.offline.docker_plugin.values import UNKNOWN
 
 
 @pytest.mark.parametrize(

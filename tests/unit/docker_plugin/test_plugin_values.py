@@ -9,7 +9,7 @@ from google.protobuf import struct_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.docker_plugin.values import UNKNOWN, from_struct, has_unknown, to_struct
+from toolchain.offline.docker_plugin.values import UNKNOWN, from_struct, has_unknown, to_struct
 
 scalars = st.one_of(st.booleans(), st.integers(-(2**53), 2**53), st.text(), st.just(UNKNOWN))
 values = st.recursive(

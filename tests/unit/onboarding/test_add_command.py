@@ -18,9 +18,9 @@ from tlsgate.onboarding import own_domains
 from tlsgate.onboarding.own_domains import OwnDomain, OwnHost
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Mode, Verify
-from tlsgate.smtp import probe
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.probe import probe
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 
 OURS = ["--own-domain", "corp.example"]
 YES = [*OURS, "--name", "Beta & Söhne", "--non-interactive"]

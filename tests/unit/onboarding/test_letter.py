@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.onboarding.observed_partner import ACME
-from tests.unit.policy.fake_dns import FakeLookups, Table
+from tlsgate.dns.nameservers import Resolver
 from tlsgate.onboarding import own_domains
 from tlsgate.onboarding.letter import WIDTH, letter
 from tlsgate.onboarding.own_domains import OwnDomain, OwnHost, look_up_own_domains
 from tlsgate.partners.model import Inbound, Outbound, Partner, Require, Verify
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 from tlsgate.problems import ProblemsError
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.resolver import Resolver
-from tlsgate.smtp.result import ProbeResult
 from tlsgate.tls import Strength
 
 MX1, MX2 = OwnHost("mx1.corp.example", ("3 1 1 abcd",)), OwnHost("mx2.corp.example")

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.policy.fake_dns import FakeLookups
+from tests.unit.dns.fake_dns import FakeLookups
+from tlsgate.dns.lookups import Answer
 from tlsgate.policy import address_book
 from tlsgate.policy.address_book import (
     ADDRESSES,
@@ -25,7 +26,6 @@ from tlsgate.policy.address_book import (
     AddressBook,
     find_addresses,
 )
-from tlsgate.policy.lookups import Answer
 
 ONE, TWO, SIX = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 Entries = dict[tuple[str, str], tuple[bool, list[str]] | None]

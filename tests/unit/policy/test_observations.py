@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.policy.fake_dns import FakeLookups, Table
+from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.policy.partner_list import partner, rules_json
-from tests.unit.smtp.probe.probe_pki import issue
-from tests.unit.smtp.probe.probe_servers import Script, serving
+from tests.unit.probe.probe_pki import issue
+from tests.unit.probe.probe_servers import Script, serving
 from tlsgate.partners.ca import parse_ca
 from tlsgate.partners.model import Outbound, Partner, Verify
-from tlsgate.policy.generation import Loaded, load
-from tlsgate.policy.meeting import would_hold
+from tlsgate.policy.delivery_check import would_hold
+from tlsgate.policy.generation import LoadedGeneration, load
 from tlsgate.policy.observations import INBOUND, OUTBOUND, Observations, read
+from tlsgate.policy.observed_mail import UNKNOWN, ObservedMail
 from tlsgate.policy.rules import Evidence
-from tlsgate.policy.trials import UNKNOWN, Trials
 from tlsgate.render.partner_maps import compile_partners
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -129,7 +129,7 @@ def test_a_domain_is_tried_once_in_ten_minutes_and_its_messages_wait_for_the_ans
     gate = asyncio.Event()
     answers: Iterator[str | Exception] = iter(["", "issuer", RuntimeError("broken")])
 
-    async def meet(domain: str, policy: str) -> str:
+    async def check(domain: str, policy: str) -> str:
         tried.append((domain, policy))
         await gate.wait()
         answer = next(answers)
@@ -138,21 +138,21 @@ def test_a_domain_is_tried_once_in_ten_minutes_and_its_messages_wait_for_the_ans
         return answer
 
     async def run() -> None:
-        trials = Trials(observations, meet, lambda: now[0])
+        observed_mail = ObservedMail(observations, check, lambda: now[0])
         entry = observations.counts()["Acme"]["outbound"]
         for _ in range(3):
-            trials.message("Acme", "acme.example", "dane-only")
+            observed_mail.message("Acme", "acme.example", "dane-only")
         await asyncio.sleep(0)
         assert (entry["messages"], len(tried)) == (0, 1)
         gate.set()
         await _until(lambda: entry["messages"] == 3)
         now[0] = 599.0
-        trials.message("Acme", "acme.example", "dane-only")
+        observed_mail.message("Acme", "acme.example", "dane-only")
         assert (entry["messages"], entry["would_hold"], len(tried)) == (4, {}, 1)
-        trials.message("Acme", "acme.example", "secure match=acme.example")  # another rule
+        observed_mail.message("Acme", "acme.example", "secure match=acme.example")  # another rule
         await _until(lambda: entry["would_hold"] == {"issuer": 1})
         now[0] = 1200.0
-        trials.message("Acme", "acme.example", "dane-only")
+        observed_mail.message("Acme", "acme.example", "dane-only")
         await _until(lambda: entry["would_hold"] == {"issuer": 1, UNKNOWN: 1})
         assert entry["messages"] == 6
 
@@ -172,7 +172,7 @@ ZONE: Table = {
 }
 
 
-def generation(folder: Path, one: Partner) -> Loaded:
+def generation(folder: Path, one: Partner) -> LoadedGeneration:
     directory = folder / "generations/1"
     directory.mkdir(parents=True)
     (directory / "partner_rules.json").write_text(rules_json(one))

@@ -111,7 +111,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
     engine = SimpleNamespace(containers=containers, close=lambda: None)
     monkeypatch.delenv("PULUMI_STACK", raising=False)
     monkeypatch.setattr(docker, "from_env", lambda timeout: engine)
-    monkeypatch.setattr(command, "_now", lambda: NOW)
+    monkeypatch.setattr(command, "utc_now", lambda: NOW)
     return found
 
 
@@ -224,7 +224,7 @@ def test_mail_that_is_just_being_sent_is_not_held(
     status: int,
 ) -> None:
     arrived = datetime(2026, 11, 27, 16, 51, 31, tzinfo=UTC)
-    monkeypatch.setattr(command, "_now", lambda: arrived + timedelta(minutes=minutes))
+    monkeypatch.setattr(command, "utc_now", lambda: arrived + timedelta(minutes=minutes))
     code, said = held(capsys, "--domain", "slow.example")
     assert code == status
     assert [group["entries"][0]["reason"]["code"] for group in said["groups"]] == ["waiting"]

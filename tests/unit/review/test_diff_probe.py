@@ -13,9 +13,9 @@ from tests.unit.review.git_lists import ACME, BETA
 from tlsgate import cli
 from tlsgate.commands import diff_sections
 from tlsgate.partners.model import Verify
-from tlsgate.smtp import probe
-from tlsgate.smtp.probe import ProbeSettings
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.probe import probe
+from tlsgate.probe.probe import ProbeSettings
+from tlsgate.probe.result import ProbeResult
 
 
 class FakeProbe:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.toolchain.cache import Cache
-from lab.toolchain.context import Context, Machine
-from lab.toolchain.fetch import Fetcher, Unreachable
-from lab.toolchain.progress import Progress
+from toolchain.cache import Cache
+from toolchain.context import Context, Machine
+from toolchain.fetch import Fetcher, Unreachable
+from toolchain.progress import Progress
 
 DEBIAN_ROOT = Machine(root=True, debian=True, architecture="amd64", systemd=False)
 USER = Machine(root=False, debian=True, architecture="amd64", systemd=False)

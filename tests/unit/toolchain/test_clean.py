@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from lab.clean import Outcome, clean, clean_engine, clean_files, is_selected, other_stacks
-from lab.toolchain.engine_api import EngineApi
 from tests.unit.toolchain.fake_engine import Engine, serve_engine
 from tests.unit.toolchain.setup_world import make_world
+from toolchain.engine_api import EngineApi
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.toolchain.cache import cache_folder
 from tests.unit.toolchain.setup_world import make_world
+from toolchain.cache import cache_folder
 
 
 def test_a_tool_is_made_once(tmp_path: Path) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from lab.toolchain import base_image, dockerd, versions
-from lab.toolchain.base_image import REGISTRY, Way, debian_mirror, way
-from lab.toolchain.context import Machine, is_debian
-from lab.toolchain.engine import (
+from tests.unit.toolchain.fake_engine import Engine, serve_engine
+from tests.unit.toolchain.setup_world import DEBIAN_ROOT, USER, make_world
+from toolchain import base_image, dockerd, versions
+from toolchain.base_image import REGISTRY
+from toolchain.context import Machine, is_debian
+from toolchain.engine import (
     PACKAGES,
     Plan,
     address_of,
@@ -24,10 +26,9 @@ from lab.toolchain.engine import (
     engine,
     plan,
 )
-from lab.toolchain.engine_api import DEFAULT_ADDRESS, EngineApi, EngineError, call_version
-from lab.toolchain.errors import SetupError
-from tests.unit.toolchain.fake_engine import Engine, serve_engine
-from tests.unit.toolchain.setup_world import DEBIAN_ROOT, USER, make_world
+from toolchain.engine_api import DEFAULT_ADDRESS, EngineApi, EngineError, call_version
+from toolchain.errors import SetupError
+from toolchain.offline.debian_image import Way, debian_mirror, way
 
 OTHER_ROOT = replace(DEBIAN_ROOT, debian=False)
 SYSTEMD = replace(DEBIAN_ROOT, systemd=True)
@@ -144,7 +145,7 @@ def test_is_debian(text: str, debian: bool) -> None:
 
 
 def test_packages_are_named_before_they_are_installed(tmp_path: Path) -> None:
-    from lab.toolchain.debian import install
+    from toolchain.debian import install
 
     world = make_world(tmp_path)
     world.program("dpkg")
@@ -276,7 +277,9 @@ def test_an_image_that_cannot_be_had_is_explained(tmp_path: Path, served: Engine
 
 def test_a_base_image_of_the_users_choice_is_not_made(tmp_path: Path, served: Engine) -> None:
     served.answers["POST /images/create"] = (500, {"message": "no such host"})
-    world = make_world(tmp_path, environment={base_image.VARIABLE: "reg.corp.example/debian:13"})
+    world = make_world(
+        tmp_path, environment={versions.BASE_IMAGE_VARIABLE: "reg.corp.example/debian:13"}
+    )
     with pytest.raises(SetupError, match=r"reg\.corp\.example/debian:13 .* no such host"):
         base_image.base_image(world.context, served.address)
     assert not world.context.fetcher.unreachable.knows(REGISTRY)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.toolchain.errors import SetupError, UnreachableError
-from lab.toolchain.fetch import KEPT, Fetcher, Unreachable, published_checksum, verify
+from toolchain.errors import SetupError, UnreachableError
+from toolchain.fetch import KEPT, Fetcher, Unreachable, published_checksum, verify
 
 LISTING = """
 0123abc  pulumi-v3.220.0-darwin-arm64.tar.gz

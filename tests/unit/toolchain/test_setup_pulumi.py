@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from lab.toolchain import pulumi_cli
-from lab.toolchain.docker_plugin import PROGRAM, docker_plugin, locked_version, wrapper
-from lab.toolchain.errors import SetupError
-from lab.toolchain.pulumi_cli import Cli, Source
-from lab.toolchain.versions import PULUMI_MINIMUM, Version
 from tests.unit.toolchain.setup_world import World, make_world
+from toolchain import pulumi_cli
+from toolchain.docker_plugin import PROGRAM, docker_plugin, locked_version
+from toolchain.errors import SetupError
+from toolchain.offline.plugin_program import wrapper
+from toolchain.offline.pulumi_build import HOST
+from toolchain.pulumi_cli import Cli, Source
+from toolchain.versions import PULUMI_MINIMUM, Version
 
 NAME = "pulumi-v3.251.0-linux-x64.tar.gz"
 SUMS = f"{pulumi_cli.RELEASES}/pulumi-3.251.0-checksums.txt"
@@ -30,7 +32,7 @@ def release(*programs: str) -> bytes:
     return packed.getvalue()
 
 
-WHOLE = release("pulumi", pulumi_cli.HOST)
+WHOLE = release("pulumi", HOST)
 
 
 def vendor(archive: bytes = WHOLE, digest: str | None = None) -> dict[str, bytes]:
@@ -52,7 +54,7 @@ def built(world: World) -> Path:
 def test_the_users_own_is_preferred(tmp_path: Path, version: str) -> None:
     world = make_world(tmp_path, files=vendor())
     world.program("pulumi", version)
-    world.program(pulumi_cli.HOST)
+    world.program(HOST)
     cli, done = pulumi_cli.provide_cli(world.context)
     assert (cli.source, cli.folder, f"v{cli.version}") == (Source.OWN, None, version)
     assert not done.changed
@@ -64,7 +66,7 @@ def test_the_users_own_is_preferred(tmp_path: Path, version: str) -> None:
     [
         ("v3.219.9", True, "older than 3.220.0"),
         ("", True, "did not tell its version"),
-        ("v3.251.0", False, f"no {pulumi_cli.HOST}"),
+        ("v3.251.0", False, f"no {HOST}"),
     ],
 )
 def test_a_pulumi_that_will_not_do_is_named_and_left(
@@ -73,7 +75,7 @@ def test_a_pulumi_that_will_not_do_is_named_and_left(
     world = make_world(tmp_path, files=vendor())
     world.program("pulumi", version)
     if host:
-        world.program(pulumi_cli.HOST)
+        world.program(HOST)
     cli, done = pulumi_cli.provide_cli(world.context)
     assert cli.source is Source.VENDOR
     assert note in done.notes[0]
@@ -82,7 +84,7 @@ def test_a_pulumi_that_will_not_do_is_named_and_left(
 def test_what_set_up_put_on_path_is_not_the_users_own(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     folder = built(world)
-    for name in ("pulumi", pulumi_cli.HOST):
+    for name in ("pulumi", HOST):
         world.program(name, "v3.220.0").rename(folder / name)
     path = world.context.environment["PATH"]
     again = make_world(tmp_path, environment={"PATH": f"{folder}:{path}"})
@@ -94,7 +96,7 @@ def test_the_vendors_release_is_checked_and_kept(tmp_path: Path) -> None:
     cli, done = pulumi_cli.provide_cli(world.context)
     assert cli.folder is not None
     assert (cli.version, cli.source, done.changed) == (Version(3, 251, 0), Source.VENDOR, True)
-    assert sorted(path.name for path in cli.folder.iterdir()) == ["pulumi", pulumi_cli.HOST]
+    assert sorted(path.name for path in cli.folder.iterdir()) == ["pulumi", HOST]
     assert (cli.folder / "pulumi").stat().st_mode & 0o111 == 0o111
     again, second = pulumi_cli.provide_cli(make_world(tmp_path).context)
     assert (again, second.changed) == (cli, False)
@@ -180,7 +182,8 @@ def test_the_wrapper_starts_the_stand_in_of_its_clone(tmp_path: Path) -> None:
     assert text.splitlines()[0] == "#!/bin/sh"
     assert text.splitlines()[-1] == (
         "PYTHONPATH='/home/an o'\"'\"'user/tlsgate' exec "
-        "'/home/an o'\"'\"'user/tlsgate/.venv/bin/python' -P -m lab.docker_plugin \"$@\""
+        "'/home/an o'\"'\"'user/tlsgate/.venv/bin/python' -P "
+        '-m toolchain.offline.docker_plugin "$@"'
     )
 
 

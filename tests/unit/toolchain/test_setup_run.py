@@ -10,17 +10,17 @@ from threading import Event
 
 import pytest
 
-from lab.toolchain import ca_bundle, run
-from lab.toolchain.cli import summary
-from lab.toolchain.commands import run_logged
-from lab.toolchain.engine_api import DEFAULT_ADDRESS
-from lab.toolchain.env_file import Settings, env_sh, variables, write_env_file
-from lab.toolchain.errors import SetupError
-from lab.toolchain.progress import Done, Line, Progress
-from lab.toolchain.pulumi_cli import Cli, Source
-from lab.toolchain.run import Report
-from lab.toolchain.versions import PULUMI_MINIMUM
 from tests.unit.toolchain.setup_world import make_world
+from toolchain import ca_bundle, run
+from toolchain.cli import summary
+from toolchain.commands import run_logged
+from toolchain.engine_api import DEFAULT_ADDRESS
+from toolchain.env_file import Settings, env_sh, variables, write_env_file
+from toolchain.errors import SetupError
+from toolchain.progress import Done, Line, Progress
+from toolchain.pulumi_cli import Cli, Source
+from toolchain.run import Report
+from toolchain.versions import PULUMI_MINIMUM
 
 SETTINGS = Settings(
     repository=Path("/srv/my clone"),

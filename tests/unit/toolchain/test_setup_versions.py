@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from lab.toolchain import go_tools, versions
-from lab.toolchain.versions import Version
+from toolchain import go_tools, versions
+from toolchain.versions import Version
+
+TOOLCHAIN = Path(versions.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -45,9 +49,9 @@ def test_go_is_new_enough(version: Version | None, usable: bool) -> None:
     assert go_tools.is_usable(version) is usable
 
 
-@pytest.mark.parametrize("module", ["pulumi", "language-host", "pebble"])
+@pytest.mark.parametrize("module", ["offline/go/pulumi", "offline/go/language-host", "go/pebble"])
 def test_go_sources_ask_for_no_newer_go_than_is_looked_for(module: str) -> None:
-    lines = (go_tools.SOURCES / module / "go.mod").read_text().splitlines()
+    lines = (TOOLCHAIN / module / "go.mod").read_text().splitlines()
     wanted = versions.parse(next(line for line in lines if line.startswith("go ")))
     assert go_tools.is_usable(versions.GO_TOOLCHAIN)
     assert wanted is not None
@@ -58,17 +62,17 @@ def test_go_sources_ask_for_no_newer_go_than_is_looked_for(module: str) -> None:
 @pytest.mark.parametrize(
     ("module", "requirement"),
     [
-        ("pulumi", f"github.com/pulumi/pulumi/pkg/v3 v{versions.PULUMI_MINIMUM}"),
-        ("pulumi", f"github.com/pulumi/pulumi/sdk/v3 v{versions.PULUMI_MINIMUM}"),
-        ("pebble", f"github.com/letsencrypt/pebble/v2 v{versions.PEBBLE}"),
+        ("offline/go/pulumi", f"github.com/pulumi/pulumi/pkg/v3 v{versions.PULUMI_MINIMUM}"),
+        ("offline/go/pulumi", f"github.com/pulumi/pulumi/sdk/v3 v{versions.PULUMI_MINIMUM}"),
+        ("go/pebble", f"github.com/letsencrypt/pebble/v2 v{versions.PEBBLE}"),
     ],
 )
 def test_versions_are_those_of_the_go_modules(module: str, requirement: str) -> None:
-    assert requirement in (go_tools.SOURCES / module / "go.mod").read_text()
+    assert requirement in (TOOLCHAIN / module / "go.mod").read_text()
 
 
 def test_uv_is_the_version_that_its_requirement_pins() -> None:
-    text = (go_tools.SOURCES.parent / "uv.txt").read_text()
+    text = (TOOLCHAIN / "uv.txt").read_text()
     assert text.startswith(f"uv=={versions.UV} ")
     assert "--hash=sha256:" in text
 

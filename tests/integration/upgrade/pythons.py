@@ -1,0 +1,73 @@
+"""Two environments to run a stack in: the oldest that tlsgate allows, and the newest there is.
+
+The oldest is Python's and Pulumi's lower bound in pyproject.toml, with all else as locked. The
+newest is the newest Python that the tests run on, with Pulumi as locked, which is kept up to date.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from toolchain.context import Context, this_clone
+from toolchain.interpreters import environment, interpreter
+from toolchain.progress import Progress
+from toolchain.python_environment import find_or_install_uv
+from toolchain.versions import NEWEST_PYTHON
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def oldest_versions() -> tuple[str, str]:
+    """Return the lower bounds of Python (`3.11`) and Pulumi (`3.220.0`)."""
+    project = _toml("pyproject.toml")
+    python = str(project["project"]["requires-python"]).removeprefix(">=")
+    deploy = " ".join(project["dependency-groups"]["deploy"])
+    found = re.search(r"\bpulumi>=(\d+\.\d+)(?! *\.)", deploy)
+    assert found, deploy
+    return python, f"{found[1]}.0"
+
+
+def newest_versions() -> tuple[str, str]:
+    """Return the newest Python that is tested, and the Pulumi that is locked."""
+    packages = _toml("uv.lock")["package"]
+    return NEWEST_PYTHON, next(str(p["version"]) for p in packages if p["name"] == "pulumi")
+
+
+def oldest(folder: Path) -> Path:
+    """Make the environment in `folder` and return where its programs are."""
+    python, pulumi = oldest_versions()
+    context = this_clone(dict(os.environ), Progress(sys.stderr))
+    uv, _ = find_or_install_uv(context)
+    program, _ = interpreter(context, uv, python)
+    folder.mkdir()
+    locked, older = folder / "locked.txt", folder / "older.txt"
+    older.write_text(f"pulumi=={pulumi}\n")
+    export = ("export", "--frozen", "--no-default-groups", "--group", "deploy")
+    _run(uv, *export, "--no-emit-project", "--no-hashes", "--quiet", "--output-file", str(locked))
+    _run(uv, "venv", "--quiet", "--python", str(program), str(folder / "env"))
+    install = ("pip", "install", "--quiet", "--python", str(folder / "env/bin/python"))
+    _run(uv, *install, "--requirement", str(locked), "--override", str(older))
+    return folder / "env/bin"
+
+
+def newest() -> Path:
+    """Bring the environment up to date and return where its programs are."""
+    context: Context = this_clone(dict(os.environ), Progress(sys.stderr))
+    return environment(context, NEWEST_PYTHON).parent
+
+
+def _run(uv: Path, *arguments: str) -> None:
+    done = subprocess.run(
+        [str(uv), *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def _toml(name: str) -> dict[str, Any]:
+    return tomllib.loads((REPOSITORY / name).read_text())
