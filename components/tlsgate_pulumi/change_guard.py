@@ -27,7 +27,7 @@ from tlsgate.partners.diff import (
 )
 from tlsgate.partners.format import LIST_FILE
 from tlsgate.partners.model import Partner, partner_from_dict
-from tlsgate.review.lines import Line, domains_words, report_lines
+from tlsgate.review.lines import Line, describe_domains, report_lines
 from tlsgate.review.text import plain, value
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.dynamic import Props
@@ -85,7 +85,7 @@ def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> st
 
 
 def _said(line: Line) -> str:
-    where = plain(domains_words(line.keys))
+    where = plain(describe_domains(line.keys))
     return f"  {line.kind.value.upper()} {value(line.partner)} ({where}): {plain(line.change)}"
 
 

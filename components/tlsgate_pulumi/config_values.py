@@ -11,7 +11,7 @@ import re
 from urllib.parse import urlsplit
 
 from tlsgate.dns.records import require_hostname
-from tlsgate.partners.domains import Fault, domain_fault, host_fault
+from tlsgate.partners.domains import NameFault, domain_fault, host_fault
 from tlsgate.render.dns_records import tlsrpt_value
 from tlsgate.render.postfix_settings import (
     MILTER,
@@ -41,10 +41,10 @@ def host(reader: ConfigReader, key: str, item: object) -> str | None:
     return _name(reader, key, item, host_fault(item) if isinstance(item, str) else _NO_TEXT)
 
 
-_NO_TEXT: Fault = ("is not a text", "Write a name, such as corp.example")
+_NO_TEXT: NameFault = ("is not a text", "Write a name, such as corp.example")
 
 
-def _name(reader: ConfigReader, key: str, item: object, fault: Fault | None) -> str | None:
+def _name(reader: ConfigReader, key: str, item: object, fault: NameFault | None) -> str | None:
     if fault is None and len(str(item)) > NAME_LENGTH:
         fault = (
             f"is longer than {NAME_LENGTH} characters",

@@ -69,8 +69,8 @@ def test_all_problems_of_all_files_are_told_at_once(spare: Spare, tmp_path: Path
         config + r"internal\.networks\[0\]: '10\.0\.0\.0/33' does not appear to be an IPv4 or",
         config + r"mtaSts\.mode: 'always' is not one of enforce, testing, none\.",
         rf"{partners}/tabs\.yaml:2: is indented with a tab\. Indent with spaces\.",
-        rf"{partners}/empty\.yaml: holds no record\. Write a record, or delete it\.",
-        rf"{partners}/good\.yaml:\d+: colour: is not a key of the record\. Known here: name,",
+        rf"{partners}/empty\.yaml: contains no record\. Write a record, or delete it\.",
+        rf"{partners}/good\.yaml:\d+: colour: is not a key of the record\. Known keys: name,",
     ):
         assert re.search(problem, told), told
     assert "\n    6 problems." in told

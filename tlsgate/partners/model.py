@@ -1,8 +1,8 @@
 """The partner record as frozen values (docs/partners.md; partners/partner.schema.json).
 
-Whatever holds a `Partner` may trust it: domains are lower-case A-labels, keys are SHA-256 hashes
-of an SPKI in lower-case hex, networks are canonical CIDR blocks. Tuples of names, keys and
-networks are sets in sorted order, so that two records that say the same are equal.
+A `Partner` is always valid: domains are lower-case A-labels, keys are SHA-256 hashes of an SPKI in
+lower-case hex, networks are canonical CIDR blocks. Tuples of names, keys and networks are sets in
+sorted order, so that two records with the same meaning are equal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tlsgate.tls import Strength
 
 
 class Mode(StrEnum):
-    """Whether the rule holds mail back, or only tells what it would have held back."""
+    """Whether mail without the agreed proof is held, or only counted."""
 
     ENFORCE = "enforce"
     """Mail without the agreed proof waits (outbound) or is refused (inbound)."""
@@ -26,7 +26,7 @@ class Mode(StrEnum):
 
 
 class Verify(StrEnum):
-    """What proves the partner's server when the gateway sends."""
+    """How the partner's server proves its identity when the gateway sends."""
 
     PKIX = "pkix"
     """A certificate of a public CA with the right name (RFC 5280, RFC 9525)."""
@@ -39,7 +39,7 @@ class Verify(StrEnum):
 
 
 class Require(StrEnum):
-    """What a client must show to send in the partner's name; TLS always."""
+    """What a client must present to send mail from the partner's domains, besides TLS."""
 
     TLS = "tls"
     """Nothing more."""
@@ -74,14 +74,14 @@ class Outbound:
     verify: Verify = Verify.PKIX
     """What proves the partner's server."""
     mx: tuple[str, ...] = ()
-    """Names accepted in the certificate, `.name` for any below it; empty: the domain itself."""
+    """Names accepted in the certificate; `.name` accepts any name below it. Empty: the domain."""
     public_keys: tuple[str, ...] = ()
     """The server's SPKI hashes; only with `pin`."""
     ca: str = ""
     """The certificates of the partner's own CA in canonical PEM; only with `private-ca`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form; `ca` only where there is one."""
+        """Return the JSON form. `ca` is left out if there is none."""
         return {
             "verify": self.verify.value,
             "mx": list(self.mx),
@@ -92,7 +92,7 @@ class Outbound:
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What mail from the partner must show."""
+    """What is required of mail from the partner."""
 
     require: Require = Require.TLS
     """What a client must show."""
@@ -151,7 +151,7 @@ class Partner:
     mode: Mode
     """Whether the rule is enforced, or only counted."""
     tls: Strength = Strength.STRONG
-    """What encryption is enough, in both directions."""
+    """Which encryption is accepted, in both directions."""
     domains: tuple[str, ...]
     """The partner's mail domains."""
     subdomains: bool
@@ -183,7 +183,7 @@ class Partner:
 
 
 def partner_from_dict(values: Mapping[str, Any]) -> Partner:
-    """Return the partner that `to_dict` described. Trusts its input: nothing is checked.
+    """Return the partner that `to_dict` described. Nothing is checked.
 
     `tls` may be absent: a list that an older version delivered has no such key.
     """

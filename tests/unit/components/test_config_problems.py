@@ -190,9 +190,9 @@ def test_problems_of_config_files_and_partners_come_in_one_report(project: Path)
         "Pulumi.test.yaml:35: tlsgate:extraCaFile: no.pem cannot be read (No such file or "
         "directory). Name a file that is there, relative to the project. [no-file]",
         "partners/acme.yaml:6: mood: is not a key of the record. Did you mean mode? [unknown-key]",
-        "partners/own.yaml:5: domains[0]: `mail.corp.example` lies below your own domain "
-        "`corp.example`. List the partner's domains only: your own servers are settings of the "
-        "stack. [own-domain]",
+        "partners/own.yaml:5: domains[0]: `mail.corp.example` is below your own domain "
+        "`corp.example`. List only the partner's domains; your own are set in the stack's "
+        "config. [own-domain]",
         "4 problems.",
     ]
 

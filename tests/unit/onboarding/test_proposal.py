@@ -1,4 +1,4 @@
-"""What is proposed from what the servers show, and how they stand against it."""
+"""What is proposed from what the servers show, and how they meet the record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.onboarding.observed_partner import ACME
 from tests.unit.probe.probe_pki import issue
 from tlsgate.certificates.certificate import read_certificate
 from tlsgate.dns.mail_route import MxHost, Route
-from tlsgate.onboarding.proposal import Proposal, judged, propose
+from tlsgate.onboarding.proposal import Proposal, compare_with_record, propose
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.smtp.dialogue import Session
@@ -75,13 +75,13 @@ def seen_at_provider() -> ProbeResult:
     ("outbound", "ready"),
     [(Outbound(), False), (Outbound(mx=(HOST,)), True), (Outbound(mx=("mx.else.example",)), False)],
 )
-def test_the_findings_are_held_against_the_record(outbound: Outbound, ready: bool) -> None:
-    (result,) = judged([seen_at_provider()], replace(ACME, outbound=outbound))
+def test_the_results_are_compared_with_the_record(outbound: Outbound, ready: bool) -> None:
+    (result,) = compare_with_record([seen_at_provider()], replace(ACME, outbound=outbound))
     assert (result.listed, result.satisfied) == (PKIX, ready)
     assert result.sentence != "Not judged."
 
 
-def test_a_private_ca_cannot_be_judged_from_outside() -> None:
+def test_a_private_ca_cannot_be_checked_from_outside() -> None:
     partner = replace(ACME, outbound=Outbound(Verify.PRIVATE_CA, ca="a CA"))
     results = [seen_at_provider()]
-    assert judged(results, partner) == results
+    assert compare_with_record(results, partner) == results

@@ -101,7 +101,7 @@ def test_probe_passes_its_options_on(probed: Probed, folder: Path) -> None:
     pem = folder / "ca.pem"
     pem.write_text(issue(("CA",), ca=True).pem)
     arguments = ["--resolver", "192.0.2.1:5353", "--extra-ca", "ca.pem", "--helo", "gw.example"]
-    bounds = ["--at-once", "7", "--timeout", "9"]
+    bounds = ["--parallel", "7", "--timeout", "9"]
     cli.main(["probe", *arguments, *bounds, "GOOD.example.", "good.example", "bücher.acme.example"])
     ((domains, settings),) = probed
     assert domains == ["good.example", "xn--bcher-kva.acme.example"]
@@ -121,9 +121,9 @@ def test_probe_passes_its_options_on(probed: Probed, folder: Path) -> None:
         (["probe", "acme.example", "--resolver", "dns.example"], "is not ADDRESS"),
         (["probe", "acme.example", "--extra-ca", "none.pem"], "none.pem: No such file"),
         (["probe", "acme.example", "--extra-ca", "partners/acme.yaml"], "partners/acme.yaml"),
-        (["probe", "acme.example", "--at-once", "0"], "is not a positive number"),
+        (["probe", "acme.example", "--parallel", "0"], "is not a positive number"),
         (["check"], "ADDRESS"),
-        (["check", "a@[192.0.2.1]"], "names a host by its number"),
+        (["check", "a@[192.0.2.1]"], "has an IP address instead of a domain"),
         (["check", "a@b@acme"], "`acme` has no dot"),
     ],
 )

@@ -35,7 +35,7 @@ def test_no_expression_is_put_into_a_script_and_every_action_is_pinned(path: Pat
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
 
 
-def test_what_runs_with_the_base_s_rights_never_checks_out_the_pull_request() -> None:
+def test_jobs_with_the_rights_of_the_base_never_check_out_the_pull_request() -> None:
     assert list(PARTNERS["on"]) == ["pull_request_target"]
     checkouts = [step for step in steps(PARTNERS) if "checkout@" in step.get("uses", "")]
     assert len(checkouts) == 2
@@ -46,7 +46,7 @@ def test_what_runs_with_the_base_s_rights_never_checks_out_the_pull_request() ->
     assert "secrets." not in (ROOT / ".github/workflows/partners.yml").read_text()
 
 
-def test_each_job_may_do_only_what_it_must() -> None:
+def test_each_job_has_only_the_rights_that_it_needs() -> None:
     assert PARTNERS["permissions"] == {} or PARTNERS["permissions"] == "{}"
     may = {name: job.get("permissions", {}) for name, job in PARTNERS["jobs"].items()}
     assert may == {
@@ -219,7 +219,7 @@ def comment(kind: str, number: int, author: str, body: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_there_is_one_comment_and_it_is_our_own(
+def test_only_our_own_comment_is_edited(
     forge: str, tmp_path: Path, kind: str, author: str, calls: list[tuple[str, str]]
 ) -> None:
     body = f"{MARKER}\n## Partner list: no change\n"
@@ -231,7 +231,7 @@ def test_there_is_one_comment_and_it_is_our_own(
     assert Forge.calls == [(*call, body) for call in calls]
 
 
-def test_a_forge_that_is_not_there_is_told_without_the_token(tmp_path: Path) -> None:
+def test_an_unreachable_forge_is_reported_without_the_token(tmp_path: Path) -> None:
     done = post("github", "http://127.0.0.1:9", tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("post_report: ")

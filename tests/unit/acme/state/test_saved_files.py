@@ -29,7 +29,7 @@ from tlsgate.acme.renewal.failures import Failure, Failures
 from tlsgate.acme.renewal.forced import ForcedRenewals
 from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Rollover, Step
-from tlsgate.acme.tlsa import Noted, Published
+from tlsgate.acme.rollover.tlsa_records import Published, PublishedRecords
 from tlsgate.state import StateFile, StateMap
 
 Capture = pytest.CaptureFixture[str]
@@ -189,7 +189,7 @@ CHANGES = [
         "rollovers", lambda path, name: Rollovers(path).put(name, Rollover(Step.KEY, "", AT, "a"))
     ),
     Change("forced", lambda path, name: ForcedRenewals(path).put(name, "1")),
-    Change("tlsa", lambda path, name: Noted(path).put(name, Published((), 60, AT, AT))),
+    Change("tlsa", lambda path, name: PublishedRecords(path).put(name, Published((), 60, AT, AT))),
     Change(
         "ledger",
         lambda path, name: RateLimiter(path, Limits(), lambda: AT).count("orders", [name]),

@@ -1,4 +1,4 @@
-"""What DNS tells a partner of us: our domains' servers, their TLSA records, and MTA-STS."""
+"""What a partner finds in DNS about our own domains: mail servers, TLSA records and MTA-STS."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
-class OurHost:
-    """A gateway. `tlsa`: its signed records in DNS's words."""
+class OwnHost:
+    """One of our mail servers. `tlsa`: its signed TLSA records in presentation format."""
 
     name: str
     tlsa: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class OurDomain:
-    """One of our domains, and who takes its mail."""
+class OwnDomain:
+    """One of our domains, and its mail servers."""
 
     name: str
-    hosts: tuple[OurHost, ...]
+    hosts: tuple[OwnHost, ...]
     sts: Sts
 
 
-def look_at_ourselves(
+def look_up_own_domains(
     domains: Sequence[str], resolver: Resolver, extra_ca: str
-) -> tuple[OurDomain, ...]:
-    """Return what DNS and our policy hosts say now. Raises ProblemsError for what is not there."""
+) -> tuple[OwnDomain, ...]:
+    """Return what DNS and our policy hosts say now. Raises ProblemsError if a domain has no MX."""
     lookups = lookups_of(resolver)
 
-    async def look() -> list[OurDomain | Problem]:
+    async def look() -> list[OwnDomain | Problem]:
         return list(await asyncio.gather(*(_look(one, lookups, extra_ca) for one in domains)))
 
     found = asyncio.run(look())
     problems = [one for one in found if isinstance(one, Problem)]
     if problems:
         raise ProblemsError(problems)
-    return tuple(one for one in found if isinstance(one, OurDomain))
+    return tuple(one for one in found if isinstance(one, OwnDomain))
 
 
-async def _look(domain: str, lookups: DnsLookups, extra_ca: str) -> OurDomain | Problem:
+async def _look(domain: str, lookups: DnsLookups, extra_ca: str) -> OwnDomain | Problem:
     route, published = await asyncio.gather(
         find_route(lookups, domain),
         find_published(lookups, domain, lambda: trust_store(extra_ca), HTTPS_PORT),
@@ -60,6 +60,6 @@ async def _look(domain: str, lookups: DnsLookups, extra_ca: str) -> OurDomain | 
         message = f"our own domain names no mail server ({why})"
         return Problem("", 0, domain, "no-own-mx", message, remedy)
     hosts = tuple(
-        OurHost(host.name, tuple(record.to_text() for record in host.tlsa)) for host in route.hosts
+        OwnHost(host.name, tuple(record.to_text() for record in host.tlsa)) for host in route.hosts
     )
-    return OurDomain(domain, hosts, published.sts)
+    return OwnDomain(domain, hosts, published.sts)

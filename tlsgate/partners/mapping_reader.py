@@ -1,6 +1,6 @@
 """Reads the keys of one YAML mapping, and reports what is wrong with each.
 
-A value that is refused reads as absent, so that one mistake does not hide the next.
+An invalid value counts as absent, so that one mistake does not hide the next.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from tlsgate.partners.syntax import Mapping, Node, Scalar, Sequence
-from tlsgate.partners.values import RefusedError
+from tlsgate.partners.values import InvalidValueError
 from tlsgate.problems import Problem, shown, visible
 
 T = TypeVar("T")
@@ -21,16 +21,16 @@ _FLAGS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Place(Generic[T]):
-    """A value and where it stands."""
+class Located(Generic[T]):
+    """A value and its place in the file."""
 
     value: T
     line: int
     key: str
 
 
-class Section:
-    """One mapping of a record, with the path that leads to it."""
+class MappingReader:
+    """One mapping of a record, with its path in the record."""
 
     __slots__ = ("_known", "_path", "entries", "file", "line", "problems")
 
@@ -48,27 +48,27 @@ class Section:
                 self._unknown(key, line)
 
     def problem(self, key: str, line: int, code: str, message: str, remedy: str) -> None:
-        """Note what is wrong with `key` of this section."""
+        """Report what is wrong with `key` of this mapping."""
         full = self._path + key
         self.problems.append(Problem(self.file, line, full, code, message, remedy))
 
     def line_of(self, key: str) -> int:
-        """Return the line of a key, the section's own where it is absent."""
+        """Return the line of a key, or of the mapping if the key is absent."""
         entry = self.entries.get(key)
         return entry[0] if entry else self.line
 
     def has_items(self, key: str) -> bool:
-        """Tell whether `key` holds a list with something in it, right or wrong."""
+        """Return whether `key` is a list with items, valid or not."""
         entry = self.entries.get(key)
         return entry is not None and isinstance(entry[1], Sequence) and bool(entry[1].items)
 
     def is_empty_list(self, key: str) -> bool:
-        """Tell whether `key` holds a list with nothing in it."""
+        """Return whether `key` is an empty list."""
         entry = self.entries.get(key)
         return entry is not None and isinstance(entry[1], Sequence) and not entry[1].items
 
     def value(self, key: str, parse: Callable[[str], T], example: str = "") -> T | None:
-        """Return a parsed text. With an example of what to write, the key is required."""
+        """Return the parsed value. If `example` is given, the key is required."""
         entry = self.entries.get(key)
         if entry is None:
             if example:
@@ -90,9 +90,9 @@ class Section:
             return default
         return _FLAGS[scalar.text]
 
-    def values(self, key: str, parse: Callable[[str], T]) -> list[Place[T]]:
-        """Return the parsed items of a list, each once; absent reads as empty."""
-        places: dict[T, Place[T]] = {}
+    def values(self, key: str, parse: Callable[[str], T]) -> list[Located[T]]:
+        """Return the parsed items of a list, each once. An absent list is empty."""
+        places: dict[T, Located[T]] = {}
         for position, node in enumerate(self._items(key)):
             item = f"{key}[{position}]"
             scalar = self._scalar(item, node.line, node)
@@ -101,14 +101,14 @@ class Section:
                 continue
             first = places.get(value)
             if first is not None:
-                message = f"{shown(str(value))} is already in line {first.line}"
+                message = f"{shown(str(value))} is already on line {first.line}"
                 self.problem(item, node.line, "doubled", message, "Delete one of the two")
                 continue
-            places[value] = Place(value, node.line, self._path + item)
+            places[value] = Located(value, node.line, self._path + item)
         return list(places.values())
 
-    def section(self, key: str, known: tuple[str, ...]) -> Section:
-        """Return the mapping under `key`; an absent one reads as empty."""
+    def mapping(self, key: str, known: tuple[str, ...]) -> MappingReader:
+        """Return the mapping under `key`. An absent mapping is empty."""
         entry = self.entries.get(key)
         if entry is None:
             return self._sub(key, Mapping(self.line), known)
@@ -118,7 +118,7 @@ class Section:
             node = Mapping(line)
         return self._sub(key, node, known)
 
-    def sections(self, key: str, known: tuple[str, ...]) -> Iterator[Section]:
+    def mappings(self, key: str, known: tuple[str, ...]) -> Iterator[MappingReader]:
         """Return the mappings in the list under `key`."""
         for position, node in enumerate(self._items(key)):
             item = f"{key}[{position}]"
@@ -127,11 +127,11 @@ class Section:
             else:
                 self._not_a_mapping(item, node.line, known)
 
-    def _sub(self, key: str, node: Mapping, known: tuple[str, ...]) -> Section:
-        return Section(node, f"{self._path}{key}.", known, self.file, self.problems)
+    def _sub(self, key: str, node: Mapping, known: tuple[str, ...]) -> MappingReader:
+        return MappingReader(node, f"{self._path}{key}.", known, self.file, self.problems)
 
     def _not_a_mapping(self, key: str, line: int, known: tuple[str, ...]) -> None:
-        remedy = f"Write `{known[0]}: …` and the like below it, indented with spaces"
+        remedy = f"Write `{known[0]}: …` and other keys below it, indented with spaces"
         self.problem(key, line, "not-a-mapping", "is not a mapping", remedy)
 
     def _items(self, key: str) -> list[Node]:
@@ -159,7 +159,7 @@ class Section:
     def _parsed(self, key: str, scalar: Scalar, parse: Callable[[str], T]) -> T | None:
         try:
             return parse(scalar.text)
-        except RefusedError as refusal:
+        except InvalidValueError as refusal:
             text = f"{shown(scalar.text)} " if refusal.quoted else ""
             message = f"{text}{refusal.message}"
             self.problem(key, scalar.line, refusal.code, message, refusal.remedy)
@@ -168,5 +168,5 @@ class Section:
     def _unknown(self, key: str, line: int) -> None:
         near = difflib.get_close_matches(key[:100], self._known, n=1)
         known = ", ".join(self._known)
-        remedy = f"Did you mean {near[0]}?" if near else f"Known here: {known}"
+        remedy = f"Did you mean {near[0]}?" if near else f"Known keys: {known}"
         self.problem(visible(key)[:80], line, "unknown-key", "is not a key of the record", remedy)

@@ -1,4 +1,4 @@
-"""Parts of the record, and what their changes mean for mail, in words."""
+"""Describes parts of the record, and what their changes mean for mail."""
 
 from __future__ import annotations
 
@@ -41,16 +41,21 @@ ARROW = " → "
 _PIN_SHOWN = 16
 
 
-def rule_words(partner: Partner) -> Text:
+def describe_rule(partner: Partner) -> Text:
     """Return both directions of a record: `out: …; in: …`."""
     older = "; older encryption is enough" if partner.tls is Strength.COMPATIBLE else ""
     observed = "; observed only" if partner.mode is Mode.OBSERVE else ""
-    ways = ("out: ", *outbound(partner.outbound), "; in: ", *inbound(partner.inbound))
+    ways = (
+        "out: ",
+        *describe_outbound(partner.outbound),
+        "; in: ",
+        *describe_inbound(partner.inbound),
+    )
     return (*ways, older, observed)
 
 
-def outbound(rule: Outbound) -> Text:
-    """Return what proves a server."""
+def describe_outbound(rule: Outbound) -> Text:
+    """Return what a server must show."""
     match rule.verify:
         case Verify.PKIX:
             return ("a public CA's certificate for ", *_names(rule))
@@ -62,7 +67,7 @@ def outbound(rule: Outbound) -> Text:
             return ("the pinned key ", *_pins(rule.public_keys))
 
 
-def inbound(rule: Inbound) -> Text:
+def describe_inbound(rule: Inbound) -> Text:
     """Return what a client must show."""
     match rule.require:
         case Require.TLS:
@@ -87,12 +92,12 @@ def _pins(pins: Sequence[str]) -> Text:
     return listed([f"{pin[:_PIN_SHOWN]}…" for pin in pins])
 
 
-def change(aspect: str, old: Partner, new: Partner) -> Text:
-    """Return what was written and what is written now."""
+def describe_change(aspect: str, old: Partner, new: Partner) -> Text:
+    """Return the old and the new value of a part of the record."""
     if aspect.startswith(f"{EXCEPTIONS}."):
         return _exception_change(aspect, old, new)
     if aspect not in _PARTS:
-        return (f"{aspect} is not the same",)
+        return (f"{aspect} has changed",)
     title, part = _PARTS[aspect]
     return (title, *part(old), ARROW, *part(new))
 
@@ -101,11 +106,11 @@ _NONE: Text = ("none",)
 
 
 def _out(partner: Partner) -> Text:
-    return outbound(partner.outbound)
+    return describe_outbound(partner.outbound)
 
 
 def _in(partner: Partner) -> Text:
-    return inbound(partner.inbound)
+    return describe_inbound(partner.inbound)
 
 
 _PARTS: Mapping[str, tuple[str, Callable[[Partner], Text]]] = {
@@ -121,8 +126,10 @@ _PARTS: Mapping[str, tuple[str, Callable[[Partner], Text]]] = {
 }
 
 
-def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Partner) -> Text:
-    """Return what a difference does to mail."""
+def describe_effect(
+    aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Partner
+) -> Text:
+    """Return what a difference means for mail."""
     if aspect == NAMES:
         return _names_effect(weaker, keys, old.outbound, new.outbound)
     if aspect in (SERVER_KEYS, CLIENT_KEYS):
@@ -137,22 +144,22 @@ def effect(aspect: str, weaker: bool, keys: Sequence[str], old: Partner, new: Pa
 
 
 _EFFECTS = {
-    (MODE, True): "nothing is held or refused any more: it is only counted",
+    (MODE, True): "no mail is held or refused any more: it is only counted",
     (MODE, False): "mail without the agreed proof is held or refused from now on",
     (TLS, True): "mail is also sent and accepted over older encryption, which is easier to break",
     (TLS, False): "mail is held or refused where only older encryption is offered",
-    (SERVER_CA, True): "mail is also sent to servers that another CA vouches for",
-    (SERVER_CA, False): "mail is held from servers that only the CA left out vouches for",
-    (VERIFY, True): "servers are accepted that were not before: not provably as strict",
+    (SERVER_CA, True): "mail is also sent to servers with a certificate of another CA",
+    (SERVER_CA, False): "mail to servers with a certificate of the removed CA is held",
+    (VERIFY, True): "servers may be accepted that were not before: not provably as strict",
 }
 UNLISTED: Text = (
-    "mail to and from there is no longer protected: without TLS it goes in plaintext",
+    "mail to and from these domains is no longer protected: without TLS it is sent in plaintext",
 )
-"""What it means to be off the list."""
+"""What it means to be no longer on the list."""
 
 
 def _names_effect(weaker: bool, keys: Sequence[str], old: Outbound, new: Outbound) -> Text:
-    """The names that one of the two accepts and the other does not."""
+    """Name what one of the two rules accepts and the other does not."""
     less, more = (old, new) if weaker else (new, old)
     shown: Text = ("the domain itself",)
     if more.mx:
@@ -160,25 +167,25 @@ def _names_effect(weaker: bool, keys: Sequence[str], old: Outbound, new: Outboun
         shown = listed(sorted({name for names in gained for name in names}))
     if weaker:
         return ("mail is also sent to a server whose certificate names ", *shown)
-    return ("mail is held from a server whose certificate names only ", *shown)
+    return ("mail to a server whose certificate names only these is held: ", *shown)
 
 
 def _keys_effect(aspect: str, weaker: bool, old: Partner, new: Partner) -> Text:
     before, after = set(old.outbound.public_keys), set(new.outbound.public_keys)
-    gained, lost = "mail is also sent to a server with", "mail is held from a server with"
+    gained, lost = "mail is also sent to a server with", "mail is no longer sent to a server with"
     if aspect == CLIENT_KEYS:
         before, after = set(old.inbound.public_keys), set(new.inbound.public_keys)
-        gained, lost = "mail in its name is also accepted with", "mail in its name is refused with"
+        gained, lost = "its mail is also accepted with", "its mail is refused with"
     pins = after - before if weaker else before - after
     return (gained if weaker else lost, " the key ", *_pins(sorted(pins)))
 
 
 def _require_effect(weaker: bool, new: Inbound) -> Text:
     if not weaker:
-        return ("mail in its name is refused but with ", *inbound(new))
+        return ("its mail is refused without ", *describe_inbound(new))
     if new.require is Require.TLS:
-        return ("mail in its name is accepted from any client that has TLS",)
-    return ("it accepts clients that were not accepted before: not provably as strict",)
+        return ("its mail is accepted from any client over TLS",)
+    return ("clients may be accepted that were not before: not provably as strict",)
 
 
 def _networks_effect(weaker: bool, old: Inbound, new: Inbound) -> Text:
@@ -186,8 +193,8 @@ def _networks_effect(weaker: bool, old: Inbound, new: Inbound) -> Text:
     lost = [one for one in old.networks if not networks_cover(new.networks, [one])]
     if new.require is Require.NETWORK:
         if weaker:
-            return ("mail in its name is also accepted from ", *listed(gained))
-        return ("mail in its name is refused from ", *(listed(lost) or ("nowhere else",)))
+            return ("its mail is also accepted from ", *listed(gained))
+        return ("its mail is refused from ", *(listed(lost) or ("nowhere else",)))
     if weaker:
         return ("bounces from ", *listed(lost), " are accepted without TLS")
     return ("bounces from ", *(listed(gained) or ("the same addresses",)), " need TLS")
@@ -221,7 +228,7 @@ def _exception(aspect: str) -> str:
 
 
 def _reason(aspect: str, last: date, new: Partner) -> Text:
-    """Say why and by whom, of the exception that reaches to the last day."""
+    """Return the reason and the approver of the exception with this last day."""
     _, direction, _ = aspect.split(".")
     for one in new.exceptions:
         if one.until == last and one.direction == direction:
@@ -231,9 +238,9 @@ def _reason(aspect: str, last: date, new: Partner) -> Text:
 
 _ALLOWED = {
     ("outbound", "plaintext"): "mail is sent even without TLS",
-    ("outbound", "encrypted"): "mail is sent over TLS to any server, whoever it is",
-    ("inbound", "plaintext"): "mail in its name is accepted without TLS",
-    ("inbound", "encrypted"): "mail in its name is accepted over TLS from any client",
+    ("outbound", "encrypted"): "mail is sent over TLS to any server, without authentication",
+    ("inbound", "plaintext"): "its mail is accepted without TLS",
+    ("inbound", "encrypted"): "its mail is accepted over TLS from any client",
 }
 
 
@@ -242,5 +249,5 @@ def exception_effect(aspect: str, new: Partner) -> Text:
     _, direction, allow = aspect.split(".")
     _, last = exception_days(aspect, None, new)
     if last == date.min:
-        return ("the rule holds again",)
+        return ("the rule applies again",)
     return (f"until {last} {_ALLOWED[direction, allow]}",)

@@ -1,4 +1,4 @@
-"""Runs one policy of the pack on a resource, through the proxy that Pulumi puts before it."""
+"""Runs one policy of the pack on resources, through the proxy that Pulumi uses."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def urn(type_: str, name: str, stack: str) -> str:
     return f"urn:pulumi:{stack}::tlsgate::tlsgate:index:MailGateway${type_}::{name}"
 
 
-def judged(
+def check_resource(
     policy: str, resource: Resource, config: Mapping[str, Any] | None = None, stack: str = "prod-1"
 ) -> list[str]:
-    """What the policy says of one resource."""
+    """Return what the policy reports for one resource."""
     found: list[str] = []
     rule = BY_NAME[policy]
     assert isinstance(rule, ResourceValidationPolicy)
@@ -59,10 +59,10 @@ def judged(
     return found
 
 
-def judged_stack(
+def check_stack(
     policy: str, resources: Iterable[Resource], config: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """What a policy over the whole stack says."""
+    """Return what a policy over the whole stack reports."""
     found: list[str] = []
     rule = BY_NAME[policy]
     assert isinstance(rule, StackValidationPolicy)

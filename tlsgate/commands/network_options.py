@@ -1,4 +1,4 @@
-"""What `tlsgate probe` and `tlsgate check` have in common: their options, and reading the list."""
+"""What `tlsgate probe` and `tlsgate check` share: network options, and reading the partner list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlsgate.partners.domains import host_fault
-from tlsgate.partners.entries import Entry, folder_entries
+from tlsgate.partners.entries import FolderEntry, folder_entries
 from tlsgate.partners.load import load_entries
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError, shown
@@ -22,7 +22,7 @@ _FOLDER = Path("partners")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """`--partners`, `--resolver`, `--extra-ca`, `--json`."""
+    """Add `--partners`, `--resolver`, `--extra-ca` and `--json`."""
     parser.add_argument(
         "--partners",
         metavar="DIR",
@@ -34,24 +34,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_network_options(parser: argparse._ActionsContainer) -> None:
-    """`--resolver`, `--extra-ca`."""
+    """Add `--resolver` and `--extra-ca`."""
     parser.add_argument(
         "--resolver",
         metavar="ADDRESS[:PORT]",
         type=_resolver,
-        help="the validating DNS resolver, whose word on DNSSEC is believed (default: those of"
-        " /etc/resolv.conf, believed if on this machine or with `options trust-ad`)",
+        help="the validating DNS resolver; its DNSSEC results are trusted (default: those in"
+        " /etc/resolv.conf, trusted if on this machine or with `options trust-ad`)",
     )
     parser.add_argument(
         "--extra-ca",
         metavar="FILE",
         type=_certificates,
-        help="PEM file of roots that are trusted besides the system's",
+        help="PEM file of root certificates to trust besides the system's",
     )
 
 
 def mail_domain(text: str) -> str:
-    """An argument `domain`, as a lower-case A-label. Raises argparse.ArgumentTypeError."""
+    """Return a domain argument as lower-case A-labels. Raises argparse.ArgumentTypeError."""
     name = text.strip().rstrip(".").lower()
     if not name.isascii():
         import idna  # noqa: PLC0415  # few names need it
@@ -67,14 +67,14 @@ def mail_domain(text: str) -> str:
 
 
 def read_list(options: argparse.Namespace, domains: Sequence[str]) -> tuple[Partner, ...] | None:
-    """The partners that can speak for `domains`; None, with the problems printed, if refused.
+    """Return the partners that may list `domains`; None, with the problems printed, if invalid.
 
-    Only the files that may name one of them are parsed: a list of thousands takes seconds.
+    Only files that may contain one of them are parsed: parsing thousands of files takes seconds.
     """
     folder = options.partners or _FOLDER
     if options.partners is None and not folder.is_dir():
         return ()
-    # The end of each name is in the name itself and in that of any parent that is listed.
+    # A listed parent of a domain has the same last two labels.
     ends = {".".join(domain.split(".")[-2:]).encode("ascii") for domain in domains}
     try:
         return load_entries(one for one in folder_entries(folder) if _may_name(one, ends))
@@ -87,19 +87,19 @@ def read_list(options: argparse.Namespace, domains: Sequence[str]) -> tuple[Part
         return None
 
 
-def _may_name(entry: Entry, ends: Collection[bytes]) -> bool:
+def _may_name(entry: FolderEntry, ends: Collection[bytes]) -> bool:
     if entry.fault is not None:
         return True
     try:
         content = entry.read().lower()
     except OSError:
         return True
-    # YAML can write a letter in another way only with a backslash.
+    # In YAML, a letter can be written in another way only with a backslash.
     return b"\\" in content or any(end in content for end in ends)
 
 
 def resolver_of(options: argparse.Namespace) -> Resolver:
-    """The resolver named, or this machine's."""
+    """Return the resolver that was given, or this machine's."""
     from tlsgate.dns.nameservers import RESOLV_CONF, configured_resolver  # noqa: PLC0415
 
     if options.resolver is not None:

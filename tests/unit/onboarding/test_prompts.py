@@ -1,4 +1,4 @@
-"""What is asked of whom: the options, then the person, else all that is missing at once."""
+"""Where answers come from: options, then prompts, otherwise everything missing is reported."""
 
 from __future__ import annotations
 
@@ -9,14 +9,21 @@ from datetime import date
 import pytest
 
 from tests.unit.onboarding.observed_partner import TODAY
+from tlsgate.onboarding.prompts import (
+    Answers,
+    GivenAnswers,
+    MissingAnswersError,
+    Prompter,
+    collect_answers,
+    next_year,
+)
 from tlsgate.onboarding.proposal import Proposal
-from tlsgate.onboarding.questions import Answers, Given, MissingError, Person, collect, next_year
 from tlsgate.partners.model import Verify
 
 PKIX = Proposal(Verify.PKIX)
 NAMES = Proposal(Verify.PKIX, mx=("mx.provider.example",))
 KEYS = Proposal(Verify.PIN, public_keys=("aa", "bb"))
-NOTHING = Given("acme.example")
+NOTHING = GivenAnswers("acme.example")
 ENOUGH = replace(NOTHING, name="Acme", own_domains=("corp.example",))
 DEFAULTS = Answers(
     name="Acme",
@@ -31,12 +38,12 @@ DEFAULTS = Answers(
 
 
 class Said:
-    """A person who gives these answers; what they were asked is in `text`."""
+    """A user who gives these answers; the prompts shown are in `text`."""
 
     def __init__(self, *lines: str) -> None:
         self._lines: Iterator[str] = iter([f"{line}\n" for line in lines])
         self.text = ""
-        self.person = Person(lambda: next(self._lines, ""), self._show)
+        self.prompter = Prompter(lambda: next(self._lines, ""), self._show)
 
     def _show(self, text: str) -> None:
         self.text += text
@@ -55,20 +62,20 @@ class Said:
         (ENOUGH, Proposal(Verify.PIN), ["--server-key"]),
     ],
 )
-def test_without_a_person_all_that_is_missing_is_told(
-    given: Given, proposal: Proposal, missing: list[str]
+def test_without_prompts_everything_missing_is_reported(
+    given: GivenAnswers, proposal: Proposal, missing: list[str]
 ) -> None:
-    with pytest.raises(MissingError) as told:
-        collect(given, proposal, TODAY, None)
-    lines = str(told.value).splitlines()[1:]
+    with pytest.raises(MissingAnswersError) as reported:
+        collect_answers(given, proposal, TODAY, None)
+    lines = str(reported.value).splitlines()[1:]
     assert [line.split()[0] for line in lines] == missing
 
 
-def test_without_a_person_the_defaults_are_taken() -> None:
-    assert collect(ENOUGH, PKIX, TODAY, None) == DEFAULTS
+def test_without_prompts_the_defaults_are_used() -> None:
+    assert collect_answers(ENOUGH, PKIX, TODAY, None) == DEFAULTS
 
 
-def test_what_is_given_is_taken() -> None:
+def test_given_answers_are_used() -> None:
     given = replace(
         ENOUGH,
         contact="mail@acme.example",
@@ -78,7 +85,7 @@ def test_what_is_given_is_taken() -> None:
         mx=("mx.acme.example",),
         server_keys=("aa",),
     )
-    answers = collect(given, NAMES, TODAY, Said().person)
+    answers = collect_answers(given, NAMES, TODAY, Said().prompter)
     assert answers == Answers(
         name="Acme",
         contact="mail@acme.example",
@@ -91,9 +98,9 @@ def test_what_is_given_is_taken() -> None:
     )
 
 
-def test_a_person_is_asked_again_until_the_answer_can_be_read() -> None:
+def test_a_prompt_is_repeated_until_the_answer_is_valid() -> None:
     said = Said("", "Acme", "nobody", "mail@acme.example", "2026-02-30", "", "", "corp.example")
-    answers = collect(NOTHING, PKIX, TODAY, said.person)
+    answers = collect_answers(NOTHING, PKIX, TODAY, said.prompter)
     assert answers == replace(DEFAULTS, contact="mail@acme.example")
     assert "`nobody` is not a mail address" in said.text
     assert "`2026-02-30` is not a real date" in said.text
@@ -104,25 +111,25 @@ def test_a_person_is_asked_again_until_the_answer_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("answer", "mx"), [("y", NAMES.mx), ("YES", NAMES.mx), ("", ()), ("n", ()), ("perhaps", ())]
 )
-def test_names_from_dns_are_taken_only_when_the_partner_confirmed_them(
+def test_names_from_dns_are_used_only_if_the_partner_confirmed_them(
     answer: str, mx: tuple[str, ...]
 ) -> None:
     given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
     said = Said(answer)
-    assert collect(given, NAMES, TODAY, said.person).mx == mx
-    assert "mx.provider.example, as only DNS says" in said.text
+    assert collect_answers(given, NAMES, TODAY, said.prompter).mx == mx
+    assert "mx.provider.example, which only DNS names" in said.text
 
 
-def test_keys_too() -> None:
+def test_keys_are_used_only_if_the_partner_confirmed_them() -> None:
     given = replace(ENOUGH, contact="a@acme.example", agreed=TODAY, review=date(2027, 1, 1))
-    assert collect(given, KEYS, TODAY, Said("y").person).server_keys == ("aa", "bb")
-    with pytest.raises(MissingError, match="--server-key"):
-        collect(given, KEYS, TODAY, Said("n").person)
+    assert collect_answers(given, KEYS, TODAY, Said("y").prompter).server_keys == ("aa", "bb")
+    with pytest.raises(MissingAnswersError, match="--server-key"):
+        collect_answers(given, KEYS, TODAY, Said("n").prompter)
 
 
-def test_the_end_of_the_input_is_no_answer() -> None:
-    with pytest.raises(MissingError, match="Name of the organisation: the input has ended"):
-        collect(NOTHING, PKIX, TODAY, Said().person)
+def test_the_end_of_the_input_is_not_an_answer() -> None:
+    with pytest.raises(MissingAnswersError, match="Name of the organisation: the input has ended"):
+        collect_answers(NOTHING, PKIX, TODAY, Said().prompter)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""What only people know of a new partner: given beforehand, asked, or told as missing, all at once.
+"""What only people know about a new partner: from options or prompts; the rest is reported missing.
 
-Names and keys that only DNS names are never taken without a word from the partner.
+Names and keys that come from DNS alone are never used unless the partner has confirmed them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tlsgate.partners.model import Verify
 from tlsgate.partners.values import (
     NAME_LENGTH,
-    RefusedError,
+    InvalidValueError,
     parse_address,
     parse_date,
     parse_domain,
@@ -29,16 +29,16 @@ T = TypeVar("T")
 _parse_name = parse_text(NAME_LENGTH)
 
 
-class MissingError(Exception):
-    """Nobody can be asked, and this is needed: one line each."""
+class MissingAnswersError(Exception):
+    """Required answers are missing and there is no prompt: one line each."""
 
     def __init__(self, missing: list[str]) -> None:
-        super().__init__("\n".join(["Needed to go on:", *(f"  {one}" for one in missing)]))
+        super().__init__("\n".join(["Missing:", *(f"  {one}" for one in missing)]))
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What is known beforehand; None and () for what is not."""
+class GivenAnswers:
+    """The answers given as options; None and () for those that were not given."""
 
     domain: str
     name: str | None = None
@@ -53,7 +53,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the record and the letter say beside what was found out."""
+    """All answers for the record and the letter."""
 
     name: str
     contact: str
@@ -65,34 +65,36 @@ class Answers:
     server_keys: tuple[str, ...]
 
 
-class Person:
-    """Whoever sits at the terminal. `read` returns a line, "" at the end of the input."""
+class Prompter:
+    """Asks the user. `read` returns a line, "" at the end of the input; `say` shows a text."""
 
     def __init__(self, read: Callable[[], str], say: Callable[[str], object]) -> None:
         self._read = read
         self._say = say
 
     def answer(self, question: str, parse: Callable[[str], T], default: str = "") -> T:
-        """Ask until the answer can be read. Raises MissingError at the end of the input."""
+        """Ask until the answer is valid. Raises MissingAnswersError at the end of the input."""
         while True:
             self._say(f"{question}{f' [{default}]' if default else ''}: ")
             line = self._read()
             if not line:
-                raise MissingError([f"{question}: the input has ended"])
+                raise MissingAnswersError([f"{question}: the input has ended"])
             text = line.strip() or default
             try:
                 return parse(text)
-            except RefusedError as refusal:
+            except InvalidValueError as refusal:
                 self._say(f"  {shown(text)} {refusal.message}. {refusal.remedy}.\n")
 
     def confirm(self, question: str) -> bool:
-        """Whether the answer is yes."""
+        """Return whether the answer is yes."""
         said: str = self.answer(f"{question} [y/N]", str)
         return said.lower() in {"y", "yes"}
 
 
-def collect(given: Given, proposal: Proposal, today: date, person: Person | None) -> Answers:
-    """Return all answers; without a person, the defaults. Raises MissingError."""
+def collect_answers(
+    given: GivenAnswers, proposal: Proposal, today: date, prompter: Prompter | None
+) -> Answers:
+    """Return all answers; without a prompter, the defaults are used. Raises MissingAnswersError."""
     missing: list[str] = []
 
     def answered(
@@ -100,8 +102,8 @@ def collect(given: Given, proposal: Proposal, today: date, person: Person | None
     ) -> T:
         if known is not None:
             return known
-        if person is not None:
-            return person.answer(question, parse, default)
+        if prompter is not None:
+            return prompter.answer(question, parse, default)
         if not default:
             missing.append(f"{option}: {question[0].lower()}{question[1:]}")
             default = f"missing.{given.domain}"
@@ -119,29 +121,29 @@ def collect(given: Given, proposal: Proposal, today: date, person: Person | None
     names, keys = given.mx, given.server_keys
     if proposal.mx and not names:
         found = ", ".join(visible(one) for one in proposal.mx)
-        if person is None:
+        if prompter is None:
             missing.append(
-                f"--mx NAME: its certificates are for {found}, as only DNS says; have the partner"
-                f" confirm the names (--verify {Verify.PKIX} asks for the domain's own)"
+                f"--mx NAME: its certificates are for {found}, which only DNS names; ask the"
+                f" partner to confirm them (--verify {Verify.PKIX} requires the domain's own name)"
             )
-        elif person.confirm(
-            f"Its certificates are for {found}, as only DNS says. Has the partner confirmed that?"
+        elif prompter.confirm(
+            f"Its certificates are for {found}, which only DNS names. Has the partner confirmed it?"
         ):
             names = proposal.mx
     if proposal.verify is Verify.PIN and not keys:
-        found = ", ".join(proposal.public_keys) or "none that could be seen"
-        if person is None or not proposal.public_keys:
-            missing.append(f"--server-key SHA256: a key that the partner confirms; seen: {found}")
-        elif person.confirm(f"Its servers' keys are {found}. Has the partner confirmed them?"):
+        found = ", ".join(proposal.public_keys) or "none found"
+        if prompter is None or not proposal.public_keys:
+            missing.append(f"--server-key SHA256: a key that the partner confirms; found: {found}")
+        elif prompter.confirm(f"Its servers' keys are {found}. Has the partner confirmed them?"):
             keys = proposal.public_keys
         else:
             missing.append("--server-key SHA256: a key that the partner confirms")
     if missing:
-        raise MissingError(missing)
+        raise MissingAnswersError(missing)
     ask = given.ask or f"postmaster@{own[0]}"
     return Answers(name, contact, agreed, review, own, ask, names, keys)
 
 
 def next_year(day: date) -> date:
-    """The same day a year later; of 29 February, the day before."""
+    """Return the same day one year later; for 29 February, 28 February."""
     return day.replace(year=day.year + 1, day=min(day.day, 28) if day.month == 2 else day.day)
