@@ -1,4 +1,4 @@
-"""All rules of the pack, as Pulumi policies."""
+"""Every rule of the pack, as Pulumi's policies."""
 
 from __future__ import annotations
 

@@ -54,7 +54,9 @@ class Strength(StrEnum):
     """What a partner record's `tls` requires."""
 
     STRONG = "strong"
+    """Only encryption that is strong today."""
     COMPATIBLE = "compatible"
+    """Older encryption too: TLS 1.2 with CBC and SHA-2, for a partner that has nothing better."""
 
 
 def suites(strength: Strength) -> tuple[str, ...]:

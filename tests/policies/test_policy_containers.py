@@ -1,4 +1,4 @@
-"""Rules on containers and images: each fault by itself, and what is allowed."""
+"""Rules on containers and images: each fault by itself, and what is none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"securityOpts": None}, "it may gain privileges"),
         (
             {"securityOpts": ["no-new-privileges", "seccomp=unconfined"]},
-            "it disables the engine's own protection: seccomp:unconfined",
+            "it switches off the engine's own protection: seccomp:unconfined",
         ),
     ],
     "container-capabilities": [
@@ -42,7 +42,10 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"capabilities": {"drops": ["CHOWN"]}}, "it keeps the engine's default capabilities"),
         ({"capabilities": None}, "it keeps the engine's default capabilities"),
     ],
-    "container-root": [({"readOnly": False}, "its root is writable"), ({"readOnly": None}, "its")],
+    "container-root": [
+        ({"readOnly": False}, "its root is writable"),
+        ({"readOnly": None}, "its"),
+    ],
     "container-namespaces": [
         ({"networkMode": "host"}, "its networkMode is host"),
         ({"networkMode": "container:abc"}, "its networkMode is container:abc"),

@@ -112,13 +112,13 @@ TABLES: list[tuple[str, str, str, str]] = [
         "main.cf",
         "lmdb:/run/tlsgate/active/partner_policy ",
         "",
-        "main.cf: smtp_tls_policy_maps does not ask partner_policy first",
+        "main.cf: smtp_tls_policy_maps does not use partner_policy first",
     ),
     (
         "main.cf",
         "check_sender_access lmdb",
         "permit_mynetworks, check_sender_access lmdb",
-        "main.cf: smtpd_sender_restrictions does not ask partner_senders before any permit",
+        "main.cf: smtpd_sender_restrictions does not use partner_senders before any permit",
     ),
 ]
 
@@ -195,19 +195,19 @@ def test_subdomains_need_entries_of_their_own() -> None:
         (replace(ACME, domains=()), "a partner without domains: Acme Motors AG"),
         (
             replace(ACME, outbound=Outbound(Verify.PIN)),
-            "outbound.verify is pin, and no key is pinned: Acme Motors AG",
+            "outbound.verify is pin, but no key is pinned: Acme Motors AG",
         ),
         (
             replace(ACME, outbound=Outbound(Verify.PRIVATE_CA)),
-            "outbound.verify is private-ca, and no CA is given: Acme Motors AG",
+            "outbound.verify is private-ca, but no CA is given: Acme Motors AG",
         ),
         (
             replace(ACME, inbound=Inbound(Require.CERTIFICATE)),
-            "inbound.require is certificate, and no key is pinned: Acme Motors AG",
+            "inbound.require is certificate, but no key is pinned: Acme Motors AG",
         ),
         (
             replace(ACME, inbound=Inbound(Require.NETWORK)),
-            "inbound.require is network, and no network is named: Acme Motors AG",
+            "inbound.require is network, but no network is named: Acme Motors AG",
         ),
     ],
 )

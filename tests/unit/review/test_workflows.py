@@ -15,25 +15,14 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.ci.workflow_files import ROOT, WORKFLOWS, steps, workflow
 from tests.unit.partners.partner_files import record
 from tests.unit.review.git_lists import ACME, ENVIRONMENT, Repository
 
-ROOT = Path(__file__).resolve().parents[3]
-WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MARKER = "<!-- tlsgate partners diff -->"
 
 
-def workflow(path: Path) -> Any:
-    """As YAML 1.2 reads it: `on` is a string."""
-    return yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506  # strings only
-
-
 PARTNERS = workflow(ROOT / ".github/workflows/partners.yml")
-
-
-def steps(document: Any) -> Iterator[dict[str, Any]]:
-    for job in document["jobs"].values():
-        yield from job["steps"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -249,10 +238,19 @@ def test_an_unreachable_forge_is_reported_without_the_token(tmp_path: Path) -> N
     assert "secret" not in done.stderr
 
 
+def hooks(file: str) -> list[dict[str, Any]]:
+    found = yaml.safe_load((ROOT / file).read_text())
+    if isinstance(found, list):
+        return found
+    (local,) = found["repos"]
+    return list(local["hooks"])
+
+
 def test_the_hooks_name_commands_that_exist() -> None:
-    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
-    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
-    for hook in [*hooks, *local["hooks"]]:
+    own = hooks(".pre-commit-config.yaml")
+    for hook in [*hooks(".pre-commit-hooks.yaml"), *own]:
+        if not hook["id"].startswith("tlsgate-"):
+            continue
         command = hook["entry"].partition("tlsgate ")[2].split()
         done = subprocess.run(
             [sys.executable, "-m", "tlsgate", *command, "--help"],
@@ -263,3 +261,19 @@ def test_the_hooks_name_commands_that_exist() -> None:
         )
         assert done.returncode == 0
         assert re.match(hook["files"], "partners/acme.yaml")
+
+
+def test_our_own_hooks_run_the_locked_programs() -> None:
+    own = hooks(".pre-commit-config.yaml")
+    assert {hook["id"] for hook in own} == {
+        "ruff-check",
+        "ruff-format",
+        "mypy",
+        "tlsgate-partners-fmt",
+        "tlsgate-partners-check",
+    }
+    for hook in own:
+        assert hook["language"] == "system"
+        words = hook["entry"].split()
+        assert words[:4] == ["uv", "run", "--quiet", "--frozen"]
+        assert (Path(sys.executable).parent / words[4]).is_file()
