@@ -44,7 +44,7 @@ python_maximum_signature_line_length = 90
 add_module_names = False
 
 
-_MARKDOWN_ELSEWHERE: Final = re.compile(r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)\)")
+_MARKDOWN_ELSEWHERE: Final = re.compile(r"\[([^]]+)\]\(\.\./([\w/.-]+\.md)(?:#[\w-]+)?\)")
 
 
 def _name_pages_elsewhere(_app: Sphinx, _name: str, source: list[str]) -> None:

@@ -29,7 +29,7 @@ from lab.endpoints import LOOPBACK, endpoints
 from tlsgate.acme.certificate import facts
 from tlsgate.acme.config.agent_json import Probe
 from tlsgate.acme.gateway.tls_probe import served_certificate
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.rollover.tlsa_records import value
 from tlsgate.cli import main
 
 OWNER = f"_25._tcp.{plan.GATEWAY_HOST}"

@@ -1,4 +1,4 @@
-"""Rules on keys and CAs: what is trusted must be strong, and production uses a production CA."""
+"""Rules on keys and CAs: keys must be strong, and production stacks must use a production CA."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KEY_TYPE = re.compile(r"(rsa|ec|p|secp|prime)[-_]?([0-9]{3,5})(?:[rkv][0-9]+)?"
 
 
 def weak_keys(resource: CheckedResource) -> Iterator[str]:
-    """Certificates that are trusted or pinned, and the keys that the agent makes."""
+    """Report weak keys of trusted or pinned certificates, and of the agent's configuration."""
     for name, text in sorted(resource.files.items()):
         # In JSON, the line ends of a certificate are escaped.
         for pem in _CERTIFICATE.findall(text.replace("\\n", "\n")):
@@ -65,7 +65,7 @@ def _size_fault(kind: str, bits: int, least: int) -> str | None:
 
 
 def lab_ca(resource: CheckedResource) -> Iterator[str]:
-    """CAs that nobody trusts, on a stack that receives mail from everybody."""
+    """Report test CAs, which other mail servers do not trust, on production stacks."""
     if AGENT_CONFIG not in resource.files or not re.search(
         str(resource.options["productionStacks"]), resource.stack
     ):
@@ -80,7 +80,7 @@ def lab_ca(resource: CheckedResource) -> Iterator[str]:
 
 
 def _texts(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield every string with the key that it belongs to."""
+    """Yield every string with its key."""
     if isinstance(node, dict):
         for name, value in node.items():
             yield from _texts(value, name)

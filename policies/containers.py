@@ -1,4 +1,4 @@
-"""Rules on containers and images: least privilege (D14), and no secrets where they can be read."""
+"""Rules on containers and images: least privilege (D14), and no secrets in the environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOST_MODES = ("networkMode", "pidMode", "ipcMode", "usernsMode")
 
 
 def privileged(resource: CheckedResource) -> Iterator[str]:
-    """A container with the host's privileges, or one that can gain more than it starts with."""
+    """Report containers that are privileged or can gain privileges."""
     if resource.props.get("privileged"):
         yield "it is privileged. Name the capabilities that it needs instead"
     options = [str(option).replace("=", ":") for option in resource.props.get("securityOpts") or ()]
@@ -27,11 +27,11 @@ def privileged(resource: CheckedResource) -> Iterator[str]:
         yield "it may gain privileges. Set securityOpts: [no-new-privileges:true]"
     loose = [option for option in options if option.endswith((":unconfined", "label:disable"))]
     if loose:
-        yield f"it switches off the engine's own protection: {some(loose)}"
+        yield f"it disables the engine's own protection: {some(loose)}"
 
 
 def capabilities(resource: CheckedResource) -> Iterator[str]:
-    """Capabilities that are not allowed; a job starts with none."""
+    """Report capabilities that are not allowed. A job starts without any."""
     named = {str(name) for name in resource.options["allowed"]}
     if resource.type == JOB:
         added = resource.props.get("capabilities") or ()
@@ -50,13 +50,13 @@ def _capability(name: object) -> str:
 
 
 def writable_root(resource: CheckedResource) -> Iterator[str]:
-    """A root file system that an attacker can change."""
+    """Report a writable root file system."""
     if not resource.props.get("readOnly"):
-        yield "its root is writable. Set readOnly, and mount a tmpfs or a volume where it writes"
+        yield "its root is writable. Set readOnly, and a tmpfs or a volume where it writes"
 
 
 def host_namespaces(resource: CheckedResource) -> Iterator[str]:
-    """Namespaces shared with the host or with another container."""
+    """Report namespaces shared with the host or another container."""
     for key in _HOST_MODES:
         mode = str(resource.props.get(key) or "")
         if mode == "host" or mode.startswith("container:"):
@@ -64,7 +64,7 @@ def host_namespaces(resource: CheckedResource) -> Iterator[str]:
 
 
 def engine_socket(resource: CheckedResource) -> Iterator[str]:
-    """The engine's socket, or a folder that contains it: whoever has it is root on the host."""
+    """Report mounts of the engine's socket, or its folder: who can use it is root on the host."""
     mounts = [mount for mount in resource.props.get("mounts") or () if mount.get("type") == "bind"]
     paths = [str(mount.get("source") or "") for mount in mounts]
     paths += [str(volume.get("hostPath") or "") for volume in resource.props.get("volumes") or ()]
@@ -72,11 +72,11 @@ def engine_socket(resource: CheckedResource) -> Iterator[str]:
         folder = path.rstrip("/")
         reaches = "/var/run/docker.sock".startswith(f"{folder}/") or folder == "/run"
         if path and (path.endswith((".sock", ".socket")) or reaches):
-            yield f"it mounts {path}, and so it controls the engine. Remove the mount"
+            yield f"it mounts {path}, and with it the engine's socket. Remove the mount"
 
 
 def limits(resource: CheckedResource) -> Iterator[str]:
-    """No memory limit, or no health check."""
+    """Report containers without a memory limit or a health check."""
     if float(resource.props.get("memory") or 0) <= 0:
         yield "it has no memory limit. Set memory (MiB)"
     tests = list((resource.props.get("healthcheck") or {}).get("tests") or ())
@@ -85,7 +85,7 @@ def limits(resource: CheckedResource) -> Iterator[str]:
 
 
 def secret_variables(resource: CheckedResource) -> Iterator[str]:
-    """Secrets in the environment, where `docker inspect` and the state show them."""
+    """Report secrets in the environment, which everyone who can read the state can see."""
     for entry in resource.props.get("envs") or ():
         name, _, value = str(entry).partition("=")
         named = _SECRET_NAME.search(name) and value and not value.startswith("/")
@@ -94,12 +94,12 @@ def secret_variables(resource: CheckedResource) -> Iterator[str]:
 
 
 def pinned(resource: CheckedResource) -> Iterator[str]:
-    """Images whose content somebody else can change."""
+    """Report images without a digest, whose content can change."""
     if resource.type == CONTAINER:
         try:
             image = str(resource.props.get("image") or "")
         except UnknownValueError:
-            return  # built or pulled by this stack: its RemoteImage is looked at
+            return  # built or pulled by this stack: its RemoteImage is checked
         found = [image]
     elif resource.props.get("build"):
         arguments = resource.props["build"].get("buildArgs") or {}
@@ -115,7 +115,7 @@ RULES = (
     Rule("container-privileges", "No container is privileged.", (CONTAINER,), privileged),
     Rule(
         "container-capabilities",
-        "A container has only the allowed capabilities.",
+        "A container has only the capabilities that are allowed.",
         (CONTAINER, JOB),
         capabilities,
         {
@@ -137,7 +137,7 @@ RULES = (
     ),
     Rule(
         "container-namespaces",
-        "A container shares no namespace with the host.",
+        "A container does not share namespaces with the host.",
         (CONTAINER,),
         host_namespaces,
     ),

@@ -1,4 +1,4 @@
-"""MTA-STS (RFC 8461): a policy in mode enforce must name every MX host."""
+"""MTA-STS (RFC 8461): a policy in mode enforce must name every MX host; else senders hold mail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ POLICY_FILE = "mta-sts.txt"
 
 
 def missing_hosts(resources: list[CheckedResource]) -> Iterator[str]:
-    """MX hosts that a policy in mode enforce does not name."""
+    """Report MX hosts that a policy in mode enforce does not name."""
     hosts = sorted(
         {host for one in resources if one.type == DNS_RECORDS for host in _mx_hosts(one)}
     )
@@ -24,12 +24,12 @@ def missing_hosts(resources: list[CheckedResource]) -> Iterator[str]:
             if not any(_matches(host, pattern) for pattern in patterns):
                 yield (
                     f"{host} is an MX host, but the policy in mode enforce does not name it:"
-                    " senders would hold their mail back"
+                    " senders would hold their mail"
                 )
 
 
 def _mx_hosts(records: CheckedResource) -> Iterator[str]:
-    """Hosts of zone lines such as `corp.example. 300 IN MX 10 mx1.corp.example.`"""
+    """Yield the hosts in zone lines such as `corp.example. 300 IN MX 10 mx1.corp.example.`"""
     for line in records.props.get("wanted") or ():
         words = str(line).split()
         if len(words) == 6 and words[3] == "MX" and words[5] != ".":
@@ -42,7 +42,7 @@ def _values(policy: str, key: str) -> list[str]:
 
 
 def _matches(host: str, pattern: str) -> bool:
-    """RFC 8461, section 4.1: `*.` matches exactly one label."""
+    """Match as in RFC 8461, section 4.1: `*.` matches exactly one label."""
     if pattern.startswith("*."):
         return host.partition(".")[2] == pattern[2:]
     return host == pattern

@@ -1,6 +1,6 @@
-"""Rules on the partner list: what was compiled from it, and which dates have passed.
+"""Rules on the partner list: whether it was compiled correctly, and which dates are due.
 
-They compare the list in the gateway's generation with the tables that Postfix reads beside it.
+They compare the list in the gateway's configuration with the tables beside it that Postfix reads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ POLICY = "partner_policy"
 SENDERS = "partner_senders"
 RULES_FILE = "partner_rules.json"
 _LEVELS = {"secure", "dane-only", "fingerprint"}
-"""Levels of smtp_tls_policy_maps that authenticate the server and have no fallback."""
+"""Levels of smtp_tls_policy_maps that authenticate and have no fallback."""
 _NEEDS_TLS = "reject_plaintext_session"
 _ASKS_HELPER = "check_policy_service "
 
@@ -54,7 +54,7 @@ def listed(resource: CheckedResource) -> tuple[Partner, ...]:
 
 @lru_cache(maxsize=4)
 def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
-    """Return the policy helper's answers: key → its lasting policy, and those of limited time."""
+    """Return the policy helper's answers: key → its final policy, and the dated ones before."""
     rules = json.loads(text)["outbound"] if text else ()
     return {
         rule["key"]: (rule["then"], [policy for _, policy in rule["periods"]])
@@ -64,7 +64,7 @@ def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
 
 
 def enforced(resource: CheckedResource) -> Iterator[str]:
-    """Both directions of each enforced partner: no plaintext level, and no empty list."""
+    """Require authenticated TLS for each enforced partner in both directions, and no empty list."""
     if LIST not in resource.files:
         return
     yield from _tables_in_use(resource)
@@ -87,7 +87,7 @@ def enforced(resource: CheckedResource) -> Iterator[str]:
 
 
 class _Tables:
-    """The entries of Postfix and of its helper for each key."""
+    """The entries of Postfix and the policy helper for each key."""
 
     def __init__(self, resource: CheckedResource) -> None:
         files = resource.files
@@ -96,9 +96,9 @@ class _Tables:
         self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
 
     def outbound(self, key: str, excepted: Collection[Direction], strong: bool) -> Iterator[str]:
-        """Levels that do not authenticate; what an exception allows must end with it.
+        """Refuse levels that do not authenticate, also after the end of an exception.
 
-        `strong`: older encryption is not enough.
+        `strong`: older encryption is refused too.
         """
         entries = [self._policy[key]] if key in self._policy else []
         if key in self._rules:
@@ -111,10 +111,10 @@ class _Tables:
     def inbound(
         self, key: str, excepted: Collection[Direction], needs_helper: bool
     ) -> Iterator[str]:
-        """Entries that accept plaintext; only the helper knows when an exception ends.
+        """Refuse entries that accept plaintext; with an exception, the helper must be asked.
 
-        `needs_helper`: port 25 offers encryption that is too weak here, which only the helper
-        refuses.
+        `needs_helper`: port 25 offers older encryption than the record allows, which only the
+        helper refuses.
         """
         entry = self._senders.get(key)
         if entry is None:
@@ -129,7 +129,7 @@ class _Tables:
 
 
 def _tables_in_use(resource: CheckedResource) -> Iterator[str]:
-    """Both tables must be used, the outbound one before any other."""
+    """Require that both tables are used, the outbound one before any other."""
     values = {one.name: one.value for one in settings(resource.files) if one.place == MAIN}
     first = values.get("smtp_tls_policy_maps", "").partition(" ")[0].rstrip(",")
     if not first.endswith(f"/{POLICY}"):
@@ -139,7 +139,7 @@ def _tables_in_use(resource: CheckedResource) -> Iterator[str]:
 
 
 def keys(partner: Partner) -> Iterator[str]:
-    """Return the keys of a record in Postfix's tables."""
+    """Yield the keys of a record in Postfix's tables."""
     for domain in partner.domains:
         yield domain
         if partner.subdomains:
@@ -173,14 +173,14 @@ def _weak(entry: str, strong: bool) -> str | None:
 
 
 def review_due(resource: CheckedResource) -> Iterator[str]:
-    """Partners whose agreement must be confirmed again."""
+    """Report partners whose agreement must be confirmed again."""
     due = [f"{one.name} ({one.review})" for one in listed(resource) if one.review < resource.today]
     if due:
         yield f"past the review date: {some(due)}. Confirm the agreement and write the next date"
 
 
 def review_overdue(resource: CheckedResource) -> Iterator[str]:
-    """Partners whose agreement should have been confirmed long ago."""
+    """Report partners that are long past the date."""
     last = resource.today - timedelta(days=int(resource.options["graceDays"]))
     due = [f"{one.name} ({one.review})" for one in listed(resource) if one.review < last]
     if due:
@@ -191,7 +191,7 @@ def review_overdue(resource: CheckedResource) -> Iterator[str]:
 
 
 def exceptions(resource: CheckedResource) -> Iterator[str]:
-    """Exceptions that last too long, or that nobody authorised has approved."""
+    """Report exceptions that last too long or are not approved."""
     days = int(resource.options["maximumDays"])
     last = resource.today + timedelta(days=days)
     approvers = {str(address).lower() for address in resource.options["approvers"]}
@@ -209,7 +209,7 @@ def exceptions(resource: CheckedResource) -> Iterator[str]:
 RULES = (
     Rule(
         "partner-enforced",
-        "Mail to and from an enforced partner uses authenticated TLS.",
+        "Mail to and from enforced partners needs authenticated TLS.",
         (DELIVERY,),
         enforced,
     ),
@@ -222,7 +222,7 @@ RULES = (
     ),
     Rule(
         "partner-review-overdue",
-        "No agreement stays unconfirmed long after its review date.",
+        "Partners are not left unconfirmed long after their review date.",
         (DELIVERY,),
         review_overdue,
         {"graceDays": {"type": "integer", "minimum": 0, "default": 60}},

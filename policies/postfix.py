@@ -1,4 +1,4 @@
-"""Rules on the configuration of Postfix (postconf(5), master(5)), whatever wrote it."""
+"""Rules on Postfix's configuration (postconf(5), master(5)), whatever rendered it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PROTOCOLS = (
     "smtpd_tls_mandatory_protocols",
     "smtpd_tls_protocols",
 )
-"""Of partners; `smtp_tls_protocols` is for those without a policy (RFC 7435)."""
+"""The settings for partners; `smtp_tls_protocols` is for domains without a policy (RFC 7435)."""
 _PRIVATE = tuple(
     ipaddress.ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1")
@@ -28,7 +28,7 @@ _PRIVATE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter: the file or service that sets it, and its value on one line."""
+    """One parameter: its file or service, and its value on one line."""
 
     place: str
     name: str
@@ -50,7 +50,7 @@ def settings(files: Mapping[str, str]) -> list[Setting]:
 
 
 def _logical(text: str) -> list[str]:
-    """Return the lines with their continuations, without comments."""
+    """Return the logical lines: continuations joined, comments removed."""
     lines: list[str] = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -63,7 +63,7 @@ def _logical(text: str) -> list[str]:
 
 
 def tls_version(resource: CheckedResource) -> Iterator[str]:
-    """TLS versions below 1.2, to and from partners and at the policy host."""
+    """Report TLS versions below 1.2, to and from partners and at the policy host."""
     if MAIN in resource.files:
         found = settings(resource.files)
         for name in _PROTOCOLS:
@@ -109,7 +109,7 @@ def _is_new(value: str) -> bool:
 
 
 def tls_required_header(resource: CheckedResource) -> Iterator[str]:
-    """The header `TLS-Required: no` (RFC 8689) must not send to a partner in plaintext (D6)."""
+    """Report where the header `TLS-Required: no` (RFC 8689) can disable TLS for a partner (D6)."""
     if MAIN not in resource.files:
         return
     found = [one for one in settings(resource.files) if one.name == "tls_required_enable"]
@@ -125,7 +125,7 @@ def tls_required_header(resource: CheckedResource) -> Iterator[str]:
 
 
 def queue_life(resource: CheckedResource) -> Iterator[str]:
-    """Held mail must outlast a partner's outage over a weekend."""
+    """Report a queue lifetime that is too short for an outage over a weekend."""
     least = float(resource.options["minimumDays"]) * _UNITS["d"]
     for one in settings(resource.files):
         if one.name == "maximal_queue_lifetime" and (_seconds(one.value) or 0) < least:
@@ -141,7 +141,7 @@ def _seconds(value: str) -> float | None:
 
 
 def open_relay(resource: CheckedResource) -> Iterator[str]:
-    """Networks whose hosts may send to anywhere through the gateway."""
+    """Report wide public networks whose hosts may relay through the gateway."""
     for one in settings(resource.files):
         if not (one.name == "mynetworks" or one.name.endswith("_networks")):
             continue
@@ -158,7 +158,7 @@ def _wide(word: str, resource: CheckedResource) -> str | None:
     try:
         network = ipaddress.ip_network(word.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
-        return "which is not an address range, so it cannot be checked"
+        return "which is not a valid network"
     if any(_within(network, private) for private in _PRIVATE):
         return None
     least = int(resource.options["ipv4Prefix" if network.version == 4 else "ipv6Prefix"])
@@ -169,7 +169,7 @@ def _within(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
     wide: ipaddress.IPv4Network | ipaddress.IPv6Network,
 ) -> bool:
-    # `is_private` looks at the two ends only, so it calls 0.0.0.0/0 private.
+    # `is_private` checks only the first and last address, so 0.0.0.0/0 counts as private.
     return (
         network.version == wide.version
         and wide.network_address <= network.network_address  # type: ignore[operator]
@@ -180,27 +180,27 @@ def _within(
 RULES = (
     Rule(
         "tls-version",
-        "Partners, and senders that fetch the policy, get TLS 1.2 or later.",
+        "Partners and clients of the policy host get TLS 1.2 or later.",
         (DELIVERY,),
         tls_version,
     ),
     Rule(
         "tls-required-header",
-        "No message can switch off a partner's policy by a header.",
+        "No message can switch off a partner's policy with a header.",
         (DELIVERY,),
         tls_required_header,
         {"exceptServices": {"type": "array", "items": {"type": "string"}, "default": []}},
     ),
     Rule(
         "queue-life",
-        "Held mail waits long enough for the fault to be fixed.",
+        "Held mail stays in the queue long enough for the fault to be fixed.",
         (DELIVERY,),
         queue_life,
         {"minimumDays": {"type": "number", "minimum": 0, "default": 2}},
     ),
     Rule(
         "open-relay",
-        "Only your own networks may relay.",
+        "Only your own networks can relay.",
         (DELIVERY,),
         open_relay,
         {

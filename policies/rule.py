@@ -1,7 +1,7 @@
 """A rule: the data of a Pulumi policy, and a function that returns what is wrong with a resource.
 
-A rule reads only what it checks: if it needs a value that is not known at a preview, it is advisory
-there and mandatory again at `up`. Options have their defaults in the schema.
+A rule reads only the values that it checks. If one of them is not known at a preview, the rule is
+advisory there, and mandatory again at `up`. The defaults of options are in the schema.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class CheckedResource:
-    """One resource, as a rule sees it. `stack`: the stack's name. `today`: in UTC."""
+    """A resource as a rule gets it. `stack`: the stack's name. `today`: in UTC."""
 
     type: str
     name: str
@@ -56,8 +56,8 @@ class CheckedResource:
 class Rule:
     """One rule.
 
-    `check` yields what is wrong with one resource of `types`, and how to fix it. `options`
-    is the schema of the configuration: every property has a default.
+    `check` yields what is wrong with one resource of these types, each with what to do. `options`
+    is the schema of the configuration; every property has a default.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Rule:
     level: EnforcementLevel = EnforcementLevel.MANDATORY
 
     def policy(self) -> Policy:
-        """Return the rule as Pulumi takes it."""
+        """Return the rule as a Pulumi policy."""
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             if args.resource_type not in self.types:
@@ -95,7 +95,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class StackRule:
-    """One rule over the whole stack: `check` gets all resources, and yields as in `Rule`."""
+    """A rule over the whole stack: as `Rule`, but `check` gets all resources of the types."""
 
     name: str
     description: str
@@ -105,7 +105,7 @@ class StackRule:
     level: EnforcementLevel = EnforcementLevel.MANDATORY
 
     def policy(self) -> Policy:
-        """Return the rule as Pulumi takes it."""
+        """Return the rule as a Pulumi policy."""
 
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             options = with_defaults(self.options, args.get_config())
@@ -139,12 +139,12 @@ def stack_of(urn: str) -> str:
 
 
 def with_defaults(schema: Mapping[str, dict[str, Any]], given: Options) -> Options:
-    """Return every option of a rule: as configured, otherwise its default."""
+    """Return every option of a rule: as configured, or its default."""
     return {key: given.get(key, described["default"]) for key, described in schema.items()}
 
 
 def some(names: Iterable[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     every = list(names)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Rules on mail to partners: it has transports of its own (D18) and strong TLS only (D21)."""
+"""Rules on the transports of partners' mail: their own (D18), and only with strong TLS (D21)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRADES = {"tls_high_cipherlist": STRONG_SUITES, "tls_medium_cipherlist": COMPAT
 
 
 def own_transport(resource: CheckedResource) -> Iterator[str]:
-    """Each enforced partner's key leads to a partner transport with mandatory verification."""
+    """Require a partner transport with level `secure` for each key of an enforced partner."""
     if LIST not in resource.files:
         return
     routes = table(resource.files.get(ROUTES, ""))
@@ -42,7 +42,7 @@ def own_transport(resource: CheckedResource) -> Iterator[str]:
 
 
 def strong_suites(resource: CheckedResource) -> Iterator[str]:
-    """Cipher suites for partners and of both listeners: only those of tlsgate.tls, at its level."""
+    """Require only the suites and the security level of tlsgate.tls, for partners and listeners."""
     if LIST not in resource.files:
         return
     for name in (PARTNER, DATED):
@@ -53,7 +53,7 @@ def strong_suites(resource: CheckedResource) -> Iterator[str]:
 
 
 def notices(resource: CheckedResource) -> Iterator[str]:
-    """Each service that makes notices passes them to the milter, and none is sent without it."""
+    """Require that every notice passes the milter before it is sent."""
     if LIST not in resource.files:
         return
     wanted = dict(re.findall(r"-o (\w+)=(\S+)", BOUNCE_OPTIONS))
@@ -71,7 +71,7 @@ def notices(resource: CheckedResource) -> Iterator[str]:
         yield f"{MASTER}, service {CLEANUP} unix: non_smtpd_milters names no milter"
     size = _in_force(resource.files, "bounce unix").get("bounce_size_limit")
     if size != "1":
-        yield f"{MAIN}: bounce_size_limit = {size}, so notices contain the message. Write 1"
+        yield f"{MAIN}: bounce_size_limit = {size}, so notices contain message content. Write 1"
 
 
 def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
@@ -81,13 +81,13 @@ def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
         others = sorted(set(words) - set(allowed) - set(levels))
         if others or not words:
             has = some(others) if others else "nothing"
-            yield f"{service}: {name} has {has}; only strong suites are allowed"
+            yield f"{service}: {name} has {has}, not only strong suites"
         if not levels or not all(one.partition("=")[2] >= str(SECURITY_LEVEL) for one in levels):
             yield f"{service}: {name} is below OpenSSL's security level {SECURITY_LEVEL}"
 
 
 def _in_force(files: Mapping[str, str], service: str) -> dict[str, str]:
-    """Return a service's settings: those of main.cf, overridden by its own options."""
+    """Return the parameters of a service: those of main.cf, overridden by its own options."""
     found = settings(files)
     main = {one.name: one.value for one in found if one.place == MAIN}
     own = {one.name: one.value for one in found if one.place == f"{MASTER}, service {service}"}
@@ -100,13 +100,13 @@ def _in_force(files: Mapping[str, str], service: str) -> dict[str, str]:
 RULES = (
     Rule(
         "partner-transport",
-        "Mail to partners uses transports that no other mail can fill.",
+        "Partners' mail has transports that other mail does not use.",
         (DELIVERY,),
         own_transport,
     ),
     Rule(
         "partner-strong-tls",
-        "Partners get at least 112 bits, forward secrecy and no anonymous suite.",
+        "TLS with partners has at least 112 bits, forward secrecy and no anonymous suites.",
         (DELIVERY,),
         strong_suites,
     ),

@@ -10,12 +10,14 @@ environment too, so that nothing of one machine's environment is in the state.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_docker
+from docker.context import ContextAPI
+from docker.errors import DockerException
 
 from tlsgate_pulumi.engine import DeploymentError
 
@@ -98,15 +100,27 @@ def stack_engine() -> Address | None:
     """Return the engine of the running stack's config; None where the environment decides."""
     config = pulumi.Config("docker")
     keys = ("host", "certPath", "context", *MATERIALS)
-    return choose_engine({key: config.get(key) for key in keys}, os.environ)
+    return choose_engine({key: config.get(key) for key in keys}, os.environ, _context_host)
+
+
+def _context_host(name: str) -> str | None:
+    """Return the address behind a Docker context; None if there is no such context."""
+    try:
+        found = ContextAPI.get_context(name)
+    except (DockerException, OSError, ValueError):
+        return None
+    return found.Host if found else None
 
 
 def choose_engine(
-    config: Mapping[str, str | None], environment: Mapping[str, str]
+    config: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    host_of: Callable[[str], str | None],
 ) -> Address | None:
     """Return the engine that `docker:…` names, or None where DOCKER_HOST decides, set or not.
 
-    Raises DeploymentError with every reason why this could be two engines.
+    `host_of` returns the address behind a Docker context. Raises DeploymentError with every reason
+    why this could be two engines.
     """
     problems = []
     for key, variable in (("host", "DOCKER_HOST"), ("certPath", "DOCKER_CERT_PATH")):
@@ -116,15 +130,18 @@ def choose_engine(
                 f"docker:{key}: is {ours}, but {variable} is {theirs}: two Docker engines for one"
                 f" gateway. Set one of them, or both to the same"
             )
+    # pulumi-docker goes by a context before anything else.
+    address = config.get("host") or environment.get("DOCKER_HOST")
     contexts = {
         "docker:context": config.get("context"),
         "DOCKER_CONTEXT": environment.get("DOCKER_CONTEXT"),
     }
     problems += [
-        f"{name}: is {value}, but jobs and deliveries need the engine's address. Set docker:host"
-        f" or DOCKER_HOST to it, and unset {name}"
+        f"{name}: the Docker context {value} leads to {host_of(value) or 'no known address'}, but"
+        f" docker:host and DOCKER_HOST to {address or 'the local engine'}: two Docker engines for"
+        f" one gateway. Set DOCKER_HOST to the context's address, or unset {name}"
         for name, value in contexts.items()
-        if value and value != "default"
+        if value and value != "default" and (address is None or host_of(value) != address)
     ]
     problems += [
         f"docker:{key}: jobs and deliveries read keys from files only. Set docker:certPath instead"

@@ -1,4 +1,4 @@
-"""Rules on containers and images: each fault by itself, and what is none."""
+"""Rules on containers and images: each fault by itself, and what is allowed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FAULTS: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"securityOpts": None}, "it may gain privileges"),
         (
             {"securityOpts": ["no-new-privileges", "seccomp=unconfined"]},
-            "it switches off the engine's own protection: seccomp:unconfined",
+            "it disables the engine's own protection: seccomp:unconfined",
         ),
     ],
     "container-capabilities": [

@@ -1,4 +1,4 @@
-"""The gateway as it is declared passes every policy; what is looked at are its own resources."""
+"""The gateway as it is declared passes every policy; the resources are its own."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ FAULTS: list[tuple[str, str, str, str]] = [
             ("[::]/0", "wider than /32"),
             ("[2000::]/3", "wider than /32"),
             ("8.0.0.0/7", "wider than /16"),
-            ("cidr:/x", "which is not an address range, so it cannot be checked"),
+            ("cidr:/x", "which is not a valid network"),
         )
     ),
     (

@@ -74,7 +74,7 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "DHE-RSA-CHACHA20-POLY1305:@SECLEVEL=2",
             "DHE-RSA-CHACHA20-POLY1305:AES128-SHA:@SECLEVEL=2",
             [
-                f"{service}: tls_high_cipherlist has AES128-SHA; only strong suites are allowed"
+                f"{service}: tls_high_cipherlist has AES128-SHA, not only strong suites"
                 for service in (
                     *("partner unix", "tlsproxy-partner unix", "partner-dated unix"),
                     *("tlsproxy-partner-dated unix", "smtp inet", "2525 inet"),
@@ -122,7 +122,7 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "main.cf",
             "bounce_size_limit = 1",
             "bounce_size_limit = 50000",
-            ["main.cf: bounce_size_limit = 50000, so notices contain the message. Write 1"],
+            ["main.cf: bounce_size_limit = 50000, so notices contain message content. Write 1"],
         ),
     ],
 )

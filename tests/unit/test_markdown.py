@@ -84,3 +84,11 @@ def test_each_link_leads_to_a_file(page: str) -> None:
     assert [
         link for link in links((ROOT / page).read_text("utf-8")) if not (folder / link).exists()
     ] == []
+
+
+def test_each_page_of_docs_is_in_the_contents() -> None:
+    """Without that `make docs` fails: nobody would find the page."""
+    docs = ROOT / "docs"
+    listed = re.findall(r"^(?!:)[\w/-]+$", (docs / "index.md").read_text("utf-8"), re.M)
+    there = [path for path in docs.rglob("*.md") if path.name != "index.md"]
+    assert sorted(listed) == sorted(str(path.relative_to(docs).with_suffix("")) for path in there)

@@ -22,8 +22,8 @@ from tlsgate.acme.config.agent_json import load
 from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
 from tlsgate.acme.process import Stop
 from tlsgate.acme.renewal.renewer import Renewer
+from tlsgate.acme.rollover.tlsa_records import value
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import value
 
 MX = "mx1.corp.example"
 OWNER = f"_25._tcp.{MX}"

@@ -38,7 +38,7 @@ from tlsgate.acme.certificate import facts
 from tlsgate.acme.config.agent_json import Probe
 from tlsgate.acme.gateway.tls_probe import Servers, served_certificate
 from tlsgate.acme.process import Stop
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.rollover.tlsa_records import value
 
 pytestmark = pytest.mark.integration
 TTL = 2

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from toolchain.context import Context, this_clone
 from toolchain.interpreters import environment, interpreter
@@ -25,17 +24,17 @@ REPOSITORY = Path(__file__).parents[3]
 
 def oldest_versions() -> tuple[str, str]:
     """Return the lower bounds of Python (`3.11`) and Pulumi (`3.220.0`)."""
-    project = _toml("pyproject.toml")
-    python = str(project["project"]["requires-python"]).removeprefix(">=")
-    deploy = " ".join(project["dependency-groups"]["deploy"])
-    found = re.search(r"\bpulumi>=(\d+\.\d+)(?! *\.)", deploy)
-    assert found, deploy
-    return python, f"{found[1]}.0"
+    project = (REPOSITORY / "pyproject.toml").read_text()
+    python = re.search(r'^requires-python = ">=(3\.\d+)"$', project, re.M)
+    pulumi = re.search(r'^ *"pulumi>=(3\.\d+)"', project, re.M)
+    assert python
+    assert pulumi
+    return python[1], f"{pulumi[1]}.0"
 
 
 def newest_versions() -> tuple[str, str]:
     """Return the newest Python that is tested, and the Pulumi that is locked."""
-    packages = _toml("uv.lock")["package"]
+    packages = tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]
     return NEWEST_PYTHON, next(str(p["version"]) for p in packages if p["name"] == "pulumi")
 
 
@@ -67,7 +66,3 @@ def _run(uv: Path, *arguments: str) -> None:
         [str(uv), *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-
-
-def _toml(name: str) -> dict[str, Any]:
-    return tomllib.loads((REPOSITORY / name).read_text())

@@ -96,14 +96,12 @@ def test_refresh_update_and_destroy(project: ProvidersProject, pair: Pythons) ->
     assert words(project)[1::2] == ["deleted", ""]
 
 
-@pytest.mark.parametrize("names", ["today's", "recorded"])
-def test_destroy_at_once(project: ProvidersProject, pair: Pythons, names: str) -> None:
-    """Also where the state has the names that providers had in the recorded stack."""
-    if names == "recorded":
-        state = project.state(pair.oldest)
-        rename(state)
-        project.pulumi(pair.newest, "stack", "import", stdin=json.dumps(state))
-        project.pulumi(pair.newest, "refresh", "--yes", "--skip-preview", "--expect-no-changes")
+def test_destroy_at_once_under_recorded_names(project: ProvidersProject, pair: Pythons) -> None:
+    """Of a state that has the names which the providers had in the recorded stack."""
+    state = project.state(pair.oldest)
+    rename(state)
+    project.pulumi(pair.newest, "stack", "import", stdin=json.dumps(state))
+    project.pulumi(pair.newest, "refresh", "--yes", "--skip-preview", "--expect-no-changes")
     project.pulumi(pair.newest, "destroy", "--yes", "--skip-preview")
     assert words(project)[1::2] == ["deleted", ""]
 

@@ -21,8 +21,8 @@ from tlsgate.acme.orders.request import Issued, Request
 from tlsgate.acme.renewal.renewal_info import RenewalInfo
 from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
+from tlsgate.acme.rollover.tlsa_records import Tlsa
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import Tlsa
 
 MX = WantedCertificate(
     "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)

@@ -35,8 +35,8 @@ from tlsgate.acme.process import Stop
 from tlsgate.acme.renewal.renewal_info import RenewalInfo
 from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
+from tlsgate.acme.rollover.tlsa_records import PublishedRecords, Tlsa
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import Noted, Tlsa
 from tlsgate.dns.errors import DnsError
 
 NAME = "mx1.corp.example"
@@ -141,7 +141,11 @@ class World:
 
     def build(self, config: Config, paths: Paths, *_: object) -> Renewer:
         """As the program builds it, on this world."""
-        tlsa = Tlsa(self, config.tlsa.ttl, Noted(paths.tlsa), self.clock) if config.tlsa else None
+        tlsa = (
+            Tlsa(self, config.tlsa.ttl, PublishedRecords(paths.tlsa), self.clock)
+            if config.tlsa
+            else None
+        )
         cas = WorldAuthorities(self)
         return Renewer(
             config,

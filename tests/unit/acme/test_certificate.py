@@ -16,7 +16,7 @@ from tlsgate.acme.ca.trusted_roots import load_roots, system_roots
 from tlsgate.acme.certificate import ChainFault, chain_fault, facts
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import KeyFault, load_key, new_key, spki_sha256, to_pem
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.rollover.tlsa_records import value
 
 NAMES = ("mx1.corp.example", "mx.brand.example")
 ROOT, KEY = Root(), new_key()

@@ -59,7 +59,8 @@ def test_the_commands_are_make_targets_that_people_are_told_of() -> None:
 def test_all_tests_are_run_by_some_job() -> None:
     recipes = (ROOT / "Makefile").read_text()
     in_jobs = re.findall(r"^test-[a-z0-9]+:.*\n\t.* -m pytest (.*)$", recipes, re.M)
-    run = {folder for folders in in_jobs for folder in folders.split()}
+    words = [word for line in in_jobs for word in line.split()]
+    run = {word for word in words if word.startswith("tests/")}
     assert run == {f"tests/{path.name}" for path in (ROOT / "tests").iterdir() if holds_tests(path)}
 
 

@@ -15,6 +15,8 @@ from tlsgate_pulumi.engine import DeploymentError, connect, require_engine
 from tlsgate_pulumi.volume_files import VolumeFilesProvider
 
 FAR, NEAR = "tcp://far:2376", "unix:///run/near.sock"
+HOSTS = {"far": FAR, "near": NEAR}
+"""Docker contexts."""
 
 
 @pytest.mark.parametrize(
@@ -27,30 +29,49 @@ FAR, NEAR = "tcp://far:2376", "unix:///run/near.sock"
         ({"host": FAR, "certPath": "/c"}, {}, {"host": FAR, "cert_path": "/c"}),
         ({"certPath": "/c"}, {"DOCKER_HOST": FAR}, {"cert_path": "/c"}),
         ({}, {"DOCKER_CONTEXT": "default"}, None),
+        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": FAR}, None),
+        ({"host": FAR}, {"DOCKER_CONTEXT": "far"}, {"host": FAR}),
     ],
 )
 def test_one_engine_is_chosen(
     config: dict[str, str], environment: dict[str, str], chosen: dict[str, str] | None
 ) -> None:
-    assert choose_engine(config, environment) == chosen
+    assert choose_engine(config, environment, HOSTS.get) == chosen
 
 
 def test_two_engines_are_refused() -> None:
     with pytest.raises(DeploymentError) as refused:
-        choose_engine({"host": FAR}, {"DOCKER_HOST": NEAR})
+        choose_engine({"host": FAR}, {"DOCKER_HOST": NEAR}, HOSTS.get)
     assert str(refused.value) == (
         f"docker:host: is {FAR}, but DOCKER_HOST is {NEAR}: two Docker engines for one gateway."
         " Set one of them, or both to the same"
     )
 
 
+@pytest.mark.parametrize(
+    ("config", "environment", "told"),
+    [
+        ({}, {"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT: the Docker context far leads to " + FAR),
+        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": NEAR}, "DOCKER_HOST to " + NEAR),
+        ({"context": "far"}, {"DOCKER_HOST": NEAR}, "docker:context: the Docker context far"),
+        ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost leads to no known address"),
+    ],
+)
+def test_a_context_that_leads_elsewhere_is_refused(
+    config: dict[str, str], environment: dict[str, str], told: str
+) -> None:
+    with pytest.raises(DeploymentError) as refused:
+        choose_engine(config, environment, HOSTS.get)
+    assert told in str(refused.value)
+
+
 def test_every_way_to_a_second_engine_is_told_at_once() -> None:
     config = {"host": FAR, "certPath": "/a", "context": "far", "keyMaterial": "secret"}
-    environment = {"DOCKER_HOST": NEAR, "DOCKER_CERT_PATH": "/b", "DOCKER_CONTEXT": "near"}
+    environment = {"DOCKER_HOST": NEAR, "DOCKER_CERT_PATH": "/b", "DOCKER_CONTEXT": "lost"}
     with pytest.raises(DeploymentError) as refused:
-        choose_engine(config, environment)
+        choose_engine(config, environment, HOSTS.get)
     assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
-        *["docker"] * 3,
+        *["docker"] * 2,
         "DOCKER_CONTEXT",
         "docker",
     ]

@@ -78,11 +78,10 @@ def test_the_state_gets_names_and_no_code(module: str, name: str) -> None:
 
 
 def test_code_would_be_seen() -> None:
-    class Local(Provider):
-        def update(self, _id: str, _olds: object, _news: object) -> None:  # type: ignore[override]
-            raise NotImplementedError
-
-    done, _ = taken_apart(base64.b64decode(serialize_provider(Local())))
+    """As of a class in a program's own `__main__`."""
+    local = type("Local", (Provider,), {"__module__": "__main__"})()
+    done, _ = taken_apart(base64.b64decode(serialize_provider(local)))
+    assert done != BY_NAME
     assert "REDUCE" in done
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from requests.adapters import BaseAdapter
 
 from tlsgate.acme.ca.trusted_roots import load_roots
-from tlsgate.acme.challenges.dns01 import Dns01, Zone, explaining_dns_errors
+from tlsgate.acme.challenges.dns01 import Dns01
 from tlsgate.acme.challenges.http01 import Http01
 from tlsgate.acme.challenges.responses import ChallengeResponses, Solver
 from tlsgate.acme.config.agent_json import Config, DnsUpdates, HttpTokens
+from tlsgate.acme.dns_zone import Zone, explaining_dns_errors
 from tlsgate.acme.gateway.install import Installer
 from tlsgate.acme.gateway.tls_probe import Servers
 from tlsgate.acme.orders.authorities import CaContext, CertificateAuthorities
@@ -20,8 +21,8 @@ from tlsgate.acme.process import Pause
 from tlsgate.acme.renewal.renewal_info import RenewalInfo
 from tlsgate.acme.renewal.renewer import Renewer
 from tlsgate.acme.rollover.roller import Roller
+from tlsgate.acme.rollover.tlsa_records import PublishedRecords, Tlsa
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import Noted, Tlsa
 from tlsgate.clock import Clock
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.server import NameServer
@@ -64,7 +65,7 @@ def published(config: Config, paths: Paths, clock: Clock) -> Tlsa | None:
     """The TLSA records; None where DNS is not the agent's to write. Raises AcmeFault."""
     if config.tlsa is None:
         return None
-    return Tlsa(agent_zone(config.tlsa), config.tlsa.ttl, Noted(paths.tlsa), clock)
+    return Tlsa(agent_zone(config.tlsa), config.tlsa.ttl, PublishedRecords(paths.tlsa), clock)
 
 
 def agent_zone(updates: DnsUpdates) -> Zone:

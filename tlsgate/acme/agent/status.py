@@ -31,8 +31,8 @@ from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import by_hand, spread_at
 from tlsgate.acme.rollover.saved import Rollovers, rollover_values
 from tlsgate.acme.rollover.state_machine import Rollover, Step
+from tlsgate.acme.rollover.tlsa_records import PublishedRecords
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import Noted
 from tlsgate.clock import Clock
 
 SILENT = timedelta(minutes=5)
@@ -102,7 +102,7 @@ class Status:
         }
 
     def _tlsa(self, wanted: WantedCertificate) -> list[dict[str, object]]:
-        noted = Noted(self._paths.tlsa).all()
+        noted = PublishedRecords(self._paths.tlsa).all()
         return [
             {
                 "owner": owner,
@@ -128,7 +128,7 @@ class Status:
         if state.now:
             return None
         if state.step is Step.SPREAD:
-            return spread_at(Noted(self._paths.tlsa), wanted.tlsa)
+            return spread_at(PublishedRecords(self._paths.tlsa), wanted.tlsa)
         ttl = self._config.tlsa.ttl if self._config.tlsa and wanted.tlsa else 0
         if state.step is Step.SETTLE:
             return state_machine.settled_at(state, timedelta(seconds=ttl))

@@ -17,8 +17,8 @@ from tlsgate.acme.orders.authorities import CertificateAuthorities
 from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Event, Rollover, Step
+from tlsgate.acme.rollover.tlsa_records import PublishedRecords, Tlsa
 from tlsgate.acme.state.paths import Paths
-from tlsgate.acme.tlsa import Noted, Tlsa
 from tlsgate.clock import Clock
 from tlsgate.events import emit
 
@@ -150,7 +150,7 @@ class Roller:
                 store.forget(generation)
 
     def _spread(self, wanted: WantedCertificate) -> datetime | None:
-        return spread_at(Noted(self._paths.tlsa), wanted.tlsa)
+        return spread_at(PublishedRecords(self._paths.tlsa), wanted.tlsa)
 
     def _ttl(self, wanted: WantedCertificate) -> timedelta:
         """Of the certificate's TLSA records; none without such records."""
@@ -180,11 +180,11 @@ def by_hand(config: Config, wanted: WantedCertificate) -> bool:
     return config.tlsa is None and bool(wanted.tlsa)
 
 
-def spread_at(noted: Noted, owners: Sequence[str]) -> datetime | None:
+def spread_at(saved: PublishedRecords, owners: Sequence[str]) -> datetime | None:
     """When no cache holds earlier records: two TTLs after the new ones were seen everywhere.
 
-    None if nothing is noted.
+    None if nothing is saved.
     """
-    seen = [one for owner in owners if (one := noted.get(owner)) is not None]
+    seen = [one for owner in owners if (one := saved.get(owner)) is not None]
     ends = (max(one.seen + 2 * timedelta(seconds=one.ttl), one.cached_until) for one in seen)
     return max(ends, default=None)

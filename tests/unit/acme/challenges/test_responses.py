@@ -13,7 +13,7 @@ from tlsgate.acme.challenges.dns01 import Dns01
 from tlsgate.acme.challenges.http01 import Http01
 from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.tlsa import Noted, Tlsa, value
+from tlsgate.acme.rollover.tlsa_records import PublishedRecords, Tlsa, value
 from tlsgate.dns.errors import DnsError
 
 ONE = ChallengeResponse("a.example", "token-1", "token-1.thumb")
@@ -162,7 +162,7 @@ def test_a_journal_that_says_nothing(tmp_path: Path, content: str) -> None:
 
 def test_tlsa(tmp_path: Path) -> None:
     zone, owner = FakeZone(), "_25._tcp.a.example"
-    tlsa = Tlsa(zone, 60, Noted(tmp_path / "tlsa.json"), lambda: NOW)
+    tlsa = Tlsa(zone, 60, PublishedRecords(tmp_path / "tlsa.json"), lambda: NOW)
     tlsa.publish([owner], [DIGEST])
     assert zone.sets[owner, "TLSA"] == {value(DIGEST)}
     assert zone.waited == [(owner, "TLSA", f"3 1 1 {DIGEST}")]
