@@ -10,10 +10,11 @@ TESTS ?= $(wildcard tests/unit tests/policies tests/integration tests/e2e)
 UNIT := env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest tests/unit -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-quiet setup-python demo test test-unit coverage lint bench clean
+.PHONY: help setup setup-quiet setup-python demo test test-unit coverage test-python test-integration
+.PHONY: test-e2e lint docs release-files bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: ## install what is missing on this machine, and say what was found
 	@$(PYTHON) -m toolchain
@@ -36,11 +37,27 @@ test-unit: setup-python ## the tests that need neither network nor Docker
 coverage: setup-python ## the same with their branch coverage; fails below its floor
 	@$(UNIT) --cov --cov-report=term:skip-covered
 
+test-python: ## the unit tests under another Python: make test-python VERSION=3.14
+	@program=$$($(PYTHON) -m toolchain.interpreters $(VERSION)) && $$program -m pytest tests/unit
+
+test-integration: setup-quiet ## the tests of the policies, and of single containers
+	@$(ENV) python -m pytest tests/policies tests/integration
+
+test-e2e: setup-quiet ## the tests of the whole gateway in the lab
+	@$(ENV) python -m pytest tests/e2e
+
 lint: setup-python ## ruff, mypy, import contracts
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
+
+docs: setup-python ## these pages and the API's as HTML, in .state/docs/html; a warning is an error
+	@.venv/bin/sphinx-build -q --fail-on-warning --keep-going --doctree-dir .state/docs/doctrees docs .state/docs/html
+
+release-files: setup-python ## wheel, source, bill of materials and notes of this version, in .state/release
+	@if [ -f .state/env.sh ]; then . ./.state/env.sh; fi; \
+		.venv/bin/python ci/release.py .state/release $${TAG:+--tag "$$TAG"}
 
 bench: setup-quiet ## measure; JSON lines with the command that repeats each
 	@$(ENV) python -m lab.bench

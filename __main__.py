@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pulumi
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import read_inputs
-from components.stack import Stack
+from tlsgate_pulumi import MailGateway, read_inputs
 
-inputs = read_inputs()
-gateway = MailGateway(
-    "gateway",
-    MailGatewayArgs(Stack(pulumi.get_stack()), inputs.settings, inputs.partners),
-)
-for name, value in gateway.outputs.items():
-    pulumi.export(name, value)
+gateway = MailGateway("gateway", read_inputs())
+
+pulumi.export("hosts", gateway.hosts)
+pulumi.export("smtp", gateway.smtp)
+pulumi.export("policyUrls", gateway.policy_urls)
+pulumi.export("policyId", gateway.policy_id)
+pulumi.export("records", gateway.records)
+pulumi.export("certificates", gateway.certificates)
+pulumi.export("acmeAccount", gateway.acme_account)
+pulumi.export("partners", gateway.partners)
+pulumi.export("generation", gateway.generation)

@@ -1,11 +1,11 @@
-"""Posts a report as the one comment of a pull or merge request, or edits the one that is there.
+"""Posts a report as the only comment of a pull or merge request, or edits the existing comment.
 
-`python3 ci/post_report.py github|gitlab FILE`, in a job of theirs; Python's own library is enough.
+`python3 ci/post_report.py github|gitlab FILE`, in a CI job. It needs only Python's own library.
 
 GitHub: GITHUB_API_URL, GITHUB_REPOSITORY, NUMBER and the job's token in GH_TOKEN.
 GitLab: CI_API_V4_URL, CI_PROJECT_ID, CI_MERGE_REQUEST_IID and a project's token in REPORT_TOKEN.
 
-Anybody can write a comment that looks like ours, so only one of our own author is ever edited.
+Anybody can write a comment that looks like ours, so only comments of our own user are edited.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Forge:
-    """Where the comments are; `mine` is their author's name as it stands in them."""
+    """Where the comments are. `mine`: the user name of our own comments."""
 
     comments: str
     one_comment: str
@@ -61,7 +61,7 @@ def gitlab(env: Mapping[str, str]) -> Forge:
 
 
 def post(forge: Forge, report: str) -> str:
-    """Post or edit; return which of the two."""
+    """Post or edit the comment; return `posted` or `edited`."""
     body = {"body": f"{MARKER}\n{report}"}
     for comment in _all_comments(forge):
         author = comment.get(forge.author) or {}
@@ -91,7 +91,7 @@ def _call(method: str, url: str, headers: Mapping[str, str], body: object = None
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status."""
+    """Run the command, and return the exit status."""
     try:
         kind, file = arguments
         forge = {"github": github, "gitlab": gitlab}[kind](os.environ)

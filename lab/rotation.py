@@ -27,8 +27,9 @@ from lab.bring_up import ROOTS
 from lab.commands import GATEWAY, LabError
 from lab.endpoints import LOOPBACK, endpoints
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.probe import Probe, shown
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.config.agent_json import Probe
+from tlsgate.acme.gateway.tls_probe import served_certificate
+from tlsgate.acme.rollover.tlsa_records import value
 from tlsgate.cli import main
 
 OWNER = f"_25._tcp.{plan.GATEWAY_HOST}"
@@ -59,7 +60,7 @@ def status(name: str = plan.GATEWAY_HOST) -> dict[str, Any]:
 
 def shown_pem() -> str:
     """The certificate that the gateway shows at port 25."""
-    return ssl.DER_cert_to_PEM_cert(shown(PROBE, plan.GATEWAY_HOST))
+    return ssl.DER_cert_to_PEM_cert(served_certificate(PROBE, plan.GATEWAY_HOST))
 
 
 def key_of(pem: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lab import plan
-from tlsgate.render.dns_records import Record, zone_lines
+from tlsgate.dns.records import Record, zone_lines
 from tlsgate.render.mta_sts import PolicySettings, policy_id, policy_text, txt_value
 
 TTL = 5

@@ -1,4 +1,4 @@
-"""Rules on containers and images: the least that each needs (D14), and nothing secret in sight."""
+"""Rules on containers and images: least privilege (D14), and no secrets in the environment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pulumi_policy.proxy import UnknownValueError
 
-from policies.rule import CONTAINER, IMAGE, JOB, Rule, Seen, some
+from policies.rule import CONTAINER, IMAGE, JOB, CheckedResource, Rule, some
 
 _SECRET_NAME = re.compile(
     r"passw|passphrase|secret|token|credential|(?:^|_)(?:api_?|private_?|access_?|hmac_?|tsig_?)?key$",
@@ -18,25 +18,25 @@ _DIGEST = re.compile(r"(?:^|@)sha256:[0-9a-f]{64}$")
 _HOST_MODES = ("networkMode", "pidMode", "ipcMode", "usernsMode")
 
 
-def privileged(seen: Seen) -> Iterator[str]:
-    """A container with the host's powers, or one that can gain more than it starts with."""
-    if seen.props.get("privileged"):
+def privileged(resource: CheckedResource) -> Iterator[str]:
+    """Report containers that are privileged or can gain privileges."""
+    if resource.props.get("privileged"):
         yield "it is privileged. Name the capabilities that it needs instead"
-    options = [str(option).replace("=", ":") for option in seen.props.get("securityOpts") or ()]
+    options = [str(option).replace("=", ":") for option in resource.props.get("securityOpts") or ()]
     if not {"no-new-privileges", "no-new-privileges:true"} & set(options):
         yield "it may gain privileges. Set securityOpts: [no-new-privileges:true]"
     loose = [option for option in options if option.endswith((":unconfined", "label:disable"))]
     if loose:
-        yield f"it switches the engine's own protection off: {some(loose)}"
+        yield f"it disables the engine's own protection: {some(loose)}"
 
 
-def capabilities(seen: Seen) -> Iterator[str]:
-    """Capabilities beyond the named; a job's are added to none."""
-    named = {str(name) for name in seen.options["allowed"]}
-    if seen.type == JOB:
-        added = seen.props.get("capabilities") or ()
+def capabilities(resource: CheckedResource) -> Iterator[str]:
+    """Report capabilities that are not allowed. A job starts without any."""
+    named = {str(name) for name in resource.options["allowed"]}
+    if resource.type == JOB:
+        added = resource.props.get("capabilities") or ()
     else:
-        given = seen.props.get("capabilities") or {}
+        given = resource.props.get("capabilities") or {}
         added = given.get("adds") or ()
         if "ALL" not in {_capability(name) for name in given.get("drops") or ()}:
             yield "it keeps the engine's default capabilities. Drop ALL, and add what it needs"
@@ -49,63 +49,63 @@ def _capability(name: object) -> str:
     return str(name).upper().removeprefix("CAP_")
 
 
-def writable_root(seen: Seen) -> Iterator[str]:
-    """A root file system that an intruder can change."""
-    if not seen.props.get("readOnly"):
+def writable_root(resource: CheckedResource) -> Iterator[str]:
+    """Report a writable root file system."""
+    if not resource.props.get("readOnly"):
         yield "its root is writable. Set readOnly, and a tmpfs or a volume where it writes"
 
 
-def host_namespaces(seen: Seen) -> Iterator[str]:
-    """Namespaces shared with the host or with another container."""
+def host_namespaces(resource: CheckedResource) -> Iterator[str]:
+    """Report namespaces shared with the host or another container."""
     for key in _HOST_MODES:
-        mode = str(seen.props.get(key) or "")
+        mode = str(resource.props.get(key) or "")
         if mode == "host" or mode.startswith("container:"):
-            yield f"its {key} is {mode}. Give it namespaces of its own"
+            yield f"its {key} is {mode}. Give it its own namespaces"
 
 
-def engine_socket(seen: Seen) -> Iterator[str]:
-    """The engine's socket, or a folder that holds it: whoever has it is root on the host."""
-    mounts = [mount for mount in seen.props.get("mounts") or () if mount.get("type") == "bind"]
+def engine_socket(resource: CheckedResource) -> Iterator[str]:
+    """Report mounts of the engine's socket, or its folder: who can use it is root on the host."""
+    mounts = [mount for mount in resource.props.get("mounts") or () if mount.get("type") == "bind"]
     paths = [str(mount.get("source") or "") for mount in mounts]
-    paths += [str(volume.get("hostPath") or "") for volume in seen.props.get("volumes") or ()]
+    paths += [str(volume.get("hostPath") or "") for volume in resource.props.get("volumes") or ()]
     for path in paths:
         folder = path.rstrip("/")
         reaches = "/var/run/docker.sock".startswith(f"{folder}/") or folder == "/run"
         if path and (path.endswith((".sock", ".socket")) or reaches):
-            yield f"it mounts {path}, and with it the engine. Take the mount away"
+            yield f"it mounts {path}, and with it the engine's socket. Remove the mount"
 
 
-def limits(seen: Seen) -> Iterator[str]:
-    """No limit to its memory, or nothing that says whether it works."""
-    if float(seen.props.get("memory") or 0) <= 0:
+def limits(resource: CheckedResource) -> Iterator[str]:
+    """Report containers without a memory limit or a health check."""
+    if float(resource.props.get("memory") or 0) <= 0:
         yield "it has no memory limit. Set memory (MiB)"
-    tests = list((seen.props.get("healthcheck") or {}).get("tests") or ())
+    tests = list((resource.props.get("healthcheck") or {}).get("tests") or ())
     if not tests or tests[0] == "NONE":
         yield "it has no health check. Set healthcheck.tests"
 
 
-def secret_variables(seen: Seen) -> Iterator[str]:
-    """Secrets in the environment: whoever may inspect the container or read the state has them."""
-    for entry in seen.props.get("envs") or ():
+def secret_variables(resource: CheckedResource) -> Iterator[str]:
+    """Report secrets in the environment, which everyone who can read the state can see."""
+    for entry in resource.props.get("envs") or ():
         name, _, value = str(entry).partition("=")
         named = _SECRET_NAME.search(name) and value and not value.startswith("/")
         if named or _SECRET_VALUE.search(value):
-            yield f"its variable {name} holds a secret. Put it into a file of a volume"
+            yield f"its variable {name} contains a secret. Put it into a file on a volume"
 
 
-def pinned(seen: Seen) -> Iterator[str]:
-    """Images whose content somebody else can change."""
-    if seen.type == CONTAINER:
+def pinned(resource: CheckedResource) -> Iterator[str]:
+    """Report images without a digest, whose content can change."""
+    if resource.type == CONTAINER:
         try:
-            image = str(seen.props.get("image") or "")
+            image = str(resource.props.get("image") or "")
         except UnknownValueError:
-            return  # built or pulled by this stack: its RemoteImage is looked at
+            return  # built or pulled by this stack: its RemoteImage is checked
         found = [image]
-    elif seen.props.get("build"):
-        arguments = seen.props["build"].get("buildArgs") or {}
+    elif resource.props.get("build"):
+        arguments = resource.props["build"].get("buildArgs") or {}
         found = [str(arguments[key]) for key in arguments if key.endswith("BASE_IMAGE")]
     else:
-        found = [str(seen.props.get("name") or "")]
+        found = [str(resource.props.get("name") or "")]
     for image in found:
         if not _DIGEST.search(image):
             yield f"{image} is not pinned. Write it with its digest: {image}@sha256:…"
@@ -115,7 +115,7 @@ RULES = (
     Rule("container-privileges", "No container is privileged.", (CONTAINER,), privileged),
     Rule(
         "container-capabilities",
-        "A container has the capabilities that are named, and no others.",
+        "A container has only the capabilities that are allowed.",
         (CONTAINER, JOB),
         capabilities,
         {
@@ -129,10 +129,15 @@ RULES = (
             }
         },
     ),
-    Rule("container-root", "A container's root is read-only.", (CONTAINER,), writable_root),
+    Rule(
+        "container-root",
+        "A container's root file system is read-only.",
+        (CONTAINER,),
+        writable_root,
+    ),
     Rule(
         "container-namespaces",
-        "A container shares no namespace with the host.",
+        "A container does not share namespaces with the host.",
         (CONTAINER,),
         host_namespaces,
     ),

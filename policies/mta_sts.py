@@ -1,18 +1,20 @@
-"""MTA-STS (RFC 8461): a policy in mode enforce names every MX host, or senders hold mail back."""
+"""MTA-STS (RFC 8461): a policy in mode enforce must name every MX host; else senders hold mail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policies.rule import DELIVERY, DNS_RECORDS, Seen, StackRule
+from policies.rule import DELIVERY, DNS_RECORDS, CheckedResource, StackRule
 
 POLICY_FILE = "mta-sts.txt"
 
 
-def missing_hosts(seen: list[Seen]) -> Iterator[str]:
-    """MX hosts that a policy in mode enforce does not name."""
-    hosts = sorted({host for one in seen if one.type == DNS_RECORDS for host in _mx_hosts(one)})
-    for one in seen:
+def missing_hosts(resources: list[CheckedResource]) -> Iterator[str]:
+    """Report MX hosts that a policy in mode enforce does not name."""
+    hosts = sorted(
+        {host for one in resources if one.type == DNS_RECORDS for host in _mx_hosts(one)}
+    )
+    for one in resources:
         if one.type != DELIVERY or POLICY_FILE not in one.files:
             continue
         modes, patterns = (_values(one.files[POLICY_FILE], key) for key in ("mode", "mx"))
@@ -21,13 +23,13 @@ def missing_hosts(seen: list[Seen]) -> Iterator[str]:
         for host in hosts:
             if not any(_matches(host, pattern) for pattern in patterns):
                 yield (
-                    f"{host} is an MX host, and the policy in mode enforce does not name it:"
-                    " senders would hold their mail back"
+                    f"{host} is an MX host, but the policy in mode enforce does not name it:"
+                    " senders would hold their mail"
                 )
 
 
-def _mx_hosts(records: Seen) -> Iterator[str]:
-    """Hosts of zone lines such as `corp.example. 300 IN MX 10 mx1.corp.example.`"""
+def _mx_hosts(records: CheckedResource) -> Iterator[str]:
+    """Yield the hosts in zone lines such as `corp.example. 300 IN MX 10 mx1.corp.example.`"""
     for line in records.props.get("wanted") or ():
         words = str(line).split()
         if len(words) == 6 and words[3] == "MX" and words[5] != ".":
@@ -40,7 +42,7 @@ def _values(policy: str, key: str) -> list[str]:
 
 
 def _matches(host: str, pattern: str) -> bool:
-    """RFC 8461, section 4.1: `*.` stands for exactly one label."""
+    """Match as in RFC 8461, section 4.1: `*.` matches exactly one label."""
     if pattern.startswith("*."):
         return host.partition(".")[2] == pattern[2:]
     return host == pattern

@@ -1,6 +1,6 @@
-"""Rules on the partner list: what was compiled of it, and what in it is due.
+"""Rules on the partner list: whether it was compiled correctly, and which dates are due.
 
-They read the list in the gateway's generation, and hold the tables beside it that Postfix reads.
+They compare the list in the gateway's configuration with the tables beside it that Postfix reads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from pulumi_policy import EnforcementLevel
 
 from policies.postfix import MAIN, settings
-from policies.rule import DELIVERY, Rule, Seen, some
+from policies.rule import DELIVERY, CheckedResource, Rule, some
 from tlsgate.partners.model import (
     Direction,
     Mode,
@@ -30,9 +30,9 @@ POLICY = "partner_policy"
 SENDERS = "partner_senders"
 RULES_FILE = "partner_rules.json"
 _LEVELS = {"secure", "dane-only", "fingerprint"}
-"""Levels of smtp_tls_policy_maps that authenticate, and fall back to nothing."""
+"""Levels of smtp_tls_policy_maps that authenticate and have no fallback."""
 _NEEDS_TLS = "reject_plaintext_session"
-_ASKS = "check_policy_service "
+_ASKS_HELPER = "check_policy_service "
 
 
 @lru_cache(maxsize=4)
@@ -47,14 +47,14 @@ def table(text: str) -> dict[str, str]:
     return {pair[0]: pair[1] if len(pair) > 1 else "" for pair in pairs}
 
 
-def listed(seen: Seen) -> tuple[Partner, ...]:
+def listed(resource: CheckedResource) -> tuple[Partner, ...]:
     """Return the records of the list beside the tables."""
-    return _records(seen.files[LIST]) if LIST in seen.files else ()
+    return _records(resource.files[LIST]) if LIST in resource.files else ()
 
 
 @lru_cache(maxsize=4)
 def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
-    """Return what the policy helper answers: key → its policy for ever, and those until then."""
+    """Return the policy helper's answers: key → its final policy, and the dated ones before."""
     rules = json.loads(text)["outbound"] if text else ()
     return {
         rule["key"]: (rule["then"], [policy for _, policy in rule["periods"]])
@@ -63,15 +63,15 @@ def _helper_rules(text: str) -> dict[str, tuple[str, list[str]]]:
     }
 
 
-def enforced(seen: Seen) -> Iterator[str]:
-    """Both directions of each enforced partner: no plaintext level, and no empty list."""
-    if LIST not in seen.files:
+def enforced(resource: CheckedResource) -> Iterator[str]:
+    """Require authenticated TLS for each enforced partner in both directions, and no empty list."""
+    if LIST not in resource.files:
         return
-    yield from _tables_in_use(seen)
-    tables = _Tables(seen)
-    older = any(partner.tls is Strength.COMPATIBLE for partner in listed(seen))
+    yield from _tables_in_use(resource)
+    tables = _Tables(resource)
+    older = any(partner.tls is Strength.COMPATIBLE for partner in listed(resource))
     found: dict[str, list[str]] = {}
-    for partner in listed(seen):
+    for partner in listed(resource):
         if partner.mode is not Mode.ENFORCE:
             continue
         for fault in _empty_lists(partner):
@@ -87,18 +87,18 @@ def enforced(seen: Seen) -> Iterator[str]:
 
 
 class _Tables:
-    """What Postfix and its helper are told of each key."""
+    """The entries of Postfix and the policy helper for each key."""
 
-    def __init__(self, seen: Seen) -> None:
-        files = seen.files
+    def __init__(self, resource: CheckedResource) -> None:
+        files = resource.files
         self._policy, self._senders = (table(files.get(name, "")) for name in (POLICY, SENDERS))
         self._rules = _helper_rules(files.get(RULES_FILE, ""))
         self._main = {one.name: one.value for one in settings(files) if one.place == MAIN}
 
     def outbound(self, key: str, excepted: Collection[Direction], strong: bool) -> Iterator[str]:
-        """Levels that do not authenticate; what an exception opens must be closed after it.
+        """Refuse levels that do not authenticate, also after the end of an exception.
 
-        `strong`: older encryption is not enough.
+        `strong`: older encryption is refused too.
         """
         entries = [self._policy[key]] if key in self._policy else []
         if key in self._rules:
@@ -108,35 +108,38 @@ class _Tables:
             yield f"{POLICY}: no entry, so the partner gets opportunistic TLS"
         yield from (f"{POLICY}: {fault}" for one in entries if (fault := _weak(one, strong)))
 
-    def inbound(self, key: str, excepted: Collection[Direction], judged: bool) -> Iterator[str]:
-        """Entries that let plaintext in; with an exception it is the helper that knows its end.
+    def inbound(
+        self, key: str, excepted: Collection[Direction], needs_helper: bool
+    ) -> Iterator[str]:
+        """Refuse entries that accept plaintext; with an exception, the helper must be asked.
 
-        `judged`: port 25 offers encryption that is not enough here, and only the helper refuses it.
+        `needs_helper`: port 25 offers older encryption than the record allows, which only the
+        helper refuses.
         """
         entry = self._senders.get(key)
         if entry is None:
             yield f"{SENDERS}: no entry, so plaintext is accepted"
             return
         does = self._main.get(entry, entry)
-        dated = Direction.INBOUND in excepted and does.startswith(_ASKS)
+        dated = Direction.INBOUND in excepted and does.startswith(_ASKS_HELPER)
         if not dated and not does.startswith(_NEEDS_TLS):
             yield f"{SENDERS}: {entry} accepts plaintext"
-        elif judged and _ASKS not in does:
+        elif needs_helper and _ASKS_HELPER not in does:
             yield f"{SENDERS}: {entry} accepts older encryption, which the record does not"
 
 
-def _tables_in_use(seen: Seen) -> Iterator[str]:
-    """The two tables must be asked, and outbound before any other."""
-    values = {one.name: one.value for one in settings(seen.files) if one.place == MAIN}
+def _tables_in_use(resource: CheckedResource) -> Iterator[str]:
+    """Require that both tables are used, the outbound one before any other."""
+    values = {one.name: one.value for one in settings(resource.files) if one.place == MAIN}
     first = values.get("smtp_tls_policy_maps", "").partition(" ")[0].rstrip(",")
     if not first.endswith(f"/{POLICY}"):
-        yield f"{MAIN}: smtp_tls_policy_maps does not ask {POLICY} first"
+        yield f"{MAIN}: smtp_tls_policy_maps does not use {POLICY} first"
     if f"/{SENDERS}" not in values.get("smtpd_sender_restrictions", "").partition("permit")[0]:
-        yield f"{MAIN}: smtpd_sender_restrictions does not ask {SENDERS} before any permit"
+        yield f"{MAIN}: smtpd_sender_restrictions does not use {SENDERS} before any permit"
 
 
 def keys(partner: Partner) -> Iterator[str]:
-    """Return the keys of a record in Postfix's tables."""
+    """Yield the keys of a record in Postfix's tables."""
     for domain in partner.domains:
         yield domain
         if partner.subdomains:
@@ -147,13 +150,13 @@ def _empty_lists(partner: Partner) -> Iterator[str]:
     if not partner.domains:
         yield "a partner without domains"
     if partner.outbound.verify is Verify.PIN and not partner.outbound.public_keys:
-        yield "outbound.verify is pin, and no key is pinned"
+        yield "outbound.verify is pin, but no key is pinned"
     if partner.outbound.verify is Verify.PRIVATE_CA and not partner.outbound.ca:
-        yield "outbound.verify is private-ca, and no CA is given"
+        yield "outbound.verify is private-ca, but no CA is given"
     if partner.inbound.require is Require.CERTIFICATE and not partner.inbound.public_keys:
-        yield "inbound.require is certificate, and no key is pinned"
+        yield "inbound.require is certificate, but no key is pinned"
     if partner.inbound.require is Require.NETWORK and not partner.inbound.networks:
-        yield "inbound.require is network, and no network is named"
+        yield "inbound.require is network, but no network is named"
 
 
 def _weak(entry: str, strong: bool) -> str | None:
@@ -169,30 +172,30 @@ def _weak(entry: str, strong: bool) -> str | None:
     return None
 
 
-def review_due(seen: Seen) -> Iterator[str]:
-    """Partners whose agreement is to be confirmed again."""
-    due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < seen.today]
+def review_due(resource: CheckedResource) -> Iterator[str]:
+    """Report partners whose agreement must be confirmed again."""
+    due = [f"{one.name} ({one.review})" for one in listed(resource) if one.review < resource.today]
     if due:
-        yield f"past the review date: {some(due)}. Confirm the agreement, and write the next date"
+        yield f"past the review date: {some(due)}. Confirm the agreement and write the next date"
 
 
-def review_overdue(seen: Seen) -> Iterator[str]:
-    """The same, long after the date."""
-    last = seen.today - timedelta(days=int(seen.options["graceDays"]))
-    due = [f"{one.name} ({one.review})" for one in listed(seen) if one.review < last]
+def review_overdue(resource: CheckedResource) -> Iterator[str]:
+    """Report partners that are long past the date."""
+    last = resource.today - timedelta(days=int(resource.options["graceDays"]))
+    due = [f"{one.name} ({one.review})" for one in listed(resource) if one.review < last]
     if due:
         yield (
-            f"more than {int(seen.options['graceDays'])} days past the review date: {some(due)}."
-            " Confirm the agreement and write the next date, or remove the partner"
+            f"more than {int(resource.options['graceDays'])} days past the review date:"
+            f" {some(due)}. Confirm the agreement and write the next date, or remove the partner"
         )
 
 
-def exceptions(seen: Seen) -> Iterator[str]:
-    """Exceptions that last too long, or that nobody answers for."""
-    days = int(seen.options["maximumDays"])
-    last = seen.today + timedelta(days=days)
-    approvers = {str(address).lower() for address in seen.options["approvers"]}
-    for partner in listed(seen):
+def exceptions(resource: CheckedResource) -> Iterator[str]:
+    """Report exceptions that last too long or are not approved."""
+    days = int(resource.options["maximumDays"])
+    last = resource.today + timedelta(days=days)
+    approvers = {str(address).lower() for address in resource.options["approvers"]}
+    for partner in listed(resource):
         for rule in partner.exceptions:
             what = f"{partner.name}: the {rule.direction} exception until {rule.until}"
             if rule.until > last:
@@ -206,20 +209,20 @@ def exceptions(seen: Seen) -> Iterator[str]:
 RULES = (
     Rule(
         "partner-enforced",
-        "An enforced partner's mail goes and comes over authenticated TLS.",
+        "Mail to and from enforced partners needs authenticated TLS.",
         (DELIVERY,),
         enforced,
     ),
     Rule(
         "partner-review-due",
-        "Partners are confirmed again by their review date.",
+        "Agreements with partners are confirmed by their review date.",
         (DELIVERY,),
         review_due,
         level=EnforcementLevel.ADVISORY,
     ),
     Rule(
         "partner-review-overdue",
-        "No partner stays unconfirmed long after its review date.",
+        "Partners are not left unconfirmed long after their review date.",
         (DELIVERY,),
         review_overdue,
         {"graceDays": {"type": "integer", "minimum": 0, "default": 60}},

@@ -1,4 +1,4 @@
-"""Rules on what Postfix is configured with (postconf(5), master(5)), whoever rendered it."""
+"""Rules on Postfix's configuration (postconf(5), master(5)), whatever rendered it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from policies.rule import DELIVERY, Rule, Seen
+from policies.rule import DELIVERY, CheckedResource, Rule
 
 MAIN = "main.cf"
 MASTER = "master.cf"
@@ -19,7 +19,7 @@ _PROTOCOLS = (
     "smtpd_tls_mandatory_protocols",
     "smtpd_tls_protocols",
 )
-"""Of partners; `smtp_tls_protocols` is for those without a policy (RFC 7435)."""
+"""The settings for partners; `smtp_tls_protocols` is for domains without a policy (RFC 7435)."""
 _PRIVATE = tuple(
     ipaddress.ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1")
@@ -28,7 +28,7 @@ _PRIVATE = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One parameter: where it stands, and its value on one line."""
+    """One parameter: its file or service, and its value on one line."""
 
     place: str
     name: str
@@ -50,7 +50,7 @@ def settings(files: Mapping[str, str]) -> list[Setting]:
 
 
 def _logical(text: str) -> list[str]:
-    """Return the lines with their continuations, without comments."""
+    """Return the logical lines: continuations joined, comments removed."""
     lines: list[str] = []
     for line in text.splitlines():
         if not line.strip() or line.lstrip().startswith("#"):
@@ -62,24 +62,24 @@ def _logical(text: str) -> list[str]:
     return lines
 
 
-def tls_version(seen: Seen) -> Iterator[str]:
-    """Versions below TLS 1.2, to and from partners and at the policy host."""
-    if MAIN in seen.files:
-        found = settings(seen.files)
+def tls_version(resource: CheckedResource) -> Iterator[str]:
+    """Report TLS versions below 1.2, to and from partners and at the policy host."""
+    if MAIN in resource.files:
+        found = settings(resource.files)
         for name in _PROTOCOLS:
             if not any(one.place == MAIN and one.name == name for one in found):
                 yield f"{MAIN} does not set {name}. Write {name} = >=TLSv1.2"
         for one in found:
             if one.name in _PROTOCOLS and not _is_new(one.value):
                 value = one.value or "(empty)"
-                yield f"{one.place}: {one.name} = {value} lets versions below TLS 1.2 in"
-        for key, value in _protocols_of_partners(seen.files.get("partner_policy", "")):
+                yield f"{one.place}: {one.name} = {value} allows versions below TLS 1.2"
+        for key, value in _protocols_of_partners(resource.files.get("partner_policy", "")):
             if not _is_new(value):
                 yield f"partner_policy: {key} has protocols={value}, below TLS 1.2"
-    for name, text in sorted(seen.files.items()):
+    for name, text in sorted(resource.files.items()):
         for versions in re.findall(r"^\s*ssl_protocols\s+([^;]*);", text, re.M):
             if not set(versions.upper().split()) <= set(_VERSIONS[_LEAST:]):
-                yield f"{name}: ssl_protocols {versions} lets versions below TLS 1.2 in"
+                yield f"{name}: ssl_protocols {versions} allows versions below TLS 1.2"
 
 
 def _protocols_of_partners(table: str) -> Iterator[tuple[str, str]]:
@@ -87,7 +87,7 @@ def _protocols_of_partners(table: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_new(value: str) -> bool:
-    """Tell whether a protocol list is understood, and lets nothing below TLS 1.2 in."""
+    """Return whether a protocol list is valid and allows nothing below TLS 1.2."""
     allowed = set(range(len(_VERSIONS)))
     included: set[int] = set()
     for word in re.split(r"[\s,:]+", value.strip()):
@@ -108,12 +108,12 @@ def _is_new(value: str) -> bool:
     return bool(allowed) and min(allowed) >= _LEAST
 
 
-def tls_required_header(seen: Seen) -> Iterator[str]:
-    """The header `TLS-Required: no` (RFC 8689) must not send to a partner in plaintext (D6)."""
-    if MAIN not in seen.files:
+def tls_required_header(resource: CheckedResource) -> Iterator[str]:
+    """Report where the header `TLS-Required: no` (RFC 8689) can disable TLS for a partner (D6)."""
+    if MAIN not in resource.files:
         return
-    found = [one for one in settings(seen.files) if one.name == "tls_required_enable"]
-    exempt = {str(service) for service in seen.options["exceptServices"]}
+    found = [one for one in settings(resource.files) if one.name == "tls_required_enable"]
+    exempt = {str(service) for service in resource.options["exceptServices"]}
     if not any(one.place == MAIN for one in found):
         yield f"{MAIN} leaves tls_required_enable on. Write tls_required_enable = no"
     for one in found:
@@ -124,14 +124,14 @@ def tls_required_header(seen: Seen) -> Iterator[str]:
             yield f"{one.place}: tls_required_enable = {one.value}. Write no"
 
 
-def queue_life(seen: Seen) -> Iterator[str]:
-    """Held mail must outlast a partner's outage over a weekend."""
-    least = float(seen.options["minimumDays"]) * _UNITS["d"]
-    for one in settings(seen.files):
+def queue_life(resource: CheckedResource) -> Iterator[str]:
+    """Report a queue lifetime that is too short for an outage over a weekend."""
+    least = float(resource.options["minimumDays"]) * _UNITS["d"]
+    for one in settings(resource.files):
         if one.name == "maximal_queue_lifetime" and (_seconds(one.value) or 0) < least:
             yield (
                 f"{one.place}: held mail bounces after {one.value}."
-                f" Set tlsgate:queue.lifetime to {seen.options['minimumDays']:g}d or more"
+                f" Set tlsgate:queue.lifetime to {resource.options['minimumDays']:g}d or more"
             )
 
 
@@ -140,13 +140,13 @@ def _seconds(value: str) -> float | None:
     return float(match[1]) * _UNITS[match[2] or "d"] if match else None
 
 
-def open_relay(seen: Seen) -> Iterator[str]:
-    """Networks whose hosts may send to anywhere through the gateway."""
-    for one in settings(seen.files):
+def open_relay(resource: CheckedResource) -> Iterator[str]:
+    """Report wide public networks whose hosts may relay through the gateway."""
+    for one in settings(resource.files):
         if not (one.name == "mynetworks" or one.name.endswith("_networks")):
             continue
         for word in re.split(r"[\s,]+", one.value):
-            fault = _wide(word, seen) if word and not word.startswith(("$", "!")) else None
+            fault = _wide(word, resource) if word and not word.startswith(("$", "!")) else None
             if fault:
                 yield (
                     f"{one.place}: {one.name} has {word}, {fault}."
@@ -154,14 +154,14 @@ def open_relay(seen: Seen) -> Iterator[str]:
                 )
 
 
-def _wide(word: str, seen: Seen) -> str | None:
+def _wide(word: str, resource: CheckedResource) -> str | None:
     try:
         network = ipaddress.ip_network(word.replace("[", "").replace("]", ""), strict=False)
     except ValueError:
-        return "which is no network that can be judged"
+        return "which is not a valid network"
     if any(_within(network, private) for private in _PRIVATE):
         return None
-    least = int(seen.options["ipv4Prefix" if network.version == 4 else "ipv6Prefix"])
+    least = int(resource.options["ipv4Prefix" if network.version == 4 else "ipv6Prefix"])
     return f"wider than /{least}" if network.prefixlen < least else None
 
 
@@ -169,7 +169,7 @@ def _within(
     network: ipaddress.IPv4Network | ipaddress.IPv6Network,
     wide: ipaddress.IPv4Network | ipaddress.IPv6Network,
 ) -> bool:
-    # `is_private` looks at the two ends alone, and takes 0.0.0.0/0 for private.
+    # `is_private` checks only the first and last address, so 0.0.0.0/0 counts as private.
     return (
         network.version == wide.version
         and wide.network_address <= network.network_address  # type: ignore[operator]
@@ -180,27 +180,27 @@ def _within(
 RULES = (
     Rule(
         "tls-version",
-        "Partners, and senders that fetch the policy, get TLS 1.2 or later.",
+        "Partners and clients of the policy host get TLS 1.2 or later.",
         (DELIVERY,),
         tls_version,
     ),
     Rule(
         "tls-required-header",
-        "No message switches a partner's policy off by its own header.",
+        "No message can switch off a partner's policy with a header.",
         (DELIVERY,),
         tls_required_header,
         {"exceptServices": {"type": "array", "items": {"type": "string"}, "default": []}},
     ),
     Rule(
         "queue-life",
-        "Held mail waits long enough to be mended.",
+        "Held mail stays in the queue long enough for the fault to be fixed.",
         (DELIVERY,),
         queue_life,
         {"minimumDays": {"type": "number", "minimum": 0, "default": 2}},
     ),
     Rule(
         "open-relay",
-        "Only the own networks relay.",
+        "Only your own networks can relay.",
         (DELIVERY,),
         open_relay,
         {

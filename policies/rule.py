@@ -1,7 +1,7 @@
-"""A rule: what Pulumi's policy needs, and a function from a resource to what is wrong with it.
+"""A rule: the data of a Pulumi policy, and a function that returns what is wrong with a resource.
 
-A rule reads no more of a resource than it judges: a value that is not known at a preview makes it
-advisory there, and it is mandatory again at `up`. Options have their default in the schema.
+A rule reads only the values that it checks. If one of them is not known at a preview, the rule is
+advisory there, and mandatory again at `up`. The defaults of options are in the schema.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Options = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """One resource, as a rule sees it. `stack`: the stack's name. `today`: in UTC."""
+class CheckedResource:
+    """A resource as a rule gets it. `stack`: the stack's name. `today`: in UTC."""
 
     type: str
     name: str
@@ -48,7 +48,7 @@ class Seen:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """The files that the resource brings somewhere: name → content."""
+        """The files that the resource delivers: name → content."""
         return self.props.get("files") or {}
 
 
@@ -56,24 +56,24 @@ class Seen:
 class Rule:
     """One rule.
 
-    `judge` yields what is wrong with one resource of the types, each with its remedy. `options`
-    is the schema of the configuration: every property has a default.
+    `check` yields what is wrong with one resource of these types, each with what to do. `options`
+    is the schema of the configuration; every property has a default.
     """
 
     name: str
     description: str
     types: tuple[str, ...]
-    judge: Callable[[Seen], Iterable[str]]
+    check: Callable[[CheckedResource], Iterable[str]]
     options: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     level: EnforcementLevel = EnforcementLevel.MANDATORY
 
     def policy(self) -> Policy:
-        """Return the rule as Pulumi takes it."""
+        """Return the rule as a Pulumi policy."""
 
         def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
             if args.resource_type not in self.types:
                 return
-            seen = Seen(
+            resource = CheckedResource(
                 type=args.resource_type,
                 name=args.name,
                 props=args.props,
@@ -81,7 +81,7 @@ class Rule:
                 today=today(),
                 options=with_defaults(self.options, args.get_config()),
             )
-            for fault in self.judge(seen):
+            for fault in self.check(resource):
                 report(fault, None)
 
         return ResourceValidationPolicy(
@@ -95,26 +95,28 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class StackRule:
-    """One rule over the whole stack: `judge` gets all resources, and yields as in `Rule`."""
+    """A rule over the whole stack: as `Rule`, but `check` gets all resources of the types."""
 
     name: str
     description: str
     types: tuple[str, ...]
-    judge: Callable[[list[Seen]], Iterable[str]]
+    check: Callable[[list[CheckedResource]], Iterable[str]]
     options: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     level: EnforcementLevel = EnforcementLevel.MANDATORY
 
     def policy(self) -> Policy:
-        """Return the rule as Pulumi takes it."""
+        """Return the rule as a Pulumi policy."""
 
         def validate(args: StackValidationArgs, report: ReportViolation) -> None:
             options = with_defaults(self.options, args.get_config())
-            seen = [
-                Seen(one.resource_type, one.name, one.props, stack_of(one.urn), today(), options)
+            resources = [
+                CheckedResource(
+                    one.resource_type, one.name, one.props, stack_of(one.urn), today(), options
+                )
                 for one in args.resources
                 if one.resource_type in self.types
             ]
-            for fault in self.judge(seen):
+            for fault in self.check(resources):
                 report(fault, None)
 
         return StackValidationPolicy(
@@ -137,12 +139,12 @@ def stack_of(urn: str) -> str:
 
 
 def with_defaults(schema: Mapping[str, dict[str, Any]], given: Options) -> Options:
-    """Return every option of a rule: as configured, else its default."""
+    """Return every option of a rule: as configured, or its default."""
     return {key: given.get(key, described["default"]) for key, described in schema.items()}
 
 
 def some(names: Iterable[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     every = list(names)
     more = f" and {len(every) - SHOWN} more" if len(every) > SHOWN else ""
     return ", ".join(every[:SHOWN]) + more

@@ -1,4 +1,4 @@
-"""Every rule of the pack, as Pulumi's policies."""
+"""All rules of the pack, as Pulumi policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules on how partners' mail goes out: by a way of its own (D18), over strong TLS only (D21)."""
+"""Rules on the transports of partners' mail: their own (D18), and only with strong TLS (D21)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from policies.partners import LIST, POLICY, keys, listed, table
 from policies.postfix import MAIN, MASTER, settings
-from policies.rule import DELIVERY, Rule, Seen, some
+from policies.rule import DELIVERY, CheckedResource, Rule, some
 from tlsgate.partners.model import Mode
 from tlsgate.render.notices import BOUNCE_OPTIONS, CLEANUP, TRANSPORT
 from tlsgate.render.partner_maps import DATED, PARTNER
@@ -17,12 +17,12 @@ ROUTES = "routes"
 _GRADES = {"tls_high_cipherlist": STRONG_SUITES, "tls_medium_cipherlist": COMPATIBLE_SUITES}
 
 
-def own_way(seen: Seen) -> Iterator[str]:
-    """Each enforced partner's key leads to a partner transport, which demands what it must."""
-    if LIST not in seen.files:
+def own_transport(resource: CheckedResource) -> Iterator[str]:
+    """Require a partner transport with level `secure` for each key of an enforced partner."""
+    if LIST not in resource.files:
         return
-    routes = table(seen.files.get(ROUTES, ""))
-    enforced = [one for one in listed(seen) if one.mode is Mode.ENFORCE]
+    routes = table(resource.files.get(ROUTES, ""))
+    enforced = [one for one in listed(resource) if one.mode is Mode.ENFORCE]
     lost = [
         key
         for partner in enforced
@@ -30,31 +30,31 @@ def own_way(seen: Seen) -> Iterator[str]:
         if routes.get(key) not in (f"{PARTNER}:", f"{DATED}:")
     ]
     if lost:
-        yield f"{ROUTES}: no transport of its own for {some(lost)}"
+        yield f"{ROUTES}: no partner transport for {some(lost)}"
     for name in (PARTNER, DATED):
-        options = _in_force(seen.files, f"{name} unix")
+        options = _in_force(resource.files, f"{name} unix")
         level = options.get("smtp_tls_security_level")
         if level != "secure":
             yield f"{MASTER}, service {name}: smtp_tls_security_level = {level}. Write secure"
         first = options.get("smtp_tls_policy_maps", "").partition(" ")[0].rstrip(",")
         if not first.endswith(f"/{POLICY}"):
-            yield f"{MASTER}, service {name}: smtp_tls_policy_maps does not ask {POLICY} first"
+            yield f"{MASTER}, service {name}: smtp_tls_policy_maps does not use {POLICY} first"
 
 
-def strong_suites(seen: Seen) -> Iterator[str]:
-    """The suites for partners and of both listeners: those of tlsgate.tls, and its level."""
-    if LIST not in seen.files:
+def strong_suites(resource: CheckedResource) -> Iterator[str]:
+    """Require only the suites and the security level of tlsgate.tls, for partners and listeners."""
+    if LIST not in resource.files:
         return
     for name in (PARTNER, DATED):
         for service in (f"{name} unix", f"tlsproxy-{name} unix"):
-            yield from _weak_suites(service, _in_force(seen.files, service))
+            yield from _weak_suites(service, _in_force(resource.files, service))
     for service in ("smtp inet", "2525 inet"):
-        yield from _weak_suites(service, _in_force(seen.files, service))
+        yield from _weak_suites(service, _in_force(resource.files, service))
 
 
-def notices(seen: Seen) -> Iterator[str]:
-    """Whatever makes a notice hands it to the milter, and none leaves that it has not judged."""
-    if LIST not in seen.files:
+def notices(resource: CheckedResource) -> Iterator[str]:
+    """Require that every notice passes the milter before it is sent."""
+    if LIST not in resource.files:
         return
     wanted = dict(re.findall(r"-o (\w+)=(\S+)", BOUNCE_OPTIONS))
     demands = {
@@ -63,15 +63,15 @@ def notices(seen: Seen) -> Iterator[str]:
         f"{TRANSPORT} unix": {"smtp_tls_security_level": "secure"},
     }
     for service, options in demands.items():
-        found = _in_force(seen.files, service)
+        found = _in_force(resource.files, service)
         for name, value in options.items():
             if found.get(name) != value:
                 yield f"{MASTER}, service {service}: {name} = {found.get(name)}. Write {value}"
-    if not _in_force(seen.files, f"{CLEANUP} unix").get("non_smtpd_milters"):
+    if not _in_force(resource.files, f"{CLEANUP} unix").get("non_smtpd_milters"):
         yield f"{MASTER}, service {CLEANUP} unix: non_smtpd_milters names no milter"
-    size = _in_force(seen.files, "bounce unix").get("bounce_size_limit")
+    size = _in_force(resource.files, "bounce unix").get("bounce_size_limit")
     if size != "1":
-        yield f"{MAIN}: bounce_size_limit = {size}, so notices hold content. Write 1"
+        yield f"{MAIN}: bounce_size_limit = {size}, so notices contain message content. Write 1"
 
 
 def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
@@ -81,13 +81,13 @@ def _weak_suites(service: str, options: Mapping[str, str]) -> Iterator[str]:
         others = sorted(set(words) - set(allowed) - set(levels))
         if others or not words:
             has = some(others) if others else "nothing"
-            yield f"{service}: {name} has {has}, not only suites that are strong"
+            yield f"{service}: {name} has {has}, not only strong suites"
         if not levels or not all(one.partition("=")[2] >= str(SECURITY_LEVEL) for one in levels):
             yield f"{service}: {name} is below OpenSSL's security level {SECURITY_LEVEL}"
 
 
 def _in_force(files: Mapping[str, str], service: str) -> dict[str, str]:
-    """What a service of master.cf has: main.cf, and over it its own options."""
+    """Return the parameters of a service: those of main.cf, overridden by its own options."""
     found = settings(files)
     main = {one.name: one.value for one in found if one.place == MAIN}
     own = {one.name: one.value for one in found if one.place == f"{MASTER}, service {service}"}
@@ -100,19 +100,19 @@ def _in_force(files: Mapping[str, str], service: str) -> dict[str, str]:
 RULES = (
     Rule(
         "partner-transport",
-        "Partners' mail goes out by transports that nobody else's can fill.",
+        "Partners' mail has transports that other mail does not use.",
         (DELIVERY,),
-        own_way,
+        own_transport,
     ),
     Rule(
         "partner-strong-tls",
-        "Partners get at least 112 bits, forward secrecy and no anonymous suite.",
+        "TLS with partners has at least 112 bits, forward secrecy and no anonymous suites.",
         (DELIVERY,),
         strong_suites,
     ),
     Rule(
         "partner-notices",
-        "Bounces and warnings about partners' mail hold no content and go out protected.",
+        "Bounces and warnings about partners' mail have no content and are sent protected.",
         (DELIVERY,),
         notices,
     ),

@@ -1,7 +1,7 @@
-"""The command line: finds the subcommand, loads its module alone, and runs it.
+"""The command line: finds the subcommand, loads only its module, and runs it.
 
-A subcommand is a line in `COMMANDS` and a module with one function, `configure(parser)`, which
-adds its arguments and sets `run`: a function from the parsed arguments to the exit status.
+A subcommand is an entry of `COMMANDS` and a module with one function, `configure(parser)`. It adds
+the arguments and sets `run`, a function from the parsed arguments to the exit status.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ examples:
   tlsgate partners list --json        the partner list for other programs
   tlsgate probe acme.example          whether a domain's servers are ready, and why not
   tlsgate check buyer@acme.example    whether mail to an address would be protected
-  tlsgate queue                       what mail is held, and why
-  tlsgate partners --help             what else can be done with the list
+  tlsgate queue                       which mail is held, and why
+  tlsgate partners --help             all commands for the partner list
 """
 
 
@@ -41,11 +41,13 @@ COMMANDS = (
     Command(
         "certificates",
         "tlsgate.commands.certificates",
-        "show certificates, renew them, or change their keys",
+        "show certificates, renew them and change their keys",
     ),
-    Command("check", "tlsgate.commands.check", "tell whether mail to an address is protected"),
+    Command("check", "tlsgate.commands.check", "check whether mail to an address is protected"),
     Command("partners", "tlsgate.commands.partners", "check, list and compile the partner list"),
-    Command("probe", "tlsgate.commands.probe", "tell what domains' mail servers are ready for"),
+    Command(
+        "probe", "tlsgate.commands.probe", "check what the mail servers of domains are ready for"
+    ),
     Command("queue", "tlsgate.commands.queue", "show held mail: since when, until when, and why"),
 )
 
@@ -54,13 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; wrong usage raises SystemExit(2)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser(arguments).parse_args(arguments)
-    _print_anything(sys.stdout, sys.stderr)
+    _escape_unprintable(sys.stdout, sys.stderr)
     try:
         status: int = options.run(options)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader (`| head`) has gone: say nothing, and let the interpreter's own flush
-        # at exit find a place to write to.
+        # The reader (`| head`) has gone: print nothing, and give the interpreter's own flush at
+        # exit a place to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PROBLEMS
     return status
@@ -84,7 +86,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Prints the installed version; looks it up only then, for that takes time."""
+    """Prints the installed version, which is looked up only then because it takes time."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
@@ -95,8 +97,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _print_anything(*streams: object) -> None:
-    """A terminal that cannot show a partner's name gets it escaped, not a traceback."""
+def _escape_unprintable(*streams: object) -> None:
+    """Escape names that the terminal cannot show, instead of ending with a traceback."""
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

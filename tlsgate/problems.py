@@ -1,7 +1,7 @@
-"""What is wrong with the user's input, as values: collected, sorted and shown together.
+"""What is wrong with the user's input, as values that are collected, sorted and shown together.
 
-A problem says where it is, what is wrong and what to write instead, so that one run shows
-everything there is to mend.
+A problem says where it is, what is wrong and what to write instead. One run shows everything that
+must be fixed.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ SHOWN_LENGTH = 80
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One thing to mend. Problems sort by file and line."""
+    """One thing to fix. Problems are sorted by file and line."""
 
     file: str
-    """Relative to where the user stands; empty if no file is at fault."""
+    """Relative to the working directory; empty if the problem is not in a file."""
     line: int
     """Counted from 1; 0 means the whole file."""
     key: str
@@ -54,13 +54,13 @@ class ProblemsError(Exception):
 
 
 def shown(text: str) -> str:
-    """Quote text of unknown origin for a message: one line, short, nothing invisible in it."""
+    """Quote text of unknown origin for a message: short, on one line, unprintables escaped."""
     cut = text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
     return f"`{visible(cut)}`"
 
 
 def visible(text: str) -> str:
-    """Escape whatever does not print (control and bidirectional characters, lone surrogates)."""
+    """Escape unprintable characters (control, bidirectional, lone surrogates)."""
     if text.isprintable():
         return text
     return "".join(

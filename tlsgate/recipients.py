@@ -1,8 +1,8 @@
-"""Who exists in the own domains: the files behind `tlsgate:internal.recipients: list`.
+"""The recipients in your own domains: the files behind `tlsgate:internal.recipients: list`.
 
-One text file a domain, named as the domain. A line is a local part (`jane`) or the whole address
-(`jane@corp.example`); what follows a `#` is a comment. Addresses are compared without regard to
-letter case, as Postfix does (RFC 5321, section 2.4, leaves that to the receiving domain).
+There is one text file per domain, with the domain as its name. A line is a local part (`jane`) or a
+whole address (`jane@corp.example`); text after a `#` is a comment. Letter case is ignored, as
+Postfix does (RFC 5321, section 2.4, leaves that to the receiving domain).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _LOCAL = re.compile(r"[a-z0-9_+=-]+(\.[a-z0-9_+=-]+)*")
 
 
 def load_recipients(folder: Path, domains: Sequence[str]) -> tuple[str, ...]:
-    """Every address of the files, in lower case and sorted.
+    """Return every address of the files, in lower case and sorted.
 
-    Raises ProblemsError with all that is wrong: a file that is missing or belongs to no domain,
-    and each line that is no address of its domain or is there twice.
+    Raises ProblemsError with all problems: a file that is missing or belongs to no domain, and each
+    line that is not an address of its domain or appears twice.
     """
     problems: list[Problem] = []
     found: set[str] = set()
@@ -30,7 +30,9 @@ def load_recipients(folder: Path, domains: Sequence[str]) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as fault:
             why = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8"
             message = f"the recipients of {domain} cannot be read ({why})"
-            remedy = "Write its addresses there, one a line, or tlsgate:internal.recipients: verify"
+            remedy = (
+                "Write its addresses there, one per line, or tlsgate:internal.recipients: verify"
+            )
             problems.append(Problem(str(folder / domain), 0, "", "no-recipients", message, remedy))
             continue
         addresses, faults = parse_recipients(text, domain, str(folder / domain))
@@ -43,7 +45,7 @@ def load_recipients(folder: Path, domains: Sequence[str]) -> tuple[str, ...]:
 
 
 def parse_recipients(text: str, domain: str, file: str) -> tuple[list[str], list[Problem]]:
-    """The addresses of one file in its order, and what is wrong with its lines. Pure."""
+    """Return the addresses of one file in order, and what is wrong with its lines. Pure."""
     addresses: list[str] = []
     problems: list[Problem] = []
     seen: set[str] = set()
@@ -59,7 +61,7 @@ def parse_recipients(text: str, domain: str, file: str) -> tuple[list[str], list
             continue
         address = f"{local}@{domain}"
         if address in seen:
-            message = f"{address} is there twice"
+            message = f"{address} appears twice"
             problems.append(Problem(file, number, "", "doubled", message, "Write it once"))
         seen.add(address)
         addresses.append(address)
@@ -67,7 +69,7 @@ def parse_recipients(text: str, domain: str, file: str) -> tuple[list[str], list
 
 
 def _of_no_domain(folder: Path, domains: Sequence[str]) -> list[Problem]:
-    """Files that nobody reads: a domain that was misspelt would refuse all of its mail."""
+    """Report files that are not used: with a misspelt name, all mail of a domain is refused."""
     try:
         names = sorted(path.name for path in folder.iterdir())
     except OSError:
@@ -79,7 +81,7 @@ def _of_no_domain(folder: Path, domains: Sequence[str]) -> list[Problem]:
             "",
             "unknown-domain",
             f"{shown(name)} is not one of tlsgate:domains",
-            "Name the file as the domain, or delete it",
+            "Rename the file to its domain, or delete it",
         )
         for name in names
         if name not in domains and not name.startswith(".") and name != "README.md"

@@ -1,4 +1,4 @@
-"""What counts as strong TLS, in one place: the gateway's files, its helper and the checks read it.
+"""Defines strong TLS, in one place for the gateway's files, its policy helper and all checks.
 
 The rule for partners, in both directions (D21): at least 112 bits of security, forward secrecy,
 no anonymous suite. TLS 1.3, or TLS 1.2 with authenticated encryption (AEAD); these are the suites
@@ -29,7 +29,7 @@ STRONG_SUITES = (
     "DHE-RSA-AES256-GCM-SHA384",
     "DHE-RSA-CHACHA20-POLY1305",
 )
-"""Of TLS 1.2, by OpenSSL's names, the preferred first. All suites of TLS 1.3 are strong."""
+"""Suites of TLS 1.2 by OpenSSL's names, preferred first. All suites of TLS 1.3 are strong."""
 COMPATIBLE_SUITES = (
     *STRONG_SUITES,
     "ECDHE-ECDSA-AES128-SHA256",
@@ -39,40 +39,42 @@ COMPATIBLE_SUITES = (
     "DHE-RSA-AES128-SHA256",
     "DHE-RSA-AES256-SHA256",
 )
-"""As STRONG_SUITES, then those with CBC and SHA-2."""
+"""The strong suites, then suites with CBC and SHA-2."""
 
 GROUPS = "*X25519MLKEM768/*X25519:prime256v1:secp384r1"
-"""Key exchange, the preferred first (SSL_CTX_set1_curves(3)).
+"""Groups for the key exchange, preferred first (SSL_CTX_set1_curves(3)).
 
-The first one also withstands a quantum computer: the `/` gives it to every peer that has it, even
-to one that began with another. The `*` are what the gateway begins with as a client: one of them
-suits nearly every server, so that none asks for a second round.
+The first one also resists quantum computers. The `/` selects it for every peer that supports it,
+even if the peer began with another one. The `*` mark the groups that the gateway begins with as a
+client: nearly every server supports one of them, so that no second round trip is needed.
 """
 
 
 class Strength(StrEnum):
-    """What a partner record's `tls` demands."""
+    """What a partner record's `tls` requires."""
 
     STRONG = "strong"
+    """Only encryption that is strong today."""
     COMPATIBLE = "compatible"
+    """Older encryption too: TLS 1.2 with CBC and SHA-2, for a partner that has nothing better."""
 
 
 def suites(strength: Strength) -> tuple[str, ...]:
-    """The TLS 1.2 suites that the strength allows."""
+    """Return the TLS 1.2 suites that the strength allows."""
     return STRONG_SUITES if strength is Strength.STRONG else COMPATIBLE_SUITES
 
 
 def cipher_list(strength: Strength) -> str:
-    """The suites as OpenSSL wants them, with the security level (ciphers(1))."""
+    """Return the suites in OpenSSL's format, with the security level (ciphers(1))."""
     return ":".join((*suites(strength), f"@SECLEVEL={SECURITY_LEVEL}"))
 
 
 def allows(strength: Strength, version: str, suite: str) -> bool:
-    """Whether a session of this protocol version (`TLSv1.2`, …) and suite is strong enough."""
+    """Return whether this protocol version (`TLSv1.2`, …) and suite are strong enough."""
     return version == "TLSv1.3" or (version == "TLSv1.2" and suite in suites(strength))
 
 
 def demand(strength: Strength) -> str:
-    """What the strength demands, in a postmaster's words."""
+    """Return what the strength requires, in a postmaster's words."""
     kind = "AEAD" if strength is Strength.STRONG else "SHA-2"
     return f"TLS 1.2 with forward secrecy and {kind}, or TLS 1.3"

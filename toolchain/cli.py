@@ -16,13 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from toolchain.cache import Cache, cache_folder
-from toolchain.context import Context, this_machine
-from toolchain.fetch import Fetcher, Unreachable
+from toolchain.context import this_clone
 from toolchain.progress import Progress
 from toolchain.run import Report, set_up, set_up_python
 
-_REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _EPILOG: Final = """\
 environment:
   XDG_CACHE_HOME        tools are kept in $XDG_CACHE_HOME/tlsgate (default ~/.cache/tlsgate)
@@ -91,21 +88,10 @@ def main(arguments: Sequence[str]) -> int:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored
         signal.signal(signal.SIGHUP, _interrupt)
     progress = Progress(sys.stderr if options.json else sys.stdout)
-    cache = Cache(cache_folder(os.environ), progress)
-    unreachable = Unreachable(cache.root / "unreachable.json")
+    context = this_clone(dict(os.environ), progress, retry=options.retry)
     if options.retry:
-        unreachable.forget()
-    context = Context(
-        repository=_REPOSITORY,
-        environment=dict(os.environ),
-        machine=this_machine(),
-        cache=cache,
-        fetcher=Fetcher(unreachable),
-        progress=progress,
-        retry=options.retry,
-    )
+        context.fetcher.unreachable.forget()
     started = time.monotonic()
-    context.state.mkdir(exist_ok=True)
     try:
         steps = set_up_python if options.need == "python" else set_up
         report = steps(context, quiet=options.quiet)
@@ -122,11 +108,11 @@ def main(arguments: Sequence[str]) -> int:
                 for error in report.problems
             ],
             "env_file": str(report.env_file) if report.env_file else None,
-            "cache": str(cache.root),
+            "cache": str(context.cache.root),
         }
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     elif options.quiet and report.ok:
         progress.say(f"ok      set-up: all is there ({time.monotonic() - started:.1f} s)")
     else:
-        progress.say(summary(report, cache.root))
+        progress.say(summary(report, context.cache.root))
     return 0 if report.ok else 1

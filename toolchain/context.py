@@ -8,11 +8,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from toolchain.cache import Cache
-from toolchain.fetch import Fetcher
+from toolchain.cache import Cache, cache_folder
+from toolchain.fetch import Fetcher, Unreachable
 from toolchain.progress import Progress
 from toolchain.versions import architecture
+
+_REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +87,21 @@ class Context:
         ]
         found = shutil.which(program, path=os.pathsep.join([*folders, "/usr/sbin", "/sbin"]))
         return Path(found) if found else None
+
+
+def this_clone(
+    environment: Mapping[str, str], progress: Progress, *, retry: bool = False
+) -> Context:
+    """Return the context of the clone that this file is in, on this machine."""
+    cache = Cache(cache_folder(environment), progress)
+    context = Context(
+        repository=_REPOSITORY,
+        environment=environment,
+        machine=this_machine(),
+        cache=cache,
+        fetcher=Fetcher(Unreachable(cache.root / "unreachable.json")),
+        progress=progress,
+        retry=retry,
+    )
+    context.state.mkdir(exist_ok=True)
+    return context

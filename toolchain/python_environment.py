@@ -71,15 +71,22 @@ def python_environment(context: Context) -> tuple[Path, Done]:
     fresh = not python.exists()
     if fresh:
         context.progress.doing("Python packages as uv.lock says")
+    sync(context, uv, context.repository / ".venv", Path(sys.executable) if fresh else None)
+    version = answer([str(python), "--version"], context.environment) or "Python"
+    return uv, Done(f"{version} environment in .venv", source, changed=fresh)
+
+
+def sync(context: Context, uv: Path, folder: Path, interpreter: Path | None = None) -> None:
+    """Bring an environment to what uv.lock says; make it anew with an interpreter that is given."""
     environment = {
         **context.environment,
         "UV_PYTHON_DOWNLOADS": "never",
-        "UV_PROJECT_ENVIRONMENT": str(context.repository / ".venv"),
+        "UV_PROJECT_ENVIRONMENT": str(folder),
     }
     environment.pop("VIRTUAL_ENV", None)
     command = [str(uv), "sync", "--frozen", "--project", str(context.repository)]
-    if fresh:
-        command += ["--python", sys.executable]
+    if interpreter:
+        command += ["--python", str(interpreter)]
     run_logged(
         command,
         log=context.log("python"),
@@ -88,5 +95,3 @@ def python_environment(context: Context) -> tuple[Path, Done]:
         remedy="make PyPI reachable (behind a proxy: HTTPS_PROXY, SSL_CERT_FILE), then run again",
         cwd=context.repository,
     )
-    version = answer([str(python), "--version"], context.environment) or "Python"
-    return uv, Done(f"{version} environment in .venv", source, changed=fresh)

@@ -30,6 +30,9 @@ Not newer when built: from 3.230 on the engine starts policy packs through a lan
 same age, and the newest whose source the Go proxy serves is 3.79.
 """
 
+NEWEST_PYTHON: Final = "3.14"
+"""The newest Python that the tests run on; the oldest is in pyproject.toml."""
+
 GO_MINIMUM: Final = Version(1, 24, 7)
 """What the sources in go/ and offline/go/ ask for."""
 

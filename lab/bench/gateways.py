@@ -21,7 +21,7 @@ OWN_DOMAIN = "corp.example"
 LOG = "/var/log/mail.log"
 ACTIVE = "/run/tlsgate/active"
 MEMORY_LIMIT = "3072m"
-"""As components.gateway gives it."""
+"""As tlsgate_pulumi.gateway gives it."""
 START_SECONDS = 30.0
 
 _NAMES = """\

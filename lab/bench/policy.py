@@ -31,8 +31,9 @@ from tlsgate.partners.model import (
     Partner,
     Require,
 )
+from tlsgate.policy.contract import RULES
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.render.partner_rules import RULES, PartnerRules
+from tlsgate.render.partner_rules import PartnerRules
 
 COMMAND = "python -m lab.bench.policy"
 PARTNERS = 10_000

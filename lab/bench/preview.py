@@ -145,7 +145,7 @@ def _deployment(listed: str) -> dict[str, Any]:
     """A state that holds a delivered list: its resource, and those that this stands below."""
     root = f"{ROOT}{STACK_TYPE}::tlsgate-{STACK}"
     gateway = f"{ROOT}{GATEWAY}::gateway"
-    partner_list = f"{ROOT}{GATEWAY}${LIST}::partners"
+    partner_list = f"{ROOT}{GATEWAY}${LIST}::gateway-partners"
     provider = f"{ROOT}{PROVIDER}::default"
     inputs = {"files": {"partners.json": listed}, "kind": "postfix", "volume": "none"}
     return {
@@ -158,7 +158,7 @@ def _deployment(listed: str) -> dict[str, Any]:
                 _resource(gateway, GATEWAY, parent=root),
                 _resource(partner_list, LIST, parent=gateway),
                 _resource(
-                    f"{ROOT}{GATEWAY}${LIST}${DELIVERY}::partner-list",
+                    f"{ROOT}{GATEWAY}${LIST}${DELIVERY}::gateway-partner-list",
                     DELIVERY,
                     id="none",
                     custom=True,

@@ -23,9 +23,9 @@ from docker.errors import NotFound
 from lab.bench.simulated_network import NO_STARTTLS, SELF_SIGNED, address, domain
 from lab.commands import LabError
 from lab.endpoints import gateway_container
+from tlsgate.dns.nameservers import Resolver
+from tlsgate.probe.probe import ProbeSettings, probe_domains
 from tlsgate.smtp.dialogue import Limits
-from tlsgate.smtp.probe import ProbeSettings, probe_domains
-from tlsgate.smtp.resolver import Resolver
 
 COMMAND = "python -m lab.bench.probe"
 DOMAINS = 1000

@@ -3,7 +3,7 @@
 `python -m lab.bench renewals` prints the measurements. The agent is the real one, with its
 volumes in memory; the CA is tests/support/memory_ca.py, and the clock is moved by hand. The agent
 looks every quarter of an hour within a window and twice a day between. What a CA would refuse
-is counted by the CA, not taken from the agent's own ledger. Each scenario runs in a process of its
+is counted by the CA, not taken from the agent's own limiter. Each scenario runs in a process of its
 own, so that its memory is nobody else's; the CA's is in it.
 
 In the second scenario half of the names fail from the first window on, for ever.
@@ -31,8 +31,8 @@ from lab.bench.line import line
 from lab.commands import LabError
 from tests.support.memory_ca import Reply, serial_of, window
 from tests.support.memory_world import START, World
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.limits import Limits
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.config.limits import Limits
 
 COMMAND = "python -m lab.bench renewals"
 CERTIFICATES, NAMES = 40, 25

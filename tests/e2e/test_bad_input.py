@@ -69,8 +69,8 @@ def test_all_problems_of_all_files_are_told_at_once(spare: Spare, tmp_path: Path
         config + r"internal\.networks\[0\]: '10\.0\.0\.0/33' does not appear to be an IPv4 or",
         config + r"mtaSts\.mode: 'always' is not one of enforce, testing, none\.",
         rf"{partners}/tabs\.yaml:2: is indented with a tab\. Indent with spaces\.",
-        rf"{partners}/empty\.yaml: holds no record\. Write a record, or delete it\.",
-        rf"{partners}/good\.yaml:\d+: colour: is not a key of the record\. Known here: name,",
+        rf"{partners}/empty\.yaml: contains no record\. Write a record, or delete it\.",
+        rf"{partners}/good\.yaml:\d+: colour: is not a key of the record\. Known keys: name,",
     ):
         assert re.search(problem, told), told
     assert "\n    6 problems." in told
@@ -170,14 +170,14 @@ def test_a_name_that_the_ca_refuses(attempts: Mapping[str, Attempt]) -> None:
     assert "issuance is forbidden by policy" in attempt.error
     assert f"mta-sts.{FORBIDDEN} is a forbidden domain" in attempt.error
     assert "(urn:ietf:params:acme:error:rejectedIdentifier)" in attempt.error
-    assert "mend the name, or take another CA" in attempt.error
+    assert "correct the name, or use another CA" in attempt.error
 
 
 def test_a_ca_that_is_down(attempts: Mapping[str, Attempt]) -> None:
     attempt = attempts["down"]
     assert attempt.said.code != 0
     assert "the CA at https://ca.lab.example:14000/dir cannot be reached" in attempt.error
-    assert "See that the CA runs and that tlsgate:acme.directory is right" in attempt.error
+    assert "Check that the CA runs and that tlsgate:acme.directory is right" in attempt.error
 
 
 def test_a_port_in_use(attempts: Mapping[str, Attempt]) -> None:

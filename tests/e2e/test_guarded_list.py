@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("world")]
 
 DELIVERY = (
     "urn:pulumi:demo::tlsgate::tlsgate:index:MailGateway$tlsgate:index:PartnerList"
-    "$pulumi-python:dynamic/tlsgate:Delivery::partner-list"
+    "$pulumi-python:dynamic/tlsgate:Delivery::gateway-partner-list"
 )
 REFUSED = (
     "this change removes or weakens 2 of 17 partners; more than one, or more than 10 % of the"

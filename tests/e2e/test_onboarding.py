@@ -67,7 +67,7 @@ def tell(lab: Lab, folder: Path, deployment: Deployment) -> Story:
     story = Story(
         tlsgate(
             folder,
-            *("add", DOMAIN, "--name", NAME, "--mx", HOST, "--yes"),
+            *("add", DOMAIN, "--name", NAME, "--mx", HOST, "--non-interactive"),
             *("--own-domain", "corp.example", "--own-domain", "brand.example"),
             *("--resolver", plan.RESOLVER_ADDRESS),
             *("--extra-ca", str(files.PKI / "public-roots.pem")),
@@ -81,7 +81,7 @@ def tell(lab: Lab, folder: Path, deployment: Deployment) -> Story:
     until(lambda: counted(folder, "(no-tls 1)"), "evidence of a message in plaintext")
     story.promoted.append(promote(folder))
     story.observed += [receive(lab, tls="starttls") for _ in range(ENOUGH)]
-    enough = ("--days", "0", "--outbound", str(ENOUGH), "--inbound", str(ENOUGH))
+    enough = ("--min-days", "0", "--min-outbound", str(ENOUGH), "--min-inbound", str(ENOUGH))
     observed = shutil.copytree(folder / "partners", folder / "observed")
     story.promoted.append(until(lambda: ready(promote(folder, *enough)), "enough evidence"))
     story.file = (folder / "partners" / "acme-motors-ag.yaml").read_text()

@@ -28,7 +28,7 @@ from lab.rotation import (
 )
 from tests.e2e.deployment import Deployment
 from tests.e2e.smtp_session import SMTP, endpoint
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.rollover.tlsa_records import value
 
 pytestmark = pytest.mark.e2e
 

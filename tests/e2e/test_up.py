@@ -68,7 +68,7 @@ def test_a_record_changed_by_hand_is_seen_and_put_right(world: World) -> None:
     assert ours in records.zone_lines(ZONE)
     records.replace(ZONE, REPORT_NAME, 60, "TXT", ELSEWHERE)
     refreshed = DEMO.refresh()
-    assert "tlsgate:DnsRecords mail-records updated" in refreshed.text
+    assert "tlsgate:DnsRecords gateway-mail-records updated" in refreshed.text
     assert refreshed.changes.startswith("~ 1 updated"), refreshed.text
     repaired = DEMO.up()
     assert repaired.code == 0, repaired.text

@@ -25,11 +25,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from tlsgate.acme.running import locked, Stop
-from tlsgate.acme.store import Meta, Store
+from tlsgate.acme.process import locked, Stop
+from tlsgate.acme.certificate import Meta
+from tlsgate.acme.gateway.generations import CertificateStore
 
 with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
-    store, now = Store(Path("/keys/policy/policy-1")), datetime.now(UTC)
+    store, now = CertificateStore(Path("/keys/policy/policy-1")), datetime.now(UTC)
     key = store.current().key()
     leaf = (
         x509.CertificateBuilder()
@@ -44,8 +45,8 @@ with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
     )
     store.begin(key, now)
     pem = leaf.public_bytes(serialization.Encoding.PEM)
-    store.switch(store.complete(pem, Meta("https://other.example/dir", None)))
-    store.proven()
+    store.make_current(store.complete(pem, Meta("https://other.example/dir", None)))
+    store.confirm()
 """
 
 

@@ -1,15 +1,13 @@
-"""The gateway as it is declared passes every policy; what is looked at are its own resources."""
+"""The gateway as it is declared passes every policy; the resources are its own."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pulumi_policy import EnforcementLevel, Policy
 
-from components.gateway import CAPABILITIES, MailGateway, MailGatewayArgs
-from components.inputs import parse_inputs, raw_values
-from components.stack import Stack
 from policies.containers import RULES as CONTAINER_RULES
 from policies.rule import (
     CONTAINER,
@@ -22,10 +20,13 @@ from policies.rule import (
     with_defaults,
 )
 from policies.rules import POLICIES, RULES
-from tests.policies.judged import Resource, judged, judged_stack
-from tests.unit.components.program import absolute, run
+from tests.policies.run_rules import Resource, check_resource, check_stack
+from tests.unit.components import gateway_parts
+from tests.unit.components.program import absolute
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
+from tlsgate_pulumi.gateway import CAPABILITIES
+from tlsgate_pulumi.inputs import parse_inputs, raw_values
 
 ADVISORY = {"partner-review-due"}
 DIGEST = "debian:trixie-slim@sha256:" + "ab" * 32
@@ -36,9 +37,8 @@ def declared(folder: Path, *changes: tuple[str, str]) -> list[Resource]:
     """Type and inputs of all that a gateway registers; its only partner is Acme."""
     relay = ('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
     raw = raw_values(as_pulumi_gives(absolute(folder, relay, *changes)))
-    settings = parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
-    args = MailGatewayArgs(Stack("test"), settings.settings, load(acme=record()))
-    program = run(lambda: MailGateway("gateway", args).outputs)
+    inputs = parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
+    program = gateway_parts.declared(replace(inputs, partners=load(acme=record())))
     return [(one.type, one.inputs) for one in program.registered]
 
 
@@ -54,13 +54,15 @@ def test_the_gateway_passes(rule: Rule, resources: list[Resource]) -> None:
     if isinstance(rule, Rule):
         # Built images have an id of the engine's own, which the mocks cannot know.
         built = rule.name == "images-pinned"
-        told = [
-            judged(rule.name, (type_, {**props, "image": DIGEST} if built else props), stack="lab")
+        reported = [
+            check_resource(
+                rule.name, (type_, {**props, "image": DIGEST} if built else props), stack="lab"
+            )
             for type_, props in seen
         ]
-        assert told == [[] for _ in seen]
+        assert reported == [[] for _ in seen]
     else:
-        assert judged_stack(rule.name, seen) == []
+        assert check_stack(rule.name, seen) == []
 
 
 def test_the_types_are_those_that_the_program_registers(resources: list[Resource]) -> None:
@@ -83,8 +85,8 @@ def test_a_lab_ca_is_for_stacks_that_are_not_production(resources: list[Resource
     (agent,) = (
         one for one in resources if one[0] == VOLUME_FILES and "agent.json" in one[1]["files"]
     )
-    assert judged("production-ca", agent, stack="demo") == []
-    assert judged("production-ca", agent, stack="production") == [
+    assert check_resource("production-ca", agent, stack="demo") == []
+    assert check_resource("production-ca", agent, stack="production") == [
         "directory of the production stack production is https://ca.lab.example:14000/dir, a"
         " staging or lab CA. Set tlsgate:acme.directory to a CA that senders trust"
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from policies.partners import LIST
 from policies.rule import DELIVERY
-from tests.policies.judged import judged
+from tests.policies.run_rules import check_resource
 from tests.unit.partners.partner_files import load, record
 from tlsgate.partners.format import canonical_json
 from tlsgate.partners.model import (
@@ -61,12 +61,12 @@ def files(*listed: Partner) -> dict[str, str]:
     }
 
 
-def told(rule: str, content: dict[str, str], **config: Any) -> list[str]:
-    return judged(rule, (DELIVERY, {"files": content}), config)
+def reported(rule: str, content: dict[str, str], **config: Any) -> list[str]:
+    return check_resource(rule, (DELIVERY, {"files": content}), config)
 
 
 def test_a_compiled_list_passes() -> None:
-    assert told("partner-enforced", files(ACME, BETA)) == []
+    assert reported("partner-enforced", files(ACME, BETA)) == []
 
 
 OPPORTUNISTIC = "partner_policy: no entry, so the partner gets opportunistic TLS: "
@@ -112,13 +112,13 @@ TABLES: list[tuple[str, str, str, str]] = [
         "main.cf",
         "lmdb:/run/tlsgate/active/partner_policy ",
         "",
-        "main.cf: smtp_tls_policy_maps does not ask partner_policy first",
+        "main.cf: smtp_tls_policy_maps does not use partner_policy first",
     ),
     (
         "main.cf",
         "check_sender_access lmdb",
         "permit_mynetworks, check_sender_access lmdb",
-        "main.cf: smtpd_sender_restrictions does not ask partner_senders before any permit",
+        "main.cf: smtpd_sender_restrictions does not use partner_senders before any permit",
     ),
 ]
 
@@ -130,7 +130,7 @@ def test_a_table_that_enforces_less_than_the_record(
     content = files(ACME, BETA)
     assert old in content[file]
     content[file] = content[file].replace(old, new)
-    assert told("partner-enforced", content) == [fault]
+    assert reported("partner-enforced", content) == [fault]
 
 
 OLDER = replace(BETA, tls=Strength.COMPATIBLE)
@@ -149,7 +149,7 @@ SECURE, MEDIUM = "beta.example\tsecure match=beta.example:.beta.example", " ciph
     ],
 )
 def test_a_record_with_older_encryption_passes(listed: list[Partner]) -> None:
-    assert told("partner-enforced", files(*listed)) == []
+    assert reported("partner-enforced", files(*listed)) == []
 
 
 ENCRYPTION: list[tuple[Partner, str, str, str, str | None]] = [
@@ -177,7 +177,7 @@ def test_encryption_is_never_weaker_than_the_record_says(
     content = files(ACME, beta)
     assert old in content[file]
     content[file] = content[file].replace(old, new)
-    found = told("partner-enforced", content)
+    found = reported("partner-enforced", content)
     assert len(found) == bool(fault)
     assert all(str(fault) in line for line in found)
 
@@ -186,7 +186,7 @@ def test_subdomains_need_entries_of_their_own() -> None:
     content = files(ACME)
     lines = content["partner_policy"].splitlines()
     content["partner_policy"] = "".join(f"{one}\n" for one in lines if not one.startswith("."))
-    assert told("partner-enforced", content) == [f"{OPPORTUNISTIC}.acme.example"]
+    assert reported("partner-enforced", content) == [f"{OPPORTUNISTIC}.acme.example"]
 
 
 @pytest.mark.parametrize(
@@ -195,25 +195,25 @@ def test_subdomains_need_entries_of_their_own() -> None:
         (replace(ACME, domains=()), "a partner without domains: Acme Motors AG"),
         (
             replace(ACME, outbound=Outbound(Verify.PIN)),
-            "outbound.verify is pin, and no key is pinned: Acme Motors AG",
+            "outbound.verify is pin, but no key is pinned: Acme Motors AG",
         ),
         (
             replace(ACME, outbound=Outbound(Verify.PRIVATE_CA)),
-            "outbound.verify is private-ca, and no CA is given: Acme Motors AG",
+            "outbound.verify is private-ca, but no CA is given: Acme Motors AG",
         ),
         (
             replace(ACME, inbound=Inbound(Require.CERTIFICATE)),
-            "inbound.require is certificate, and no key is pinned: Acme Motors AG",
+            "inbound.require is certificate, but no key is pinned: Acme Motors AG",
         ),
         (
             replace(ACME, inbound=Inbound(Require.NETWORK)),
-            "inbound.require is network, and no network is named: Acme Motors AG",
+            "inbound.require is network, but no network is named: Acme Motors AG",
         ),
     ],
 )
 def test_an_empty_list_in_a_record(changed: Partner, fault: str) -> None:
     content = {**files(ACME), LIST: canonical_json([changed])}
-    assert told("partner-enforced", content) == [fault]
+    assert reported("partner-enforced", content) == [fault]
 
 
 def exception(direction: str = "outbound", days: int = 10, by: str = "sec@corp.example") -> Any:
@@ -266,7 +266,7 @@ def test_what_the_helper_answers(
         "partner_senders": f"acme.example\t{entry}\n.acme.example\t{entry}\n",
         "partner_rules.json": helper,
     }
-    found = [line.partition(": ")[2] for line in told("partner-enforced", content)]
+    found = [line.partition(": ")[2] for line in reported("partner-enforced", content)]
     assert [one.startswith(fault) for one, fault in zip(found, faults, strict=True)] == [
         True for _ in faults
     ]
@@ -291,19 +291,19 @@ REVIEWS: list[tuple[Sequence[int], int, int]] = [
 @pytest.mark.parametrize(("days", "due", "overdue"), REVIEWS)
 def test_review_dates(days: Sequence[int], due: int, overdue: int) -> None:
     content = {LIST: canonical_json(reviewed(*days))}
-    assert len(told("partner-review-due", content)) == due
-    assert len(told("partner-review-overdue", content)) == overdue
+    assert len(reported("partner-review-due", content)) == due
+    assert len(reported("partner-review-overdue", content)) == overdue
 
 
 def test_the_words_of_reviews() -> None:
     content = {LIST: canonical_json(reviewed(*[100] * 12))}
     day = TODAY - timedelta(days=100)
     names = ", ".join(f"P{number} ({day})" for number in (0, 1, 10, 11, 2, 3, 4, 5, 6, 7))
-    assert told("partner-review-overdue", content, graceDays=90.0) == [
+    assert reported("partner-review-overdue", content, graceDays=90.0) == [
         f"more than 90 days past the review date: {names} and 2 more. Confirm the agreement and"
         " write the next date, or remove the partner"
     ]
-    assert told("partner-review-overdue", content, graceDays=100.0) == []
+    assert reported("partner-review-overdue", content, graceDays=100.0) == []
 
 
 EXCEPTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
@@ -327,11 +327,11 @@ EXCEPTIONS: list[tuple[Any, dict[str, Any], str | None]] = [
 @pytest.mark.parametrize(("rule", "config", "fault"), EXCEPTIONS)
 def test_exceptions(rule: ExceptionRule, config: dict[str, Any], fault: str | None) -> None:
     content = {LIST: canonical_json([replace(ACME, exceptions=(rule,))])}
-    found = told("partner-exceptions", content, **config)
+    found = reported("partner-exceptions", content, **config)
     said = f"Acme Motors AG: the outbound exception until {rule.until} {fault}"
     assert [line.startswith(said) for line in found] == ([True] if fault else [])
 
 
 @pytest.mark.parametrize("rule", (*DUE, "partner-enforced"))
-def test_a_delivery_without_a_list_is_none_of_these_rules_business(rule: str) -> None:
-    assert told(rule, {"nginx.conf": ""}) == []
+def test_a_delivery_without_a_list_is_ignored_by_these_rules(rule: str) -> None:
+    assert reported(rule, {"nginx.conf": ""}) == []

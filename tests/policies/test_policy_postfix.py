@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.rule import DELIVERY
-from tests.policies.judged import judged
+from tests.policies.run_rules import check_resource
 
 MAIN = """\
 # A comment with mynetworks = 0.0.0.0/0
@@ -54,14 +54,14 @@ FAULTS: list[tuple[str, str, str, str]] = [
         "tls-version",
         "smtp_tls_mandatory_protocols = >=TLSv1.2",
         "smtp_tls_mandatory_protocols = >=TLSv1.1",
-        "main.cf: smtp_tls_mandatory_protocols = >=TLSv1.1 lets versions below TLS 1.2 in",
+        "main.cf: smtp_tls_mandatory_protocols = >=TLSv1.1 allows versions below TLS 1.2",
     ),
     *(
         (
             "tls-version",
             "smtpd_tls_protocols = >=TLSv1.2",
             f"smtpd_tls_protocols = {value}",
-            f"main.cf: smtpd_tls_protocols = {value or '(empty)'} lets versions below TLS 1.2 in",
+            f"main.cf: smtpd_tls_protocols = {value or '(empty)'} allows versions below TLS 1.2",
         )
         for value in ("!SSLv2, !SSLv3, !TLSv1", "TLSv1.1, TLSv1.2", "<=TLSv1.3", "0303", "")
     ),
@@ -76,14 +76,14 @@ FAULTS: list[tuple[str, str, str, str]] = [
         "tls-version",
         "-o syslog_name=postfix/tlsrpt",
         "-o smtp_tls_mandatory_protocols=>=TLSv1",
-        "master.cf, service tlsrpt unix: smtp_tls_mandatory_protocols = >=TLSv1 lets versions"
-        " below TLS 1.2 in",
+        "master.cf, service tlsrpt unix: smtp_tls_mandatory_protocols = >=TLSv1 allows versions"
+        " below TLS 1.2",
     ),
     (
         "tls-version",
         "TLSv1.2 TLSv1.3;",
         "TLSv1.1 TLSv1.2;",
-        "https.conf: ssl_protocols TLSv1.1 TLSv1.2 lets versions below TLS 1.2 in",
+        "https.conf: ssl_protocols TLSv1.1 TLSv1.2 allows versions below TLS 1.2",
     ),
     (
         "tls-required-header",
@@ -127,7 +127,7 @@ FAULTS: list[tuple[str, str, str, str]] = [
             ("[::]/0", "wider than /32"),
             ("[2000::]/3", "wider than /32"),
             ("8.0.0.0/7", "wider than /16"),
-            ("cidr:/x", "which is no network that can be judged"),
+            ("cidr:/x", "which is not a valid network"),
         )
     ),
     (
@@ -142,13 +142,15 @@ FAULTS: list[tuple[str, str, str, str]] = [
 
 @pytest.mark.parametrize("rule", RULES)
 def test_right_files_pass(rule: str) -> None:
-    assert judged(rule, delivery()) == []
+    assert check_resource(rule, delivery()) == []
 
 
-@pytest.mark.parametrize(("rule", "old", "new", "told"), FAULTS)
-def test_a_fault_is_told_by_its_own_rule_alone(rule: str, old: str, new: str, told: str) -> None:
-    found = {name: judged(name, delivery((old, new))) for name in RULES}
-    assert found.pop(rule) == [told]
+@pytest.mark.parametrize(("rule", "old", "new", "reported"), FAULTS)
+def test_a_fault_is_reported_by_its_own_rule_alone(
+    rule: str, old: str, new: str, reported: str
+) -> None:
+    found = {name: check_resource(name, delivery((old, new))) for name in RULES}
+    assert found.pop(rule) == [reported]
     assert not any(found.values())
 
 
@@ -157,14 +159,14 @@ def test_a_fault_is_told_by_its_own_rule_alone(rule: str, old: str, new: str, to
 )
 def test_other_ways_to_say_at_least_tls_1_2(value: str) -> None:
     change = ("smtpd_tls_protocols = >=TLSv1.2", f"smtpd_tls_protocols = {value}")
-    assert judged("tls-version", delivery(change)) == []
+    assert check_resource("tls-version", delivery(change)) == []
 
 
 @pytest.mark.parametrize(("protocols", "count"), [(">=TLSv1.3", 0), ("TLSv1", 1)])
 def test_protocols_of_one_partner(protocols: str, count: int) -> None:
     type_, props = delivery()
     props["files"]["partner_policy"] = f"a.example\tsecure match=a protocols={protocols}\n"
-    assert len(judged("tls-version", (type_, props))) == count
+    assert len(check_resource("tls-version", (type_, props))) == count
 
 
 OPTIONS: list[tuple[str, tuple[str, str], dict[str, Any], int]] = [
@@ -184,9 +186,9 @@ OPTIONS: list[tuple[str, tuple[str, str], dict[str, Any], int]] = [
 
 @pytest.mark.parametrize(("rule", "change", "config", "count"), OPTIONS)
 def test_options(rule: str, change: tuple[str, str], config: dict[str, Any], count: int) -> None:
-    assert len(judged(rule, delivery(change), config)) == count
+    assert len(check_resource(rule, delivery(change), config)) == count
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_web_servers_files_are_not_postfix(rule: str) -> None:
-    assert judged(rule, (DELIVERY, {"files": {"nginx.conf": NGINX}})) == []
+    assert check_resource(rule, (DELIVERY, {"files": {"nginx.conf": NGINX}})) == []

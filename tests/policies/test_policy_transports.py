@@ -6,7 +6,7 @@ import pytest
 
 from policies.partners import LIST
 from policies.rule import DELIVERY
-from tests.policies.judged import judged
+from tests.policies.run_rules import check_resource
 from tests.unit.partners.partner_files import load, record
 from tests.unit.render.test_postfix import SETTINGS
 from tlsgate.partners.format import canonical_json
@@ -17,16 +17,16 @@ FILES = {**render_postfix(SETTINGS, LISTED), LIST: canonical_json(LISTED)}
 TRANSPORT, STRONG, NOTICES = "partner-transport", "partner-strong-tls", "partner-notices"
 
 
-def told(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
+def reported(rule: str, file: str = "", old: str = "", new: str = "") -> list[str]:
     """What the rule says after one change."""
     assert not file or FILES[file].count(old) == 1, FILES[file].count(old)
     content = {name: t.replace(old, new) if name == file else t for name, t in FILES.items()}
-    return judged(rule, (DELIVERY, {"files": content}))
+    return check_resource(rule, (DELIVERY, {"files": content}))
 
 
 @pytest.mark.parametrize("rule", [TRANSPORT, STRONG, NOTICES])
 def test_rendered_files_pass(rule: str) -> None:
-    assert told(rule) == []
+    assert reported(rule) == []
 
 
 _PARTNER = "-o smtp_tls_security_level=secure\n    -o smtp_tls_servername=hostname\n"
@@ -45,14 +45,14 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "routes",
             "\nacme.example\tpartner:",
             "\nacme.example\tsmtp:",
-            ["routes: no transport of its own for acme.example"],
+            ["routes: no partner transport for acme.example"],
         ),
         (
             TRANSPORT,
             "routes",
             ".acme.example\tpartner:\n",
             "",
-            ["routes: no transport of its own for .acme.example"],
+            ["routes: no partner transport for .acme.example"],
         ),
         (
             TRANSPORT,
@@ -66,7 +66,7 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "main.cf",
             "partner_policy_maps = lmdb:/run/tlsgate/active/partner_policy",
             "partner_policy_maps = lmdb:/run/tlsgate/active/routes",
-            ["master.cf, service partner: smtp_tls_policy_maps does not ask partner_policy first"],
+            ["master.cf, service partner: smtp_tls_policy_maps does not use partner_policy first"],
         ),
         (
             STRONG,
@@ -74,7 +74,7 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "DHE-RSA-CHACHA20-POLY1305:@SECLEVEL=2",
             "DHE-RSA-CHACHA20-POLY1305:AES128-SHA:@SECLEVEL=2",
             [
-                f"{service}: tls_high_cipherlist has AES128-SHA, not only suites that are strong"
+                f"{service}: tls_high_cipherlist has AES128-SHA, not only strong suites"
                 for service in (
                     *("partner unix", "tlsproxy-partner unix", "partner-dated unix"),
                     *("tlsproxy-partner-dated unix", "smtp inet", "2525 inet"),
@@ -122,14 +122,14 @@ _MAPS = f"{_FINAL}    -o smtp_tls_policy_maps=$partner_policy_maps"
             "main.cf",
             "bounce_size_limit = 1",
             "bounce_size_limit = 50000",
-            ["main.cf: bounce_size_limit = 50000, so notices hold content. Write 1"],
+            ["main.cf: bounce_size_limit = 50000, so notices contain message content. Write 1"],
         ),
     ],
 )
-def test_a_fault_is_told(rule: str, file: str, old: str, new: str, expected: list[str]) -> None:
-    assert told(rule, file, old, new) == expected
+def test_a_fault_is_reported(rule: str, file: str, old: str, new: str, expected: list[str]) -> None:
+    assert reported(rule, file, old, new) == expected
 
 
-def test_other_files_are_none_of_their_business() -> None:
+def test_other_files_are_ignored() -> None:
     for rule in (TRANSPORT, STRONG, NOTICES):
-        assert judged(rule, (DELIVERY, {"files": {"nginx.conf": "events {}"}})) == []
+        assert check_resource(rule, (DELIVERY, {"files": {"nginx.conf": "events {}"}})) == []

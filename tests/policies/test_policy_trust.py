@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from policies.rule import DELIVERY, DNS_RECORDS, VOLUME_FILES
-from tests.policies.judged import judged, judged_stack
+from tests.policies.run_rules import check_resource, check_stack
 
 SIGNER = ec.generate_private_key(ec.SECP256R1())
 
@@ -48,9 +48,9 @@ def certificate(kind: str) -> str:
 
 
 KEYS = [
-    ("rsa-1024", "RSA of 1024 bits; 2048 is the least"),
+    ("rsa-1024", "RSA of 1024 bits; the minimum is 2048"),
     ("rsa-2048", None),
-    ("p-192", "EC of 192 bits; 256 is the least"),
+    ("p-192", "EC of 192 bits; the minimum is 256"),
     ("p-256", None),
     ("ed25519", None),
     ("dsa", "DSA"),
@@ -65,14 +65,14 @@ KEYS = [
 def test_keys_of_trusted_certificates(kind: str, fault: str | None, type_: str, file: str) -> None:
     text = certificate("p-256") + certificate(kind)
     content = json.dumps([{"outbound": {"ca": text}}]) if file == "partners.json" else text
-    told = judged("key-strength", (type_, {"files": {file: content}}))
-    assert told == ([f"{file}: the key of CN={kind} is {fault}"] if fault else [])
+    reported = check_resource("key-strength", (type_, {"files": {file: content}}))
+    assert reported == ([f"{file}: the key of CN={kind} is {fault}"] if fault else [])
 
 
 def test_a_certificate_that_cannot_be_read_does_not_pass() -> None:
     pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    (told,) = judged("key-strength", (VOLUME_FILES, {"files": {"a.pem": pem}}))
-    assert told.startswith("a.pem: a certificate that cannot be read (")
+    (reported,) = check_resource("key-strength", (VOLUME_FILES, {"files": {"a.pem": pem}}))
+    assert reported.startswith("a.pem: a certificate that cannot be read (")
 
 
 def agent(**values: Any) -> tuple[str, dict[str, Any]]:
@@ -83,16 +83,16 @@ def agent(**values: Any) -> tuple[str, dict[str, Any]]:
     ("value", "count"),
     [("rsa1024", 1), ("rsa-2048", 0), ("rsa4096", 0), ("p-224", 1), ("secp192r1", 1), ("p256", 0)],
 )
-def test_keys_that_the_agent_is_told_to_make(value: str, count: int) -> None:
-    assert len(judged("key-strength", agent(certificates=[{"key_type": value}]))) == count
+def test_keys_that_the_agent_is_reported_to_make(value: str, count: int) -> None:
+    assert len(check_resource("key-strength", agent(certificates=[{"key_type": value}]))) == count
 
 
 def test_strength_is_configurable() -> None:
     files = {"a.pem": certificate("rsa-2048"), "b.pem": certificate("p-256")}
     config = {"rsaBits": 3072.0, "ecBits": 384.0}
-    assert judged("key-strength", (DELIVERY, {"files": files}), config) == [
-        "a.pem: the key of CN=rsa-2048 is RSA of 2048 bits; 3072 is the least",
-        "b.pem: the key of CN=p-256 is EC of 256 bits; 384 is the least",
+    assert check_resource("key-strength", (DELIVERY, {"files": files}), config) == [
+        "a.pem: the key of CN=rsa-2048 is RSA of 2048 bits; the minimum is 3072",
+        "b.pem: the key of CN=p-256 is EC of 256 bits; the minimum is 384",
     ]
 
 
@@ -115,12 +115,12 @@ CAS = [
 
 @pytest.mark.parametrize(("directory", "stack", "count"), CAS)
 def test_cas(directory: str, stack: str, count: int) -> None:
-    assert len(judged("production-ca", agent(directory=directory), stack=stack)) == count
+    assert len(check_resource("production-ca", agent(directory=directory), stack=stack)) == count
 
 
 def test_each_of_several_cas_is_looked_at() -> None:
     several = agent(cas=[{"directory": PUBLIC}, {"directory": STAGING}])
-    assert len(judged("production-ca", several)) == 1
+    assert len(check_resource("production-ca", several)) == 1
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_each_of_several_cas_is_looked_at() -> None:
     ],
 )
 def test_what_is_production_is_configurable(config: dict[str, Any], stack: str, count: int) -> None:
-    assert len(judged("production-ca", agent(directory=STAGING), config, stack)) == count
+    assert len(check_resource("production-ca", agent(directory=STAGING), config, stack)) == count
 
 
 RECORDS = (
@@ -166,5 +166,7 @@ STS = [
 
 @pytest.mark.parametrize(("served", "missing"), STS)
 def test_mta_sts(served: tuple[str, dict[str, Any]], missing: list[str]) -> None:
-    told = judged_stack("mta-sts-hosts", [RECORDS, served, (DELIVERY, {"files": {"main.cf": ""}})])
-    assert [line.partition(" ")[0] for line in told] == missing
+    reported = check_stack(
+        "mta-sts-hosts", [RECORDS, served, (DELIVERY, {"files": {"main.cf": ""}})]
+    )
+    assert [line.partition(" ")[0] for line in reported] == missing

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from requests.adapters import BaseAdapter
 
 from tests.support.memory_ca import MemoryCa
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.build import issuer
-from tlsgate.acme.config import Config, load
-from tlsgate.acme.issue import Issuer
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Stop
+from tlsgate.acme.agent.assembly import renewer
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.config.agent_json import Config, load
+from tlsgate.acme.process import Stop
+from tlsgate.acme.renewal.renewer import Renewer
+from tlsgate.acme.state.paths import Paths
 
 START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
@@ -71,7 +71,7 @@ class World:
             root / "config/agent.json", root / "acme", root / "keys", root / "heartbeat"
         )
         self._build = partial(
-            issuer, elapsed=self.time.elapsed, transport=Router([self.ca, self.other])
+            renewer, elapsed=self.time.elapsed, transport=Router([self.ca, self.other])
         )
         self._challenge = root / "challenge"
         for folder in (self.paths.config.parent, self.paths.state, self._challenge):
@@ -96,7 +96,7 @@ class World:
         self.paths.config.write_text(json.dumps(config))
         return load(self.paths.config)
 
-    def issuer(self) -> Issuer:
+    def renewer(self) -> Renewer:
         """A process that starts now, with what is on the volumes."""
         return self._build(load(self.paths.config), self.paths, self.time.pause, self.time)
 

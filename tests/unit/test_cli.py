@@ -50,19 +50,19 @@ def test_check_counts_and_gives_the_digest(capsys: pytest.CaptureFixture[str]) -
     assert len(second.split()[1]) == 64
 
 
-def test_check_tells_every_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_every_problem(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "beta.yaml").write_text("name: Beta\n\tmode: enforce\n")
     (folder / "gamma.yaml").write_text("")
     assert cli.main(["partners", "check"]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "partners/beta.yaml:2: is indented with a tab. Indent with spaces. [tab]",
-        "partners/gamma.yaml: holds no record. Write a record, or delete it. [empty-file]",
+        "partners/gamma.yaml: contains no record. Write a record, or delete it. [empty-file]",
         "2 problems.",
     ]
 
 
 @pytest.mark.parametrize("name", ["check", "list", "compile"])
-def test_every_command_tells_problems_as_json(
+def test_every_command_reports_problems_as_json(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "beta.yaml").write_text("")
@@ -74,7 +74,7 @@ def test_every_command_tells_problems_as_json(
                 "line": 0,
                 "key": "",
                 "code": "empty-file",
-                "message": "holds no record",
+                "message": "contains no record",
                 "remedy": "Write a record, or delete it",
             }
         ]
@@ -87,9 +87,9 @@ def test_a_refused_list_leaves_stdout_empty(
 ) -> None:
     (folder / "beta.yaml").write_text("")
     assert cli.main(["partners", name]) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "empty-file" in told.err
+    reported = capsys.readouterr()
+    assert reported.out == ""
+    assert "empty-file" in reported.err
 
 
 def test_check_notes_a_review_that_is_due_and_still_passes(
@@ -98,7 +98,7 @@ def test_check_notes_a_review_that_is_due_and_still_passes(
     monkeypatch.setattr(command, "_today", lambda: date(2027, 10, 2))
     assert cli.main(["partners", "check"]) == 0
     assert capsys.readouterr().out.startswith(
-        "partners/acme.yaml: note: Acme Motors AG was to be reviewed by 2027-10-01.\n"
+        "partners/acme.yaml: note: the review of Acme Motors AG was due by 2027-10-01.\n"
     )
     assert cli.main(["partners", "check", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -116,7 +116,7 @@ def test_list_is_an_aligned_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert header.split() == [
         "PARTNER",
         "DOMAINS",
-        "BELOW",
+        "SUBDOMAINS",
         "OUTBOUND",
         "INBOUND",
         "REVIEW",
@@ -126,7 +126,7 @@ def test_list_is_an_aligned_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert "a.example, b.example, c.example and 1 more" in beta
     # Each of the three letters of ベータ takes two columns of the terminal.
     assert acme.index("acme.example") == header.index("DOMAINS") == beta.index("a.example") + 3
-    assert beta.endswith("no     dane      network  2027-10-01  partners/beta.yaml")
+    assert beta.endswith("no          dane      network  2027-10-01  partners/beta.yaml")
 
 
 def test_list_as_json_holds_the_records(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,14 +149,14 @@ def test_compile_shows_both_directions(capsys: pytest.CaptureFixture[str]) -> No
     assert "a.example  always  network  192.0.2.0/28" in lines
 
 
-def test_check_tells_that_a_private_ca_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_that_a_private_ca_has_expired(capsys: pytest.CaptureFixture[str]) -> None:
     """A note and no problem: time alone never makes a list invalid."""
     ended = ca_pem("Old CA", datetime(2021, 1, 1, tzinfo=UTC))
     record = BETA.replace("outbound: {verify: dane}\n", f"outbound:{yaml_ca(ended)}")
     assert record != BETA
     Path("partners/beta.yaml").write_text(record)
     assert cli.main(["partners", "check"]) == 0
-    note = "partners/beta.yaml: note: the CA of ベータ ended on 2021-01-01: mail to it is held."
+    note = "partners/beta.yaml: note: the CA of ベータ expired on 2021-01-01: mail to it is held."
     assert note in capsys.readouterr().out
     assert cli.main(["partners", "check", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["cas_ended"] == [
@@ -164,7 +164,7 @@ def test_check_tells_that_a_private_ca_has_ended(capsys: pytest.CaptureFixture[s
     ]
 
 
-def test_compile_shows_when_what_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_compile_shows_the_dates_of_exceptions(capsys: pytest.CaptureFixture[str]) -> None:
     rules = "".join(
         f"  - {{until: 2026-12-24, direction: {direction}, allow: plaintext, reason: late,"
         " approved_by: security@corp.example}\n"

@@ -1,4 +1,4 @@
-"""`tlsgate certificates`: which container is asked what, and what is said if none can be."""
+"""`tlsgate certificates`: which container runs which command, and errors if none can."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 class Engine:
-    """An engine with these agents: stack → what the command prints and its exit status."""
+    """An engine with an agent for each stack; `answer`: exit status, output and errors."""
 
     def __init__(self, *stacks: str) -> None:
         self.containers = self
@@ -42,7 +42,7 @@ class Engine:
         ]
 
     def close(self) -> None:
-        """Nothing to close."""
+        """There is nothing to close."""
 
     def _run(self, name: str) -> Any:
         def run(command: list[str], *, demux: bool) -> Any:
@@ -71,6 +71,7 @@ def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Engine:
     [
         (["status"], ["status"]),
         (["status", "--json"], ["status", "--json"]),
+        (["check", "mx1.a.example"], ["look", "--", "mx1.a.example"]),
         (["look", "mx1.a.example"], ["look", "--", "mx1.a.example"]),
         (["renew", "a", "b"], ["renew", "--", "a", "b"]),
         (["rotate", "a"], ["rotate", "--", "a"]),
@@ -121,8 +122,12 @@ def test_which_agent(
     [
         ((), [], "No agent runs on this engine. Deploy the stack with `pulumi up`"),
         (("one",), ["--stack", "two"], "No agent of stack two runs on this engine."),
-        (("one", "two"), [], "There are agents of several stacks: one, two. Name one"),
-        (("one",), ["--container", "x"], "The Docker engine does not do it: No such container: x"),
+        (("one", "two"), [], "There are agents of several stacks: one, two. Choose one"),
+        (
+            ("one",),
+            ["--container", "x"],
+            "The Docker engine reports an error: No such container: x",
+        ),
     ],
 )
 def test_no_agent_to_ask(
@@ -139,7 +144,7 @@ def test_no_agent_to_ask(
 
 
 def test_without_the_docker_sdk(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    """`tlsgate` alone does not bring it; the other commands do without."""
+    """`tlsgate` does not depend on it; the other commands do not need it."""
     monkeypatch.setitem(sys.modules, "docker", None)
     importlib.invalidate_caches()
     assert main(["certificates", "status"]) == 1

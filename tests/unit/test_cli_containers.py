@@ -1,4 +1,4 @@
-"""A container's output in lines, whatever chunks it comes in."""
+"""A container's output is split into lines, whatever chunks it comes in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all commands of `tlsgate partners` have in common."""
+"""What all commands of `tlsgate partners` share."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from tlsgate.problems import Problem, ProblemsError, shown
             "partners/a.yaml:12: domains[1]: is wrong. Write a. [bad-domain]",
         ),
         (
-            Problem("partners/a.yaml", 0, "", "empty-file", "holds no record", "Delete it"),
-            "partners/a.yaml: holds no record. Delete it. [empty-file]",
+            Problem("partners/a.yaml", 0, "", "empty-file", "contains no record", "Delete it"),
+            "partners/a.yaml: contains no record. Delete it. [empty-file]",
         ),
         (
             Problem("", 0, "tlsgate:acme", "unknown-key", "is unknown", "Did you mean x?"),
@@ -63,5 +63,5 @@ def test_a_problem_has_a_json_form() -> None:
         ("x" * 200, "`" + "x" * 79 + "…`"),
     ],
 )
-def test_foreign_text_is_shown_short_and_with_nothing_invisible(text: str, quoted: str) -> None:
+def test_text_of_unknown_origin_is_shortened_and_escaped(text: str, quoted: str) -> None:
     assert shown(text) == quoted

@@ -51,7 +51,7 @@ def test_each_wrong_line_is_named(line: str, code: str | None) -> None:
     assert [(one.line, one.code) for one in problems] == ([(2, code)] if code else [])
 
 
-def test_all_problems_of_all_files_are_told(tmp_path: Path) -> None:
+def test_all_problems_of_all_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / DOMAIN).write_text("jane\njane\n")
     (tmp_path / "brnd.example").write_text("info\n")
     (tmp_path / "latin.example").write_bytes(b"\xe4\n")

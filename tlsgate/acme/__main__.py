@@ -6,23 +6,22 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 
-from tlsgate.acme.accounts import Accounts
-from tlsgate.acme.agent import Agent
-from tlsgate.acme.arguments import LOCKED, paths_of, read
-from tlsgate.acme.build import issuer, proofs, published
-from tlsgate.acme.config import Config, load
+from tlsgate.acme.agent.arguments import LOCKED, paths_of, read
+from tlsgate.acme.agent.assembly import published, renewer, responses
+from tlsgate.acme.agent.loop import Agent
+from tlsgate.acme.agent.metrics import serving
+from tlsgate.acme.agent.operator import Operator
+from tlsgate.acme.agent.status import Status, as_text, faults, keys, result
+from tlsgate.acme.agent.webhook import Webhook
+from tlsgate.acme.ca.account import Accounts
+from tlsgate.acme.ca.trusted_roots import system_roots
+from tlsgate.acme.config.agent_json import Config, load
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.metrics import serving
-from tlsgate.acme.operate import Operator
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Busy, Stop, Stopped, locked
-from tlsgate.acme.show import faults, keys, result
-from tlsgate.acme.status import Status, in_words
-from tlsgate.acme.trust import system_roots
-from tlsgate.acme.webhook import Webhook
-from tlsgate.events import emit
+from tlsgate.acme.process import Busy, Stop, Stopped, locked
+from tlsgate.acme.state.paths import Paths
+from tlsgate.clock import utc_now
+from tlsgate.events import emit, printed_on
 from tlsgate.problems import ProblemsError
 
 
@@ -35,49 +34,62 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with stop.listening():
                 run(paths, stop)
             return 0
-        config = load(paths.config)
-        if options.command in LOCKED:
-            with stop.listening():
-                problems = _under_lock(options, config, paths, stop)
-            if problems:
-                return _say(problems)
-        if options.command == "health":
-            return _say(faults(config, paths, _now()))
-        if options.command == "issue":
-            print(json.dumps({**result(config, paths), "keys": keys(config, paths)}), flush=True)
-        if options.command == "show":
-            print(json.dumps(result(config, paths)), flush=True)
-        if options.command in ("account", "accounts"):
-            accounts = {"accounts": Accounts(config, paths, _now).known()}
-            print(json.dumps(accounts), flush=True)
-        if options.command == "status":
-            show_status(config, paths, as_json=options.json)
+        return _once(options, paths, stop)
     except (ProblemsError, AcmeFault) as fault:
         return _say([str(fault)])
+    except OSError as fault:
+        return _say([_unusable(fault)])
     except Stopped:
-        return _say(["stopped before the end; the next run goes on"])
+        return _say(["stopped before the end; the next run continues"])
+
+
+def _once(options: Namespace, paths: Paths, stop: Stop) -> int:
+    """Every command but `run`. Raises what `main` handles."""
+    config = load(paths.config)
+    if options.command in LOCKED:
+        with stop.listening():
+            problems = _under_lock(options, config, paths, stop)
+        return _say(problems) if problems else _answer(options, config, paths)
+    with printed_on(sys.stderr):
+        return _answer(options, config, paths)
+
+
+def _answer(options: Namespace, config: Config, paths: Paths) -> int:
+    """What the command prints at its end, from the volumes."""
+    match options.command:
+        case "health":
+            return _say(faults(config, paths, utc_now()))
+        case "issue":
+            print(json.dumps({**result(config, paths), "keys": keys(config, paths)}), flush=True)
+        case "show":
+            print(json.dumps(result(config, paths)), flush=True)
+        case "account" | "accounts":
+            accounts = {"accounts": Accounts(config, paths, utc_now).known()}
+            print(json.dumps(accounts), flush=True)
+        case "status":
+            show_status(config, paths, as_json=options.json)
     return 0
 
 
 def run(paths: Paths, stop: Stop) -> None:
     """The agent, its metrics and its webhook, until the process is told to stop."""
-    agent = Agent(paths, _now, stop)
+    agent = Agent(paths, utc_now, stop)
     webhook = Webhook(lambda: agent.config.webhook_file, system_roots())
 
     def entries() -> list[dict[str, object]]:
-        return Status(agent.config, paths, _now).all()
+        return Status(agent.config, paths, utc_now).all()
 
     with webhook.running(), serving(agent.config.metrics_port, entries):
         agent.run()
 
 
 def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list[str]:
-    """Brings every certificate to what is wanted, once; returns what could not be done.
+    """Orders and repairs what is due for every certificate, once; returns what failed.
 
     The same code as the agent's, but asked for by a person: what failed a minute ago is tried
     again at once. One certificate's failure does not keep the others back.
     """
-    orders = issuer(config, paths, stop.pause, _now)
+    orders = renewer(config, paths, stop.pause, utc_now)
     found = []
     for wanted in config.certificates:
         fault = orders.attempt(wanted)
@@ -88,9 +100,9 @@ def issue(_options: Namespace, config: Config, paths: Paths, stop: Stop) -> list
 
 
 def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
-    """Takes what the agent published out of DNS. Certificates and keys stay, nothing is revoked."""
-    proofs(config, paths).clean()
-    records = published(config, paths, _now)
+    """Removes what the agent published from DNS. Certificates and keys stay, nothing is revoked."""
+    responses(config, paths).clean()
+    records = published(config, paths, utc_now)
     if records is not None:
         for wanted in config.certificates:
             records.withdraw(wanted.tlsa)
@@ -99,20 +111,20 @@ def withdraw(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> 
 
 def account(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Registers or finds the accounts, so that CAA records can name them before any order."""
-    Accounts(config, paths, _now).opened()
+    Accounts(config, paths, utc_now).opened()
     return []
 
 
 def account_key(_options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
     """Changes the accounts' keys (RFC 8555, section 7.3.5); certificates keep theirs."""
-    for uri in Accounts(config, paths, _now).change_keys():
-        print(f"{uri} has another key", flush=True)
+    for uri in Accounts(config, paths, utc_now).change_keys():
+        print(f"{uri} has a new key", flush=True)
     return []
 
 
 def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[str]:
-    """Leaves a person's wish for the agent, and says what it comes to."""
-    operator = Operator(config, paths, _now)
+    """Leaves a person's request for the agent, and prints what follows from it."""
+    operator = Operator(config, paths, utc_now)
     if options.command == "rotate":
         lines = operator.rotate(options.name, now=options.now, revoke=options.revoke)
     elif options.command == "renew":
@@ -126,12 +138,12 @@ def ask(options: Namespace, config: Config, paths: Paths, _stop: Stop) -> list[s
 
 
 def show_status(config: Config, paths: Paths, *, as_json: bool) -> None:
-    """Prints how every certificate stands."""
-    entries = Status(config, paths, _now).all()
+    """Prints the state of every certificate."""
+    entries = Status(config, paths, utc_now).all()
     if as_json:
         print(json.dumps({"certificates": entries}, indent=2))
     else:
-        print("\n\n".join(in_words(entry) for entry in entries))
+        print("\n\n".join(as_text(entry) for entry in entries))
 
 
 _COMMANDS: dict[str, Callable[[Namespace, Config, Paths, Stop], list[str]]] = {
@@ -158,17 +170,15 @@ def _under_lock(options: Namespace, config: Config, paths: Paths, stop: Stop) ->
     except Busy:
         return [
             f"the agent, or another `up`, has held {paths.lock} for {wait:.0f} s.\n"
-            "What to do: look at the agent's log for what it waits for, and run this again."
-        ]
-    except OSError as fault:
-        return [
-            f"the state volume cannot be used: {fault}.\n"
-            "What to do: see that it is mounted writable for user 10001 and has room."
+            "What to do: look at the agent's log to find out what it waits for, and run this again."
         ]
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _unusable(fault: OSError) -> str:
+    return (
+        f"the state volume cannot be used: {fault}.\n"
+        "What to do: check that it is writable for user 10001 and has free space."
+    )
 
 
 def _say(reasons: Sequence[str]) -> int:

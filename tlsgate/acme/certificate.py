@@ -1,4 +1,4 @@
-"""What a chain says of itself, and whether it may be served (RFC 5280, RFC 9525).
+"""What a chain contains, and whether it may be served (RFC 5280, RFC 9525).
 
 Pure: chains are PEM bytes, the time is given.
 """
@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tlsgate.acme.keys import spki_sha256
+from tlsgate.record import Record, Time
 
 CLOCK_ERROR = timedelta(minutes=15)
 """A certificate that begins only so soon is valid already: it is this machine's clock that is
@@ -24,18 +25,39 @@ slow, and the peers', like the CA's, are right.
 
 
 class ChainFault(Exception):
-    """Bytes that are no certificate chain of an EC key."""
+    """The bytes are not a certificate chain with an EC key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stands in a leaf certificate. `names`: sorted. Times are UTC."""
+    """The contents of a leaf certificate. `names`: sorted. Times are UTC."""
 
     names: tuple[str, ...]
     spki_sha256: str
     serial: str
     not_before: datetime
     not_after: datetime
+
+
+class Meta(Record, frozen=True, eq=False):
+    """What the certificate itself does not say: the CA's directory and the profile asked for.
+
+    `key_made`: when its key was (UTC); None where an earlier version wrote no time. Two are equal
+    whenever that was.
+    """
+
+    directory: str
+    profile: str | None
+    key_made: Time | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Meta) and self._issuer() == other._issuer()
+
+    def __hash__(self) -> int:
+        return hash(self._issuer())
+
+    def _issuer(self) -> tuple[str, str | None]:
+        return self.directory, self.profile
 
 
 @lru_cache(maxsize=128)  # the agent asks at every look for each chain that it keeps
@@ -59,7 +81,7 @@ def chain_fault(
 ) -> str | None:
     """Why a peer that knows these roots would not accept the chain for all names; None if it would.
 
-    The cases with a plain cause of their own are told apart first: the verifier's own words for
+    Cases with a simple cause are checked first: the verifier's messages for
     them are hard to read.
     """
     try:
@@ -94,8 +116,8 @@ def _distrust(
     time = max(now, leaf.not_valid_before_utc)
     verifiers = PolicyBuilder().store(Store(list(roots))).time(time)
     try:
-        # One name is enough: all stand in the leaf, and what a CA above may not issue for is
-        # compared with every one of them. Certificates of 25 names are looked at each minute.
+        # One name is enough: all are in the leaf, and the name constraints of the CAs above are
+        # checked against every one of them. Certificates of 25 names are looked at each minute.
         verifiers.build_server_verifier(x509.DNSName(names[0])).verify(leaf, list(others))
     except VerificationError as fault:
         top = [leaf, *others][-1].issuer.rfc4514_string()

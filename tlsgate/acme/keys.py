@@ -1,4 +1,4 @@
-"""Private keys: EC P-256, made here, written as PKCS #8, read back; they never leave a volume."""
+"""Private keys: EC P-256, made here, stored as PKCS #8. They never leave a volume."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def load_key(path: Path) -> Key:
     except OSError as fault:
         raise KeyFault(f"{path} cannot be read: {fault.strerror}") from fault
     except (ValueError, TypeError) as fault:
-        # Without OpenSSL's text: nothing of a key's content may reach a log.
-        raise KeyFault(f"{path} holds no key that can be read") from fault
+        # Without OpenSSL's text: no part of a key may reach a log.
+        raise KeyFault(f"{path} contains no readable key") from fault
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise KeyFault(f"{path} holds a key that is not an EC key")
+        raise KeyFault(f"{path} contains a key that is not an EC key")
     return key
 
 

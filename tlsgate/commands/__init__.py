@@ -1,5 +1,5 @@
-"""The subcommands of `tlsgate`, one module each; `tlsgate.cli` lists and loads them."""
+"""The subcommands of `tlsgate`, one module each. They are listed and loaded by `tlsgate.cli`."""
 
 EXIT_OK = 0
 EXIT_PROBLEMS = 1
-"""What was looked at has problems. Wrong usage is argparse's 2."""
+"""Problems were found. Wrong usage is 2, from argparse."""

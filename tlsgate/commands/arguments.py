@@ -1,12 +1,36 @@
-"""Arguments that several commands take in the same words."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from tlsgate.partners.domains import host_fault
 from tlsgate.problems import shown
+
+
+def add_option(
+    container: argparse._ActionsContainer, option: str, *, old: str, **settings: Any
+) -> None:
+    """Add an option, with an old spelling that is accepted and not in the help."""
+    action = container.add_argument(option, **settings)
+    hidden = {"dest": action.dest, "default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+    container.add_argument(old, **{**settings, **hidden})
+
+
+def add_folder(parser: argparse.ArgumentParser, *, old: str, purpose: str = "") -> None:
+    """Add `--partners DIR`, the folder of partner files, as `folder`."""
+    add_option(
+        parser,
+        "--partners",
+        old=old,
+        dest="folder",
+        metavar="DIR",
+        type=Path,
+        default=Path("partners"),
+        help=f"the folder of partner files{purpose} (default: partners)",
+    )
 
 
 def add_directory(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +54,7 @@ def add_own_domains(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=_own_domain,
         default=[],
-        help="a domain of your own, which no partner may list; may be repeated",
+        help="one of your own domains, which no partner may list; can be repeated",
     )
 
 

@@ -1,4 +1,4 @@
-"""`tlsgate check`: whether mail to an address would be encrypted, before it is sent.
+"""`tlsgate check`: says before mail is sent to an address whether it would be protected.
 
 JSON (`--json`), one object on stdout:
 
@@ -19,24 +19,24 @@ import sys
 from datetime import UTC, datetime
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
+from tlsgate.commands.network_options import add_options, mail_domain, read_list, resolver_of
+from tlsgate.probe.prediction import Outcome, Prediction, predict_offline
 from tlsgate.problems import shown
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
-from tlsgate.smtp.prediction import Outcome, Prediction, predict_offline
 
 _EPILOG = """\
 examples:
   tlsgate check buyer@acme.example
   tlsgate check --offline --json buyer@acme.example acme.example
 
-What the gateway demands is found as the gateway finds it: in the partner list, then by DANE and
-MTA-STS. What would happen now is found by the look-ups and handshakes that it would make; no
-message is sent. --offline tells only what the list says. Of the list only the files that may name
-the domain are looked into; `tlsgate partners check` looks at all.
+The policy is found as the gateway finds it: in the partner list, then by DANE and MTA-STS. What
+would happen now is found by the same look-ups and handshakes that the gateway makes; no message is
+sent. With --offline, only the partner list is used. Only partner files that may contain the domain
+are read; `tlsgate partners check` reads all of them.
 
-exit status: 0 mail to every address is protected, and none would be held; 1 one is not, or the
-list has problems; 2 wrong usage
-The JSON's shape stands at the top of tlsgate/commands/check.py.
+exit status: 0 mail to every address is protected and would be sent; 1 otherwise, or the list has
+problems; 2 wrong usage
+The JSON format is described at the top of tlsgate/commands/check.py.
 """
 
 
@@ -48,15 +48,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "addresses", metavar="ADDRESS", nargs="+", type=_address, help="user@domain, or a domain"
     )
     add_options(parser)
-    parser.add_argument("--offline", action="store_true", help="ask nobody: only the list")
+    parser.add_argument(
+        "--offline", action="store_true", help="use only the partner list, no network"
+    )
     parser.set_defaults(run=_run)
 
 
 def _address(text: str) -> tuple[str, str]:
-    """The text and its domain."""
+    """Return the argument and its domain."""
     _, at, domain = text.rpartition("@")
     if domain.startswith("["):
-        raise argparse.ArgumentTypeError(f"{shown(text)} names a host by its number, not a domain")
+        raise argparse.ArgumentTypeError(f"{shown(text)} has an IP address instead of a domain")
     return text, mail_domain(domain if at else text)
 
 
@@ -90,7 +92,7 @@ def _predict(
     table = maps.outbound_at(datetime.now(UTC))
     if options.offline:
         return {domain: predict_offline(domain, table) for domain in domains}
-    from tlsgate.smtp.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
+    from tlsgate.probe.check import CheckSettings, predict_all  # noqa: PLC0415  # slow to load
 
     settings = CheckSettings(
         resolver_of(options), options.extra_ca or "", anchors=dict(maps.anchors)

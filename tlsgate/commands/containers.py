@@ -1,4 +1,4 @@
-"""How a command reaches a stack's containers: by their labels, on the engine of DOCKER_HOST."""
+"""Finds the containers of a stack by their labels, on the Docker engine of DOCKER_HOST."""
 
 from __future__ import annotations
 
@@ -13,31 +13,32 @@ from typing import Any
 from tlsgate.problems import visible
 
 LINE_LIMIT = 1 << 14
-"""Bytes of a log's line; Postfix's own are shorter."""
+"""Bytes of a line of a log; Postfix's own lines are shorter."""
 _SHOWN = 500
 
 
-class Unreachable(Exception):
-    """A container could not be asked; the text says why and what to do."""
+class UnreachableError(Exception):
+    """A container cannot be used; the message says why and what to do."""
 
 
 def add_options(parser: argparse.ArgumentParser, role: str) -> None:
-    """`--stack`, `--container`. `role`: as in the label `tlsgate.role`."""
+    """Add `--stack` and `--container`. `role`: as in the label `tlsgate.role`."""
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--stack",
         default=os.environ.get("PULUMI_STACK"),
         metavar="NAME",
-        help=f"whose {role} is asked (default: $PULUMI_STACK, else the only {role} there is)",
+        help=f"the stack of the {role} (default: $PULUMI_STACK, else the only {role} there is)",
     )
-    where.add_argument("--container", metavar="NAME", help=f"the {role}'s container, by its name")
+    where.add_argument("--container", metavar="NAME", help=f"the name of the {role}'s container")
 
 
 @contextmanager
 def container(options: argparse.Namespace, role: str, timeout: int) -> Iterator[Any]:
-    """The container of the role that the options choose. Raises Unreachable.
+    """Return the container of the role that the options choose. Raises UnreachableError.
 
-    `timeout`: seconds that the engine may be silent. Its errors, inside too, are Unreachable.
+    `timeout`: seconds to wait for the engine. Its errors, also inside the context, are raised as
+    UnreachableError.
     """
     docker = _docker()
     try:
@@ -47,18 +48,18 @@ def container(options: argparse.Namespace, role: str, timeout: int) -> Iterator[
         finally:
             client.close()
     except (docker.errors.DockerException, OSError) as fault:
-        raise Unreachable(
-            f"The Docker engine does not do it: {fault}.\n"
-            f"See that it runs, that DOCKER_HOST leads to it, and that the {role} is up."
+        raise UnreachableError(
+            f"The Docker engine reports an error: {fault}.\n"
+            f"Check that it runs, that DOCKER_HOST names it, and that the {role} is up."
         ) from fault
 
 
 def output(found: Any, command: list[str]) -> str:
-    """Return what a command prints in the container. Raises Unreachable if it fails."""
+    """Return what a command prints in the container. Raises UnreachableError if it fails."""
     done = found.exec_run(command, demux=True)
     printed, errors = (part or b"" for part in done.output)
     if done.exit_code != 0:
-        raise Unreachable(
+        raise UnreachableError(
             f"`{' '.join(command)}` ended with {done.exit_code} in the container {found.name}:"
             f" {visible(errors[:_SHOWN].decode(errors='replace').strip())}"
         )
@@ -67,9 +68,9 @@ def output(found: Any, command: list[str]) -> str:
 
 
 def log_lines(found: Any, since: datetime) -> Iterator[str]:
-    """Yield what the container has printed since a time, each line behind its RFC 3339 time.
+    """Yield what the container has printed since a time, each line after its RFC 3339 time.
 
-    A line is cut at LINE_LIMIT; no more than one is in memory. Raises OSError.
+    A line is cut at LINE_LIMIT; only one line at a time is in memory. Raises OSError.
     """
     stream = found.logs(
         stdout=True,
@@ -86,7 +87,7 @@ def log_lines(found: Any, since: datetime) -> Iterator[str]:
 
 
 def split(chunks: Iterable[bytes], limit: int = LINE_LIMIT) -> Iterator[str]:
-    """Yield the lines of a stream without their ends; what is beyond `limit` bytes is dropped."""
+    """Yield the lines of a stream without line ends; each is cut after `limit` bytes."""
     held = bytearray()
     for chunk in chunks:
         *ended, rest = chunk.split(b"\n")
@@ -110,20 +111,22 @@ def _find(client: Any, options: argparse.Namespace, role: str) -> Any:
         return found[0]
     which = f" of stack {options.stack}" if options.stack else ""
     if not found:
-        raise Unreachable(
-            f"No {role}{which} runs on this engine. Deploy the stack with `pulumi up`, or name it"
+        raise UnreachableError(
+            f"No {role}{which} runs on this engine. Deploy the stack with `pulumi up`, or choose it"
             " with --stack."
         )
     names = ", ".join(sorted(one.labels["tlsgate.stack"] for one in found))
-    raise Unreachable(f"There are {role}s of several stacks: {names}. Name one with --stack.")
+    raise UnreachableError(
+        f"There are {role}s of several stacks: {names}. Choose one with --stack."
+    )
 
 
 def _docker() -> Any:
-    """The engine's library: only a machine that deploys has it."""
+    """Return the Docker SDK, which is only installed where stacks are deployed."""
     try:
         return importlib.import_module("docker")
     except ImportError:
-        raise Unreachable(
+        raise UnreachableError(
             "This command needs the Docker SDK, which the deploying machine has: "
             "`uv sync --group deploy`, or run it there."
         ) from None

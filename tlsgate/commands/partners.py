@@ -9,8 +9,8 @@ JSON shapes (`--json`, one object on stdout, whatever the exit status):
 - list: `{"problems": [], "digest": hex, "partners": [record as in DESIGN §4, with "file"]}`
 - compile: `{"problems": [], "digest": hex, "outbound": {key: policy},
   "inbound": {key: restriction}, "networks": {CIDR: restriction}, "recipients":
-  {key: restriction}, "rules": {"outbound", "inbound", "observed": [{…}]}}`; `rules` is what the
-  policy helper has (tlsgate.render.partner_rules)
+  {key: restriction}, "rules": {"outbound", "inbound", "observed": [{…}]}}`; `rules` are those
+  of the policy helper (tlsgate.render.partner_rules)
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ examples:
   tlsgate partners {name} path/to/partners --own-domain corp.example
   tlsgate partners {name} --json
 
-exit status: 0 all right, 1 problems in the list, 2 wrong usage
+exit status: 0 no problems, 1 problems in the list, 2 wrong usage
 {shape}"""
 _PROBLEMS_SHAPE = """
 JSON of a list with problems:
@@ -57,7 +57,7 @@ MODULES = {
     "tlsgate.commands.partners_import": "import",
     "tlsgate.commands.partners_export": "export",
 }
-"""More commands, each a module with `SUMMARY` and `configure(parser)`."""
+"""The other commands: each is a module with `SUMMARY` and `configure(parser)`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         commands,
         "check",
         _check,
-        "tell every problem of every file, or that there is none",
+        "check all files, and report every problem",
         '{"problems": [], "partners": int, "domains": int, "digest", '
         '"reviews_due": [{"name", "review", "file"}], "cas_ended": [{"name", "ended", "file"}]}',
     )
@@ -75,7 +75,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         commands,
         "list",
         _list,
-        "show the partners, one line each",
+        "list the partners, one line each",
         '{"problems": [], "digest", "partners": [the records, with "file"]}',
     )
     _add(
@@ -132,7 +132,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _today() -> date:
-    """Return the day where the command runs; the only look at the clock."""
+    """Return today's local date; the clock is read only here."""
     return date.today()
 
 
@@ -159,15 +159,17 @@ def _check(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
         )
         return
     for partner in due:
-        print(f"{partner.file}: note: {partner.name} was to be reviewed by {partner.review}.")
+        print(f"{partner.file}: note: the review of {partner.name} was due by {partner.review}.")
     for partner, end in ends:
-        print(f"{partner.file}: note: the CA of {partner.name} ended on {end}: mail to it is held.")
+        print(
+            f"{partner.file}: note: the CA of {partner.name} expired on {end}: mail to it is held."
+        )
     counts = f"{_count(len(partners), 'partner')}, {_count(domains, 'domain')}"
     print(f"{counts}: no problems\ndigest {digest(partners)}")
 
 
 def _ca_end(partner: Partner) -> date | None:
-    """Return the day on which the last certificate of the partner's private CA ends."""
+    """Return the day on which the last certificate of the partner's private CA expires."""
     found = anchors(partner.outbound.ca)
     return found[-1].not_after.date() if found else None
 
@@ -181,7 +183,7 @@ def _list(partners: tuple[Partner, ...], options: argparse.Namespace) -> None:
         records = [{**partner.to_dict(), "file": partner.file} for partner in partners]
         _print_json({"problems": [], "digest": digest(partners), "partners": records})
         return
-    rows = [("PARTNER", "DOMAINS", "BELOW", "OUTBOUND", "INBOUND", "REVIEW", "FILE")]
+    rows = [("PARTNER", "DOMAINS", "SUBDOMAINS", "OUTBOUND", "INBOUND", "REVIEW", "FILE")]
     rows += [
         (
             partner.name,
@@ -220,11 +222,11 @@ def _compile(partners: tuple[Partner, ...], options: argparse.Namespace) -> None
         return
     rules = maps.rules
     for title, rows in (
-        ("Outbound: the TLS policy by the domain that mail goes to", maps.outbound),
-        ("Outbound, asked of the policy helper: what ends, and the subdomains", _policies(rules)),
+        ("Outbound: the TLS policy by the recipient's domain", maps.outbound),
+        ("Outbound, from the policy helper: dated policies, and subdomains", _policies(rules)),
         ("Inbound: the restriction by the sender's domain", maps.inbound),
         ("Networks: the restriction for the null sender by the client's address", maps.networks),
-        ("Inbound, asked of the policy helper: what the client must show", _demands(rules)),
+        ("Inbound, from the policy helper: what the client must show", _requirements(rules)),
         ("Observed: mail to these domains is counted", maps.recipients),
     ):
         print(f"# {title}")
@@ -240,7 +242,7 @@ def _policies(rules: PartnerRules) -> Iterator[tuple[str, ...]]:
         yield one.key, "then" if one.timeline.periods else "always", one.timeline.then, label
 
 
-def _demands(rules: PartnerRules) -> Iterator[tuple[str, ...]]:
+def _requirements(rules: PartnerRules) -> Iterator[tuple[str, ...]]:
     for one in rules.inbound:
         label = "only observed" if one.observe else ""
         for until, enough in (
@@ -258,7 +260,7 @@ def _print_json(value: object) -> None:
 
 
 def _print_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print columns two spaces apart, the last one as long as it is."""
+    """Print columns two spaces apart, without padding the last one."""
     table = list(rows) or [("(none)",)]
     widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
     for row in table:
@@ -269,7 +271,7 @@ def _print_table(rows: Iterable[Sequence[str]]) -> None:
 
 
 def _width(text: str) -> int:
-    """Return the columns that a terminal gives the text: wide characters take two."""
+    """Return how many columns the text has in a terminal: wide characters have two."""
     if text.isascii():
         return len(text)
     return sum(

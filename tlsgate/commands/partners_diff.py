@@ -1,6 +1,6 @@
-"""`tlsgate partners diff`: what a change of the list does, for the one who reviews it.
+"""`tlsgate partners diff`: shows reviewers what a change of the partner list does.
 
-Needs no credentials, changes nothing and runs nothing that it reads. JSON (`--json`): see
+It needs no credentials, changes nothing and runs nothing that it reads. JSON (`--json`): see
 `tlsgate.review.report`; a list with problems gives `{"problems": [...], "side": "base"|"head"}`.
 """
 
@@ -14,11 +14,11 @@ from datetime import date
 from pathlib import Path
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.arguments import add_own_domains
-from tlsgate.commands.diff_sections import LookError, add_sections, more_sections
+from tlsgate.commands.arguments import add_folder, add_own_domains
+from tlsgate.commands.diff_sections import SectionError, add_sections, more_sections
 from tlsgate.partners.diff import diff_lists
-from tlsgate.partners.entries import Entry, folder_entries
-from tlsgate.partners.load import Known, load_entries
+from tlsgate.partners.entries import FolderEntry, folder_entries
+from tlsgate.partners.load import DraftCache, load_entries
 from tlsgate.partners.model import Partner
 from tlsgate.partners.revision import RevisionError, is_revision, merge_base, revision_entries
 from tlsgate.problems import ProblemsError, shown
@@ -29,15 +29,15 @@ EXIT_WEAKENED = 3
 
 SUMMARY = "show what a change of the list does: added, removed, tightened, WEAKENED"
 _EPILOG = """\
-BASE and HEAD are git revisions, whose partner folder is read without a checkout, or folders,
-written with a slash (./old). Without HEAD, the folder as it is now.
+BASE and HEAD are git revisions or folders. The partner folder of a revision is read without a
+checkout. Folders are written with a slash (./old). Without HEAD, the folder is compared as it is.
 
 examples:
-  tlsgate partners diff main                   the working folder against the branch main
+  tlsgate partners diff main                   the folder as it is, compared with branch main
   tlsgate partners diff --merge-base main HEAD what a branch itself changes
   tlsgate partners diff ./old ./new --json     two folders
   tlsgate partners diff main --digest          only the digest of the weakening change
-  tlsgate partners diff main --replay mail.log what would have been held of past mail
+  tlsgate partners diff main --replay mail.log which past mail would have been held
 
 exit status: 0 nothing weaker, 3 something is weaker, 1 problems in a list, 2 wrong usage
 
@@ -62,21 +62,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("base", metavar="BASE", help="the list before: a revision or a folder")
+    parser.add_argument("base", metavar="BASE", help="the old list: a revision or a folder")
     parser.add_argument(
-        "head", metavar="HEAD", nargs="?", help="the list after (default: the folder as it is now)"
+        "head", metavar="HEAD", nargs="?", help="the new list (default: the folder as it is)"
     )
-    parser.add_argument(
-        "--folder",
-        metavar="DIR",
-        type=Path,
-        default=Path("partners"),
-        help="where the partner files are in a revision, and now (default: partners)",
-    )
+    add_folder(parser, old="--folder", purpose=", now and in revisions")
     parser.add_argument(
         "--merge-base",
         action="store_true",
-        help="compare with the commit where BASE and HEAD parted: what HEAD itself changes",
+        help="compare with the last common commit of BASE and HEAD: only what HEAD itself changes",
     )
     add_own_domains(parser)
     shape = parser.add_mutually_exclusive_group()
@@ -89,7 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="CHARACTERS",
         type=int,
         default=0,
-        help="leave lines out from the end of the Markdown to stay below this",
+        help="maximum length of the Markdown; lines are left out from the end",
     )
     add_sections(parser)
     parser.set_defaults(run=_run)
@@ -108,7 +102,7 @@ def _run(options: argparse.Namespace) -> int:
         before, after = _lists(options)
         changes = diff_lists(before, after)
         sections = tuple(more_sections(options, changes, before, after, _today()))
-    except (UsageError, RevisionError, LookError) as error:
+    except (UsageError, RevisionError, SectionError) as error:
         print(f"tlsgate partners diff: {error}.", file=sys.stderr)
         return EXIT_USAGE
     except _RefusedError as refused:
@@ -130,22 +124,22 @@ def _lists(options: argparse.Namespace) -> tuple[tuple[Partner, ...], tuple[Part
         if not isinstance(base, str):
             raise UsageError("--merge-base needs a revision as BASE")
         base = merge_base(base, head if isinstance(head, str) else "HEAD")
-    known: Known = {}
-    # The head first, on this day: what the base has in common with it is not read again. Of the
-    # base alone no day is asked, so that a record which time has made wrong can be mended.
-    after = _load(head, options, known, "head", _today())
-    return _load(base, options, known, "base", None), after
+    cache: DraftCache = {}
+    # The head first, with today's date: files that the base has in common are not read again. The
+    # base is read without a date, so that a record that has become invalid over time can be fixed.
+    after = _load(head, options, cache, "head", _today())
+    return _load(base, options, cache, "base", None), after
 
 
 def _today() -> date:
-    """Return the day where the command runs; the only look at the clock."""
+    """Return today's local date; the clock is read only here."""
     return date.today()
 
 
 def _source(text: str) -> Path | str:
-    """Return a folder as a path, a revision as it is.
+    """Return a folder as a path, and a revision as a string.
 
-    A folder with the name of a revision would let a branch choose what it is compared with.
+    A name that is both is refused: otherwise a branch could choose what it is compared with.
     """
     if text.startswith(("/", "./", "../")) or text in (".", ".."):
         return Path(text)
@@ -171,15 +165,19 @@ def _is_folder(text: str) -> bool:
 
 
 def _load(
-    source: Path | str, options: argparse.Namespace, known: Known, side: str, today: date | None
+    source: Path | str,
+    options: argparse.Namespace,
+    cache: DraftCache,
+    side: str,
+    today: date | None,
 ) -> tuple[Partner, ...]:
     own_domains = options.own_domains if side == "head" else []
     try:
         if isinstance(source, str):
-            entries: Iterable[Entry] = revision_entries(source, options.folder)
+            entries: Iterable[FolderEntry] = revision_entries(source, options.folder)
         else:
             entries = folder_entries(source)
-        return load_entries(entries, own_domains=own_domains, today=today, known=known)
+        return load_entries(entries, own_domains=own_domains, today=today, cache=cache)
     except ProblemsError as error:
         raise _RefusedError(side, source, error) from None
 
@@ -187,8 +185,8 @@ def _load(
 def _refuse(refused: _RefusedError, options: argparse.Namespace) -> int:
     problems = refused.error.problems
     if options.json:
-        told = [problem.to_dict() for problem in problems]
-        print(json.dumps({"problems": told, "side": refused.side}, indent=2))
+        found = [problem.to_dict() for problem in problems]
+        print(json.dumps({"problems": found, "side": refused.side}, indent=2))
     elif options.digest:
         print(refused.error, file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""`tlsgate partners export`: the outbound half of the list for a Postfix of another kind."""
+"""`tlsgate partners export`: the outbound half of the list, for a Postfix without tlsgate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.arguments import add_directory
+from tlsgate.commands.arguments import add_directory, add_option
 from tlsgate.partners.format import digest
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Direction, Mode, Partner, Verify
@@ -18,13 +18,14 @@ from tlsgate.tls import Strength
 
 SUMMARY = "print the list as a Postfix TLS policy table"
 _EPILOG = """\
-The table is what smtp_tls_policy_maps reads (postconf(5)), in its text form. It holds what
-partners' servers must show; what partners must show when they send to you is not in it.
+The table is the source of smtp_tls_policy_maps (postconf(5)). It contains what partners' servers
+must show. It does not contain what partners must show when they send to you.
 
 example:
   tlsgate partners export --to postfix > tls_policy && postmap lmdb:tls_policy
 
-exit status: 0 all right, 1 problems in the list or records that no table says, 2 wrong usage
+exit status: 0 exported, 1 problems in the list, or records that a table cannot express, 2 wrong
+usage
 """
 _HEAD = """\
 # The outbound half of a partner list: smtp_tls_policy_maps (postconf(5)).
@@ -36,10 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--to", choices=["postfix"], required=True, help="the form to write")
+    parser.add_argument("--to", choices=["postfix"], required=True, help="the format to write")
     add_directory(parser)
-    parser.add_argument(
-        "--partly", action="store_true", help="leave out what the table cannot say, and tell it"
+    add_option(
+        parser,
+        "--partial",
+        old="--partly",
+        action="store_true",
+        help="leave out records that the table cannot express; they are still reported",
     )
     parser.set_defaults(run=_run)
 
@@ -53,23 +58,23 @@ def _run(options: argparse.Namespace) -> int:
     problems = {partner: fault for partner in partners if (fault := _fault(partner))}
     if problems:
         print(ProblemsError(problems.values()), file=sys.stderr)
-    if not problems or options.partly:
+    if not problems or options.partial:
         print(to_postfix([one for one in partners if one not in problems]), end="")
     return EXIT_PROBLEMS if problems else EXIT_OK
 
 
 def _fault(partner: Partner) -> Problem | None:
-    """Return why a record cannot be said in a table; None if it can."""
+    """Return why a table cannot express a record; None if it can."""
     if partner.mode is Mode.OBSERVE:
-        message, remedy = "is only observed: the table would hold its mail", "Enforce it first"
+        message, remedy = "is only observed, but the table would hold mail", "Enforce it first"
     elif any(rule.direction is Direction.OUTBOUND for rule in partner.exceptions):
-        message = "has an exception, which a table cannot end"
+        message = "has an exception, which would not end in a table"
         remedy = "Export again when it has ended and is deleted"
     elif partner.outbound.verify is Verify.PRIVATE_CA:
-        message = "has a private CA, which a table names as a file"
+        message = "has a private CA, which a table needs in a file"
         remedy = "Write the entry by hand: secure match=… tafile=…"
     elif partner.tls is Strength.COMPATIBLE:
-        message = "allows older encryption, which a table cannot say alone"
+        message = "allows older encryption, which needs more than a table"
         remedy = "Write the entry by hand, with ciphers= and the list of ciphers in main.cf"
     else:
         return None
@@ -78,7 +83,7 @@ def _fault(partner: Partner) -> Problem | None:
 
 
 def to_postfix(partners: Sequence[Partner]) -> str:
-    """Return the table of records that it can say. Raises ValueError for any other."""
+    """Return the table of records that it can express. Raises ValueError for others."""
     entries = compile_partners(partners).outbound
     head = _HEAD.format(digest=digest(partners))
     return head + "".join(f"{key} {policy}\n" for key, policy in entries)

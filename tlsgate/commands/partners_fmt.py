@@ -12,21 +12,21 @@ from pathlib import Path
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.arguments import add_directory
 from tlsgate.partners.canonical import SCHEMA_HINT, format_file
-from tlsgate.partners.entries import Entry, folder_entries
+from tlsgate.partners.entries import FolderEntry, folder_entries
 from tlsgate.problems import Problem, ProblemsError
 
 SUMMARY = "write the files in their canonical form, with their comments"
 _EPILOG = f"""\
-Keys stand in the record's order, defaults are written out, lists are sorted. Comments stay with
-their keys. A file with problems is left as it is. For completion in an editor, let a file start
-with the line
+Keys are put in the record's order, defaults are written out, lists are sorted. Comments stay with
+their keys. A file with problems is not changed. For completion in an editor, start the file with
+this line:
   {SCHEMA_HINT}
 
 examples:
   tlsgate partners fmt
   tlsgate partners fmt --check path/to/partners
 
-exit status: 0 all right, 1 a file has problems or (--check) is not canonical, 2 wrong usage
+exit status: 0 success, 1 a file has problems or (with --check) is not canonical, 2 wrong usage
 
 JSON:
   {{"problems": [{{"file", "line", "key", "code", "message", "remedy"}}, ...], "changed": [files]}}
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_directory(parser)
     parser.add_argument(
-        "--check", action="store_true", help="write nothing: tell which files would change"
+        "--check", action="store_true", help="do not write; report which files would change"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_run)
@@ -55,8 +55,8 @@ def _run(options: argparse.Namespace) -> int:
         problems.extend(error.problems)
     problems.sort()
     if options.json:
-        told = [problem.to_dict() for problem in problems]
-        print(json.dumps({"problems": told, "changed": changed}, indent=2))
+        found = [problem.to_dict() for problem in problems]
+        print(json.dumps({"problems": found, "changed": changed}, indent=2))
     else:
         said = "not in the canonical form" if options.check else "formatted"
         for file in changed:
@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _format(
-    entry: Entry, options: argparse.Namespace, problems: list[Problem], changed: list[str]
+    entry: FolderEntry, options: argparse.Namespace, problems: list[Problem], changed: list[str]
 ) -> None:
     if entry.fault is not None:
         problems.append(Problem(entry.file, 0, "", *entry.fault))
@@ -88,7 +88,7 @@ def _format(
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Put a whole new file in the old one's place, so that it is never half written."""
+    """Replace the file in one step, so that it is never half written."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:

@@ -1,4 +1,4 @@
-"""`tlsgate partners import`: records from a list that somebody else keeps."""
+"""`tlsgate partners import`: writes records from a list in another format."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.commands.arguments import add_folder, add_option
 from tlsgate.partners.checks import check_list
 from tlsgate.partners.entries import folder_entries
 from tlsgate.partners.format import to_yaml
@@ -27,7 +28,7 @@ from tlsgate.partners.importing import (
 )
 from tlsgate.partners.load import read_drafts
 from tlsgate.partners.record import Draft
-from tlsgate.partners.values import RefusedError, parse_address, parse_date
+from tlsgate.partners.values import InvalidValueError, parse_address, parse_date
 from tlsgate.problems import Problem, ProblemsError, shown, visible
 
 T = TypeVar("T")
@@ -39,21 +40,21 @@ SOURCES: dict[str, Callable[[Source], Iterator[Row]]] = {
     "csv": read_csv,
 }
 _EPILOG = f"""\
-What a record cannot say is told as a problem, never left out in silence. Unless --partly is
-given, nothing at all is written then. No file is ever overwritten.
+Every entry that a record cannot express is reported as a problem, and then nothing is written,
+unless --partial is given. No file is ever overwritten.
 
-CSV: the first line names the columns, of {", ".join(COLUMNS)}.
+CSV: the first line names the columns. Columns: {", ".join(COLUMNS)}.
 
 examples:
-  tlsgate partners import --from postfix /etc/postfix/tls_policy --into partners
-  tlsgate partners import --from eff policy.json --into partners --dry-run
-  tlsgate partners import --from csv partners.csv --into partners --agreed 2026-10-01
+  tlsgate partners import --from postfix /etc/postfix/tls_policy
+  tlsgate partners import --from eff policy.json --dry-run
+  tlsgate partners import --from csv list.csv --partners partners --agreed 2026-10-01
 
-exit status: 0 all of it is written, 1 there were problems, 2 wrong usage
+exit status: 0 everything was imported, 1 there were problems, 2 wrong usage
 
 JSON:
   {{"problems": [{{"file", "line", "key", "code", "message", "remedy"}}, ...],
-   "notes": [the same], "files": [the files that are new]}}
+   "notes": [the same], "files": [the new files]}}
 """
 
 
@@ -61,15 +62,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--from", dest="form", choices=sorted(SOURCES), required=True)
-    parser.add_argument("source", metavar="FILE", type=Path, help="the list to read")
     parser.add_argument(
-        "--into",
-        metavar="DIR",
-        type=Path,
-        default=Path("partners"),
-        help="the folder of partner files, which is made if need be (default: partners)",
+        "--from", dest="form", choices=sorted(SOURCES), required=True, help="the format of FILE"
     )
+    parser.add_argument("source", metavar="FILE", type=Path, help="the list to read")
+    add_folder(parser, old="--into", purpose=", created if it does not exist")
     parser.add_argument(
         "--agreed", metavar="DATE", type=_date, help="the day of the agreements (default: today)"
     )
@@ -77,16 +74,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--review",
         metavar="DATE",
         type=_date,
-        help="the day by which they are confirmed again (default: a year after the agreement)",
+        help="the day by which they must be confirmed again (default: a year after the agreement)",
     )
     parser.add_argument(
         "--contact",
         metavar="ADDRESS",
         type=_address,
-        help="where the source has none (default: postmaster@ the partner's domain)",
+        help="the contact if the source has none (default: postmaster@ the partner's domain)",
     )
-    parser.add_argument(
-        "--partly", action="store_true", help="write what can be said in spite of problems"
+    add_option(
+        parser,
+        "--partial",
+        old="--partly",
+        action="store_true",
+        help="import the other entries even if some have problems",
     )
     parser.add_argument("--dry-run", action="store_true", help="write nothing")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -104,7 +105,7 @@ def _address(text: str) -> str:
 def _parsed(parse: Callable[[str], T], text: str) -> T:
     try:
         return parse(text)
-    except RefusedError as refusal:
+    except InvalidValueError as refusal:
         raise argparse.ArgumentTypeError(f"{refusal.message}. {refusal.remedy}") from None
 
 
@@ -112,17 +113,17 @@ def _run(options: argparse.Namespace) -> int:
     agreed = options.agreed or date.today()
     defaults = Defaults(agreed, options.review or _next_year(agreed), options.contact or "")
     source = Source(visible(str(options.source)), "")
-    refused: list[Problem] = []  # what --partly does not override
+    refused: list[Problem] = []  # problems that --partial does not override
     written: list[str] = []
-    there = _existing(options.into, refused)
+    existing = _existing(options.folder, refused)
     if _read(options.source, source, refused):
         drafts = read_rows(SOURCES[options.form](source), source, defaults)
-        drafts = _without_listed(drafts, there, source)
-        refused += check_list([*there, *drafts], [])
-        if not refused and (options.partly or not source.problems):
+        drafts = _without_listed(drafts, existing, source)
+        refused += check_list([*existing, *drafts], [])
+        if not refused and (options.partial or not source.problems):
             written += _write(drafts, options, refused)
     source.problems += refused
-    _tell(source, written, options)
+    _report(source, written, options)
     return EXIT_PROBLEMS if source.problems else EXIT_OK
 
 
@@ -131,7 +132,7 @@ def _next_year(day: date) -> date:
 
 
 def _read(path: Path, source: Source, refused: list[Problem]) -> bool:
-    """Read the source's text; False, and a problem, if that cannot be done."""
+    """Read the source's text; return False, and a problem, if it cannot be read."""
     try:
         with path.open("rb") as stream:
             data = stream.read(SOURCE_LIMIT + 1)
@@ -148,7 +149,7 @@ def _read(path: Path, source: Source, refused: list[Problem]) -> bool:
 
 
 def _existing(folder: Path, refused: list[Problem]) -> list[Draft]:
-    """Return the records that the folder has already; none if it is not there."""
+    """Return the records that are already in the folder; none if it does not exist."""
     drafts: list[Draft] = []
     for entry in folder_entries(folder) if folder.is_dir() else ():
         if entry.fault is None:
@@ -158,15 +159,17 @@ def _existing(folder: Path, refused: list[Problem]) -> list[Draft]:
     return drafts
 
 
-def _without_listed(drafts: Sequence[Draft], there: Sequence[Draft], source: Source) -> list[Draft]:
-    """Return the records whose domains the folder does not have; a problem for each other."""
-    listed = {place.value: draft.file for draft in there for place in draft.domains}
+def _without_listed(
+    drafts: Sequence[Draft], existing: Sequence[Draft], source: Source
+) -> list[Draft]:
+    """Return the records whose domains are not listed yet; report a problem for the others."""
+    listed = {place.value: draft.file for draft in existing for place in draft.domains}
     free = []
     for draft in drafts:
         known = [place for place in draft.domains if place.value in listed]
         for place in known:
             message = f"{shown(place.value)} is already in {listed[place.value]}"
-            remedy = "Delete it in one of the two; a record in the list is never changed here"
+            remedy = "Delete it in one of the two; an import never changes a record of the list"
             source.problem(place.line, place.value, "already-listed", message, remedy)
         if not known:
             free.append(draft)
@@ -177,7 +180,7 @@ def _write(
     drafts: Sequence[Draft], options: argparse.Namespace, refused: list[Problem]
 ) -> list[str]:
     """Write each record into a new file and return their names: all of them, or none."""
-    folder: Path = options.into
+    folder: Path = options.folder
     written: list[Path] = []
     try:
         if not options.dry_run:
@@ -197,15 +200,15 @@ def _write(
     return [visible(str(path)) for path, _ in files]
 
 
-def _tell(source: Source, written: Sequence[str], options: argparse.Namespace) -> None:
+def _report(source: Source, written: Sequence[str], options: argparse.Namespace) -> None:
     problems, notes = sorted(set(source.problems)), sorted(set(source.notes))
     if options.json:
-        told: dict[str, object] = {
+        output: dict[str, object] = {
             "problems": [one.to_dict() for one in problems],
             "notes": [one.to_dict() for one in notes],
             "files": list(written),
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(output, indent=2))
         return
     for path in written:
         print(path)
@@ -214,5 +217,5 @@ def _tell(source: Source, written: Sequence[str], options: argparse.Namespace) -
     if problems:
         print(ProblemsError(problems), file=sys.stderr)
         if not written:
-            hint = "" if options.partly else " --partly writes what can be said."
-            print(f"Nothing is written.{hint}", file=sys.stderr)
+            hint = "" if options.partial else " Use --partial to import the other entries."
+            print(f"Nothing was written.{hint}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`tlsgate partners promote`: from observed to enforced, on the evidence of the gateway itself.
+"""`tlsgate partners promote`: enforces an observed partner, based on the gateway's evidence.
 
 JSON (`--json`), one object on stdout:
 
@@ -23,40 +23,41 @@ from pathlib import Path
 from typing import Any
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
+from tlsgate.commands.arguments import add_folder, add_option
 from tlsgate.onboarding.evidence import (
     BadEvidenceError,
+    EvidenceThresholds,
     Observed,
-    Wanted,
     read_evidence,
     shortfalls,
     summary,
 )
-from tlsgate.onboarding.promotion import ground_of_evidence, ground_of_override, promoted
+from tlsgate.onboarding.promotion import enforced_file, evidence_comment, override_comment
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Mode, Partner
-from tlsgate.partners.values import REASON_LENGTH, RefusedError, parse_text
+from tlsgate.partners.values import REASON_LENGTH, InvalidValueError, parse_text
 from tlsgate.problems import ProblemsError, shown, visible
 
 EXIT_MISSING = 3
 
 SUMMARY = "enforce a partner that was observed, once there is enough clean evidence"
 _EPILOG = """\
-The evidence is what the gateway counted, each way, since the last message that would have been held
-or refused, for exactly the rules that the file has now. The change of the file goes out by pull
-request; a comment in it says what it rests on.
+The evidence is what the gateway counted in each direction since the last message that would have
+been held or refused, for exactly the rules that the file has now. The change of the file is
+proposed by pull request; a comment in the file gives the reason.
 
 examples:
   tlsgate partners promote "Acme Motors AG" --stack prod
   tlsgate partners promote acme-motors --evidence observations.json
-  tlsgate partners promote acme.example --stack prod --override "never writes to us, ticket 4711"
+  tlsgate partners promote acme.example --stack prod --override "sends us no mail, ticket 4711"
 
-exit status: 0 enforced now, or before; 3 the evidence is not enough: what is missing is told;
-1 the list or the evidence has problems; 2 wrong usage
+exit status: 0 enforced now, or already before; 3 the evidence is not enough, and what is missing is
+printed; 1 the list or the evidence has problems; 2 wrong usage
 """
 
 
-class _StopError(Exception):
-    """The command cannot go on; the text says why and what to do."""
+class _PromotionError(Exception):
+    """The command cannot continue; the message says why and what to do."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -69,33 +70,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--stack",
         default=os.environ.get("PULUMI_STACK"),
         metavar="NAME",
-        help="whose gateway is asked (default: $PULUMI_STACK)",
+        help="the stack of the gateway with the evidence (default: $PULUMI_STACK)",
     )
     source.add_argument(
         "--evidence",
         metavar="FILE",
         type=Path,
-        help="what `python3 -m tlsgate.policy observations` printed in the policy container",
+        help="the output of `python3 -m tlsgate.policy observations` in the policy container",
     )
-    wanted = Wanted()
-    for option, number, what in (
-        ("--days", wanted.days, "days observed, each way"),
-        ("--outbound", wanted.outbound, "messages to the partner"),
-        ("--inbound", wanted.inbound, "messages from the partner"),
+    needed = EvidenceThresholds()
+    for option, old, number, what in (
+        ("--min-days", "--days", needed.days, "days observed in each direction"),
+        ("--min-outbound", "--outbound", needed.outbound, "messages to the partner"),
+        ("--min-inbound", "--inbound", needed.inbound, "messages from the partner"),
     ):
-        parser.add_argument(
-            option, metavar="NUMBER", type=_number, default=number, help=f"{what} ({number})"
+        add_option(
+            parser,
+            option,
+            old=old,
+            metavar="NUMBER",
+            type=_number,
+            default=number,
+            help=f"least number of {what} (default: {number})",
         )
     parser.add_argument(
-        "--override", metavar="REASON", type=_reason, help="enforce it in spite of what is missing"
+        "--override", metavar="REASON", type=_reason, help="enforce it without enough evidence"
     )
-    parser.add_argument(
-        "--folder",
-        metavar="DIR",
-        type=Path,
-        default=Path("partners"),
-        help="the folder of partner files (default: partners)",
-    )
+    add_folder(parser, old="--folder")
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_run)
 
@@ -109,7 +110,7 @@ def _number(text: str) -> int:
 def _reason(text: str) -> str:
     try:
         return parse_text(REASON_LENGTH)(text)
-    except RefusedError as refusal:
+    except InvalidValueError as refusal:
         message = f"{shown(text)} {refusal.message}. {refusal.remedy}"
         raise argparse.ArgumentTypeError(message) from None
 
@@ -126,7 +127,7 @@ def _run(options: argparse.Namespace) -> int:
         else:
             print(error, file=sys.stderr)
         return EXIT_PROBLEMS
-    except _StopError as error:
+    except _PromotionError as error:
         print(f"tlsgate partners promote: {error}", file=sys.stderr)
         return EXIT_PROBLEMS
     refused = bool(missing) and options.override is None
@@ -138,7 +139,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print_json(partner: Partner, missing: Sequence[str], refused: bool) -> None:
-    told = {
+    output = {
         "problems": [],
         "partner": partner.name,
         "file": partner.file,
@@ -146,25 +147,25 @@ def _print_json(partner: Partner, missing: Sequence[str], refused: bool) -> None
         "changed": partner.mode is Mode.OBSERVE and not refused,
         "missing": list(missing),
     }
-    print(json.dumps(told, indent=2))
+    print(json.dumps(output, indent=2))
 
 
 def _print_text(partner: Partner, missing: Sequence[str], refused: bool) -> None:
     if partner.mode is Mode.ENFORCE:
-        print(f"{partner.file}: {partner.name} is enforced already")
+        print(f"{partner.file}: {partner.name} is already enforced")
         return
     if refused:
-        print(f"{partner.file}: {partner.name} stays observed; what is missing:")
+        print(f"{partner.file}: {partner.name} stays observed; missing:")
     else:
-        print(f"{partner.file}: {partner.name} is enforced from the next `pulumi up` on")
+        print(f"{partner.file}: {partner.name} is enforced from the next `pulumi up`")
     if missing and not refused:
-        print("overridden, with the reason in the file:")
+        print("overridden, with the reason in the file; missing:")
     for one in missing:
         print(f"  {one}")
 
 
 def _find(wanted: str, partners: Sequence[Partner]) -> Partner:
-    """The one with this name, file or domain, whatever its letters' case."""
+    """Return the partner with this name, file or domain; letter case is ignored."""
     known: dict[str, Partner] = {}
     for partner in partners:
         for key in (*partner.domains, Path(partner.file).stem, Path(partner.file).name):
@@ -173,38 +174,38 @@ def _find(wanted: str, partners: Sequence[Partner]) -> Partner:
     found = known.get(wanted.casefold())
     if found is None:
         near = difflib.get_close_matches(wanted.casefold(), known, 1)
-        hint = f" Is {shown(known[near[0]].name)} meant?" if near else ""
-        raise _StopError(f"no partner is called {shown(wanted)}.{hint}")
+        hint = f" Did you mean {shown(known[near[0]].name)}?" if near else ""
+        raise _PromotionError(f"there is no partner {shown(wanted)}.{hint}")
     return found
 
 
 def _promote(partner: Partner, options: argparse.Namespace) -> Sequence[str]:
     """Change the file, if the evidence or the override allows it; return what is missing."""
     observed = _evidence(options).get(partner.name)
-    wanted = Wanted(options.days, options.outbound, options.inbound)
-    missing = shortfalls(partner, observed, wanted)
+    needed = EvidenceThresholds(options.min_days, options.min_outbound, options.min_inbound)
+    missing = shortfalls(partner, observed, needed)
     if not missing:
-        ground = ground_of_evidence(_today(), summary(observed or {}))
+        comment = evidence_comment(_today(), summary(observed or {}))
     elif options.override is not None:
-        ground = ground_of_override(_today(), options.override)
+        comment = override_comment(_today(), options.override)
     else:
         return missing
     path = options.folder / Path(partner.file).name
     try:
-        _replace(path, promoted(path.read_bytes(), partner, ground))
+        _replace(path, enforced_file(path.read_bytes(), partner, comment))
     except OSError as error:
         message = f"{visible(str(path))} cannot be read or written ({error.strerror})."
-        raise _StopError(message) from None
+        raise _PromotionError(message) from None
     return missing
 
 
 def _today() -> date:
-    """Return the day where the command runs; the only look at the clock."""
+    """Return today's local date; the clock is read only here."""
     return date.today()
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a whole new file in the old one's place, so that it is never half written."""
+    """Replace the file in one step, so that it is never half written."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -217,33 +218,33 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _evidence(options: argparse.Namespace) -> Mapping[str, Observed]:
-    """What was observed; nothing is asked if the override stands alone."""
+    """Return what was observed; nothing if there is only an override."""
     if options.evidence is not None:
         name = visible(str(options.evidence))
         try:
             text = options.evidence.read_text("utf-8")
         except OSError as error:
-            raise _StopError(f"{name} cannot be read ({error.strerror}).") from None
+            raise _PromotionError(f"{name} cannot be read ({error.strerror}).") from None
         except UnicodeDecodeError:
-            raise _StopError(f"{name} is not UTF-8.") from None
+            raise _PromotionError(f"{name} is not UTF-8.") from None
     elif options.stack:
         name = f"tlsgate-{options.stack}-policy"
         text = _ask(name)
     elif options.override is not None:
         return {}
     else:
-        raise _StopError(
-            "where is the evidence? Name the gateway's stack with --stack, or a file with"
+        raise _PromotionError(
+            "there is no evidence. Give the gateway's stack with --stack, or a file with"
             " --evidence."
         )
     try:
         return read_evidence(text)
     except BadEvidenceError as fault:
-        raise _StopError(f"{name}: this is no evidence of the gateway's ({fault}).") from None
+        raise _PromotionError(f"{name}: this is not evidence from the gateway ({fault}).") from None
 
 
 def _ask(name: str) -> str:
-    """What the policy container says."""
+    """Return the output of the policy container."""
     docker = _docker()
     try:
         client = docker.from_env(timeout=30)
@@ -253,23 +254,23 @@ def _ask(name: str) -> str:
         finally:
             client.close()
     except docker.errors.DockerException as fault:
-        raise _StopError(
-            f"{visible(name)} cannot be asked: {visible(str(fault))}. See that the stack is up and"
-            " that DOCKER_HOST leads to its engine, or give --evidence."
+        raise _PromotionError(
+            f"{visible(name)} cannot be used: {visible(str(fault))}. Check that the stack is up"
+            " and that DOCKER_HOST names its engine, or give --evidence."
         ) from fault
     output, errors = (part or b"" for part in done.output)
     if done.exit_code != 0:
         said = visible(errors.decode(errors="replace").strip())
-        raise _StopError(f"{visible(name)} has no evidence: {said}.")
+        raise _PromotionError(f"{visible(name)} has no evidence: {said}.")
     return str(output.decode(errors="replace"))
 
 
 def _docker() -> Any:
-    """The engine's library: only a machine that deploys has it."""
+    """Return the Docker SDK, which is only installed where stacks are deployed."""
     try:
         return importlib.import_module("docker")
     except ImportError:
-        raise _StopError(
+        raise _PromotionError(
             "--stack needs the Docker SDK, which the deploying machine has: `uv sync --group"
             " deploy`. Or give --evidence, a file that was made there."
         ) from None

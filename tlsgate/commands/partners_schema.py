@@ -11,19 +11,19 @@ from tlsgate.partners.schema import schema_text
 
 SUMMARY = "print the JSON Schema of a partner file, for editors"
 _EPILOG = f"""\
-The schema stands beside the records. An editor with the YAML language server uses it in every
-file that starts with the line
+The schema is in the folder of the records. An editor with the YAML language server uses it for
+every file that starts with this line:
   {SCHEMA_HINT}
 
 example:
   tlsgate partners schema > partners/{SCHEMA_FILE}
 
-exit status: 0; 2 wrong usage
+exit status: 0 printed, 2 wrong usage
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add nothing but the words: it takes no arguments."""
+    """Set the help text; there are no arguments."""
     parser.epilog = _EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=_run)

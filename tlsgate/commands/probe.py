@@ -18,10 +18,10 @@ JSON (`--json`), one object on stdout; times are ISO 8601 in UTC, hashes lower-c
        "tls_rpt": [address]}]}
     session: {"fault": word or null, "detail", "version", "cipher"}
 
-`strict` is the gateway's own offer to a partner; `lenient` shows what the server has where that
-fails: unverified if the chain was not trusted, else with ever weaker TLS.
+`strict` is a session as the gateway makes it to a partner. If it fails, `lenient` shows what the
+server has: without verification if the chain was not trusted, otherwise with weaker and weaker TLS.
 
-`listed` is what the partner list demands; `satisfied`, whether that is met (for a domain that is
+`listed` is what the partner list requires; `satisfied`, whether that is met (for a domain that is
 not listed: whether it is ready for pkix or dane). A list with problems: {"problems": […]}.
 """
 
@@ -34,10 +34,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.looking import add_options, mail_domain, read_list, resolver_of
+from tlsgate.commands.arguments import add_option
+from tlsgate.commands.network_options import add_options, mail_domain, read_list, resolver_of
 
 if TYPE_CHECKING:
-    from tlsgate.smtp.result import ProbeResult
+    from tlsgate.probe.result import ProbeResult
 
 _EPILOG = """\
 examples:
@@ -45,14 +46,14 @@ examples:
   tlsgate probe --resolver 127.0.0.1 --json acme.example parts.acme.example
 
 Ready for pkix: every server that answers has a certificate of a public CA for the domain (or for
-the names that the partner list gives); for dane: signed TLSA records that match; for pin: any key.
-In each case TLS as strong as the gateway demands of a partner: TLS 1.3, or TLS 1.2 with forward
-secrecy and authenticated encryption, and a key of at least 2048 bits RSA, or P-256. No message is
-sent, and a server gets one connection at a time.
+the names in the partner list). For dane: it has signed TLSA records that match. For pin: any key.
+In each case, TLS must be as strong as the gateway requires of a partner: TLS 1.3, or TLS 1.2 with
+forward secrecy and authenticated encryption, and an RSA key of at least 2048 bits or a P-256 key.
+No message is sent, and a server gets one connection at a time.
 
-exit status: 0 every domain meets what the list demands, or is ready for pkix or dane if it is not
-listed; 1 one does not, or the list has problems; 2 wrong usage
-The JSON's shape stands at the top of tlsgate/commands/probe.py.
+exit status: 0 every domain meets what the list requires, or is ready for pkix or dane if it is not
+listed; 1 otherwise, or the list has problems; 2 wrong usage
+The JSON format is described at the top of tlsgate/commands/probe.py.
 """
 
 
@@ -63,17 +64,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("domains", metavar="DOMAIN", nargs="+", type=mail_domain)
     add_options(parser)
     parser.add_argument(
-        "--helo", metavar="NAME", default="", help="the name to greet with (default: the address)"
+        "--helo",
+        metavar="NAME",
+        default="",
+        help="the host name to send in EHLO (default: the address)",
     )
-    parser.add_argument(
-        "--at-once",
+    add_option(
+        parser,
+        "--parallel",
+        old="--at-once",
         metavar="NUMBER",
         type=_positive,
         default=None,
-        help="how many domains to look at at a time",
+        help="how many domains to probe at the same time",
     )
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=_positive, default=30, help="for each session (30)"
+        "--timeout",
+        metavar="SECONDS",
+        type=_positive,
+        default=30,
+        help="for each session (default: 30)",
     )
     parser.set_defaults(run=_run)
 
@@ -85,8 +95,8 @@ def _positive(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from tlsgate.probe.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
     from tlsgate.smtp.dialogue import Limits  # noqa: PLC0415  # --help must stay quick
-    from tlsgate.smtp.probe import AT_ONCE, ProbeSettings, probe_domains  # noqa: PLC0415
 
     domains = list(dict.fromkeys(options.domains))
     partners = read_list(options, domains)
@@ -97,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
         partners=partners,
         extra_ca=options.extra_ca or "",
         limits=Limits(helo=options.helo, session_seconds=options.timeout),
-        at_once=options.at_once or AT_ONCE,
+        at_once=options.parallel or AT_ONCE,
     )
     try:
         results = probe_domains(domains, settings)
@@ -113,12 +123,12 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _facts(result: ProbeResult) -> Iterator[str]:
-    """What stands below the sentence, a line each."""
+    """Yield the lines below the sentence."""
     for server in result.servers:
-        shown, leaf = server.seen.shown, server.seen.certificate
+        shown, leaf = server.contact.shown, server.contact.certificate
         tls = shown.version or (shown.fault.value if shown.fault else "")
         until = f", a certificate of {leaf.issuer} until {leaf.not_after:%Y-%m-%d}" if leaf else ""
-        yield f"{server.seen.place}: {tls}{until}"
+        yield f"{server.contact.place}: {tls}{until}"
     if result.route and result.servers:
         tlsa = ", ".join(sorted({host.dane.value for host in result.route.hosts}))
         reports = ", ".join(result.published.reports) or "none"
@@ -130,5 +140,5 @@ def _facts(result: ProbeResult) -> Iterator[str]:
     if result.mx_names and not result.satisfied:
         yield (
             f"ready for pkix with mx: [{', '.join(result.mx_names)}], if the partner confirms"
-            " these names: only DNS named them"
+            " these names, which come from DNS alone"
         )

@@ -1,9 +1,9 @@
 """`tlsgate queue`: the mail that the gateway holds, for whom, since when, until when, and why.
 
-The gateway's container is asked: Postfix for its queue, the configuration in force for the partner
-list and the times, and Docker for the container's log, which has the reason of each attempt. The
-log is read since twice `maximal_backoff_time`, within which every held message is tried; what it
-does not have any more is said so, and is there again after the next attempt.
+The queue comes from Postfix in the gateway's container, the partner list and the times from its
+current configuration, and the reason of each attempt from the container's log. The log is read back
+for twice `maximal_backoff_time`, in which every held message is tried. If a reason is no longer in
+the log, the output says so; it is there again after the next attempt.
 
 JSON (`--json`), one object on stdout; times are ISO 8601 in UTC:
 
@@ -16,12 +16,13 @@ JSON (`--json`), one object on stdout; times are ISO 8601 in UTC:
          "postfix": [line],
          "mail": [{"id", "queue", "since", "sender", "recipient"}]}]}]}
 
-One entry a domain and reason. `partner` is null for everything that is not on the partner list.
-`held` is false only while the first attempt has not ended and is not five minutes old. `since` is
-the oldest message's arrival; `until`, when the first one would be returned; `next_attempt`: none
-before. `whose`: who can do what `remedy` says, the partner's postmaster or the operator. `exact` is
-false where the log does not have the detail. `postfix`: the reason that the queue gives, then the
-log's lines that led to it. `mail` is there with `--addresses`. Never a subject, never content.
+One entry per domain and reason. `partner` is null for all domains that are not on the partner list.
+`held` is false only if no attempt has ended and the message is less than five minutes old. `since`:
+when the oldest message arrived; `until`: when the first one would be returned; `next_attempt`: the
+earliest time of the next attempt. `whose`: who can do what `remedy` says, the partner's postmaster
+(`theirs`) or the operator (`ours`). `exact` is false if the detail is not in the log. `postfix`:
+the reason in the queue, then the lines of the log that led to it. `mail` needs `--addresses`.
+Subjects and contents are never shown.
 """
 
 from __future__ import annotations
@@ -31,24 +32,25 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tlsgate.clock import utc_now
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
-from tlsgate.commands.containers import Unreachable, add_options, container, log_lines, output
-from tlsgate.commands.looking import mail_domain
+from tlsgate.commands.containers import UnreachableError, add_options, container, log_lines, output
+from tlsgate.commands.network_options import mail_domain
 from tlsgate.problems import shown
 
 if TYPE_CHECKING:
     from tlsgate.partners.model import Partner
-    from tlsgate.queue.view import Group, Known
+    from tlsgate.queue.view import Group, QueueTimes
 
 EXIT_UNKNOWN = 2
-"""The queue cannot be read, so nothing is known; the same as wrong usage: not an answer."""
+"""The queue cannot be read, so there is no answer; the same status as wrong usage."""
 
 _EPILOG = """\
 examples:
-  tlsgate queue                            all that waits, partners first
+  tlsgate queue                            all held mail, partners first
   tlsgate queue --partner "Acme Motors AG"
   tlsgate queue --domain acme.example --addresses
   tlsgate queue --stack demo --json        for other programs
@@ -56,7 +58,7 @@ examples:
 Times are UTC. `until` is when the message is returned to its sender, if it is still held then.
 
 exit status: 0 no mail to a partner is held; 1 some is; 2 wrong usage, or the queue cannot be read
-The JSON's shape stands at the top of tlsgate/commands/queue.py.
+The JSON format is described at the top of tlsgate/commands/queue.py.
 """
 _ACTIVE = "/run/tlsgate/active"
 _OTHERS_SHOWN = 10
@@ -67,8 +69,8 @@ _TRIES = 'exec find "$(postconf -h queue_directory)/deferred" -type f -printf "%
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the gateway said. `log_fault`: why the log could not be read, empty if it could."""
+class _Snapshot:
+    """What was read from the gateway. `log_fault`: why the log could not be read, "" otherwise."""
 
     container: str
     groups: tuple[Group, ...]
@@ -85,13 +87,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_options(parser, "gateway")
     parser.add_argument("--partner", metavar="NAME", help="only mail to this partner")
     parser.add_argument(
-        "--domain", metavar="DOMAIN", type=mail_domain, help="only mail to it and below"
+        "--domain",
+        metavar="DOMAIN",
+        type=mail_domain,
+        help="only mail to this domain and its subdomains",
     )
     parser.add_argument(
-        "--addresses", action="store_true", help="also each message's sender and recipients"
+        "--addresses", action="store_true", help="also show each message's sender and recipients"
     )
     parser.add_argument(
-        "--all", action="store_true", help=f"all mail to others, not only {_OTHERS_SHOWN} domains"
+        "--all",
+        action="store_true",
+        help=f"show all mail that is not to partners, not only {_OTHERS_SHOWN} entries",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     parser.set_defaults(run=_run)
@@ -99,74 +106,69 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from tlsgate.queue.text import lines  # noqa: PLC0415  # --help must stay quick
-    from tlsgate.queue.view import chosen, to_dict  # noqa: PLC0415
+    from tlsgate.queue.view import select, to_dict  # noqa: PLC0415
 
     try:
         with container(options, "gateway", timeout=_SILENCE_SECONDS) as gateway:
-            seen = _look(gateway)
-        partner = _named(options.partner, seen.partners)
-    except (Unreachable, ValueError) as fault:
+            snapshot = _take_snapshot(gateway)
+        partner = _named(options.partner, snapshot.partners)
+    except (UnreachableError, ValueError) as fault:
         print(fault, file=sys.stderr)
         return EXIT_UNKNOWN
-    groups = chosen(seen.groups, partner, options.domain or "")
+    groups = select(snapshot.groups, partner, options.domain or "")
     if options.json:
         said: dict[str, Any] = {
-            "time": _stamp(seen.now),
-            "container": seen.container,
+            "time": _stamp(snapshot.now),
+            "container": snapshot.container,
             "messages": sum(group.messages for group in groups),
-            "log": {"since": _stamp(seen.log_since), "fault": seen.log_fault or None},
-            "groups": to_dict(groups, seen.now, addresses=options.addresses),
+            "log": {"since": _stamp(snapshot.log_since), "fault": snapshot.log_fault or None},
+            "groups": to_dict(groups, snapshot.now, addresses=options.addresses),
         }
         print(json.dumps(said, indent=2))
     else:
-        if seen.log_fault:
-            print(f"note: {seen.log_fault}", file=sys.stderr)
+        if snapshot.log_fault:
+            print(f"note: {snapshot.log_fault}", file=sys.stderr)
         others = None if options.all else _OTHERS_SHOWN
-        for line in lines(groups, seen.now, addresses=options.addresses, others=others):
+        for line in lines(groups, snapshot.now, addresses=options.addresses, others=others):
             print(line)
     held = any(
-        entry.is_held(seen.now) for group in groups if group.partner for entry in group.entries
+        entry.is_held(snapshot.now) for group in groups if group.partner for entry in group.entries
     )
     return EXIT_PROBLEMS if held else EXIT_OK
 
 
-def _now() -> datetime:
-    """The only look at the clock."""
-    return datetime.now(UTC)
-
-
-def _look(gateway: Any) -> _Seen:
-    """Ask the container. Raises Unreachable, ValueError."""
+def _take_snapshot(gateway: Any) -> _Snapshot:
+    """Read queue, list and log from the container. Raises UnreachableError, ValueError."""
     from tlsgate.queue.attempts import Attempts  # noqa: PLC0415
     from tlsgate.queue.entries import read_queue  # noqa: PLC0415
     from tlsgate.queue.view import Partners, group_held  # noqa: PLC0415
 
-    now = _now()
-    retry, known = _times(gateway, now)
+    now = utc_now()
+    retry, times = _times(gateway, now)
     partners = _partners(gateway)
     held = list(read_queue(output(gateway, ["postqueue", "-j"]).split("\n")))
     attempts = Attempts(held)
     since = now - 2 * retry
     fault = _read_log(gateway, since, attempts) if held else ""
-    groups = group_held(held, attempts, Partners(partners), known)
-    return _Seen(gateway.name, groups, partners, now, since, fault)
+    groups = group_held(held, attempts, Partners(partners), times)
+    return _Snapshot(gateway.name, groups, partners, now, since, fault)
 
 
-def _times(gateway: Any, now: datetime) -> tuple[timedelta, Known]:
-    """The longest time between two attempts, and what else is known beside the queue."""
+def _times(gateway: Any, now: datetime) -> tuple[timedelta, QueueTimes]:
+    """The longest time between two attempts, and the other times beside the queue."""
     from tlsgate.queue.entries import read_tries, seconds  # noqa: PLC0415
-    from tlsgate.queue.view import Known  # noqa: PLC0415
+    from tlsgate.queue.view import QueueTimes  # noqa: PLC0415
 
     said = output(gateway, ["postconf", "-h", *_PARAMETERS]).splitlines()
     if len(said) != len(_PARAMETERS):
-        raise ValueError(f"postconf in the container {gateway.name} does not tell {_PARAMETERS}")
+        raise ValueError(f"postconf in the container {gateway.name} does not print {_PARAMETERS}")
     retry, lifetime, notices = (timedelta(seconds=seconds(one)) for one in said)
     tries = read_tries(output(gateway, ["sh", "-c", _TRIES]).splitlines())
-    return retry, Known(now, lifetime, notices, tries)
+    return retry, QueueTimes(now, lifetime, notices, tries)
 
 
 def _partners(gateway: Any) -> tuple[Partner, ...]:
-    """The list in force."""
+    """Return the list that the gateway uses now."""
     from tlsgate.partners.format import LIST_FILE  # noqa: PLC0415
     from tlsgate.partners.model import partner_from_dict  # noqa: PLC0415
 
@@ -181,17 +183,17 @@ def _partners(gateway: Any) -> tuple[Partner, ...]:
 
 
 def _read_log(gateway: Any, since: datetime, attempts: Any) -> str:
-    """Feed the container's log since a time, line by line; why it cannot be read, "" if it can."""
+    """Read the container's log since a time; return why it cannot be read, "" if it can."""
     try:
         for line in log_lines(gateway, since):
             attempts.feed(line)
-    except OSError as fault:  # the engine's too; the queue is told all the same
-        return f"the container's log cannot be read, so reasons lack their detail: {fault}"
+    except OSError as fault:  # the engine's errors too; the queue is shown without the log
+        return f"the container's log cannot be read, so the reasons have no detail: {fault}"
     return ""
 
 
 def _named(name: str | None, partners: Sequence[Partner]) -> str:
-    """The partner's name as the list has it; "" if none is asked for. Raises ValueError."""
+    """Return the partner's name as in the list; "" if no name is given. Raises ValueError."""
     if name is None:
         return ""
     wanted = name.casefold()
@@ -199,8 +201,12 @@ def _named(name: str | None, partners: Sequence[Partner]) -> str:
         if one.name.casefold() == wanted:
             return one.name
     near = [one.name for one in partners if wanted in one.name.casefold()][:5]
-    hint = f" Is it {' or '.join(map(shown, near))}?" if near else " See `tlsgate partners list`."
-    raise ValueError(f"No partner of the list in force is called {shown(name)}.{hint}")
+    hint = (
+        f" Did you mean {' or '.join(map(shown, near))}?"
+        if near
+        else " See `tlsgate partners list`."
+    )
+    raise ValueError(f"There is no partner {shown(name)} in the gateway's list.{hint}")
 
 
 def _stamp(time: datetime) -> str:

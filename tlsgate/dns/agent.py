@@ -15,14 +15,14 @@ import dns.update
 
 from tlsgate.dns.errors import DnsError
 from tlsgate.dns.plan import Change, message
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import canonical, same, show, to_rdataset, to_record, zone_of
 from tlsgate.dns.visible import wait_visible
-from tlsgate.render.dns_records import Record
 
 
 class AgentZone:
-    """The agent's writing hand in the zones that `zones` names, on their primary server."""
+    """Writes in the zones that `zones` names, on their primary server."""
 
     def __init__(self, server: NameServer, zones: Sequence[str]) -> None:
         self.server = server
@@ -67,9 +67,9 @@ class AgentZone:
         self.server.update(message([Change(zone_of(name, self.zones), key, before, after)]))
 
     def wait_visible(self, name: str, rtype: str, value: str, timeout: float) -> None:
-        """Wait until every authoritative server of the name's zone answers with `value` too.
+        """Wait until every authoritative server of the name's zone answers with `value`.
 
-        `timeout` is in seconds. Raises DnsError that names each server which lags behind.
+        `timeout` is in seconds. Raises DnsError that names each server that lags behind.
         """
         record = Record(canonical(name), rtype, 0, (value,))
         wait_visible(self.server, zone_of(name, self.zones), record, timeout)

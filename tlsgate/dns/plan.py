@@ -14,9 +14,9 @@ import dns.rdataset
 import dns.rdatatype
 import dns.update
 
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import SetKey
 from tlsgate.dns.sets import same, show, to_rdataset
-from tlsgate.render.dns_records import Record
 
 BATCH_OCTETS = 32_000
 """Of one UPDATE message, by estimate; a message ends at 65,535."""

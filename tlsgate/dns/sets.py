@@ -16,8 +16,8 @@ import dns.rdatatype
 from dns.rdtypes.ANY.TXT import TXT
 
 from tlsgate.dns.errors import DnsError, ZoneError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import SetKey
-from tlsgate.render.dns_records import Record
 
 _STRING_LIMIT = 255
 

@@ -1,9 +1,9 @@
 """Publishing, withdrawing and reading the record sets of a stack.
 
-Everything is read first and changed only if nothing stands in the way; each change carries what
+Everything is read first, and changed only if there is no conflict; each change carries what
 was read as a prerequisite (RFC 2136, section 2.4), so that a record which someone else changed
 is reported, not overwritten. A zone's changes are atomic per message; if a later message fails,
-the earlier ones are taken back. A run that was killed half way can be repeated.
+the earlier ones are undone. A run that was killed half-way can be repeated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import dns.rdatatype
 
 from tlsgate.dns.errors import ConflictError, DnsError, PrerequisiteError, ZoneError
 from tlsgate.dns.plan import Change, Plan, batches, message, plan
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer, SetKey
 from tlsgate.dns.sets import by_key, key_of, same, show, to_record, zone_of
 from tlsgate.dns.wildcards import survey
-from tlsgate.render.dns_records import Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def _meanwhile(server: NameServer, batch: Sequence[Change]) -> DnsError | None:
 
 
 def _undo(server: NameServer, done: Sequence[Change]) -> list[str]:
-    """Take back what was changed; return what could not be."""
+    """Undo the changes; return those that could not be undone."""
     left: list[str] = []
     for batch in batches([change.undone() for change in done]):
         try:
@@ -151,7 +151,7 @@ def _undo(server: NameServer, done: Sequence[Change]) -> list[str]:
 
 
 def _verify(server: NameServer, changes: Sequence[Change]) -> None:
-    """Read back: a server ignores, without a word, what may not stand beside an alias."""
+    """Read back: a server silently ignores a record that may not exist beside an alias."""
     held = server.read([change.key for change in changes])
     wrong = [
         f"{change} holds {show(now)}"

@@ -14,9 +14,9 @@ from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
 from tlsgate.dns.errors import DnsError, UnreachableError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import canonical, show, to_rdataset
-from tlsgate.render.dns_records import Record
 
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0

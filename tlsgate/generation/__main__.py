@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlsgate.generation import needs
-from tlsgate.generation.awaiting import LACKS_CERTIFICATE, lacks_certificate, verdict
-from tlsgate.generation.engines import engine
-from tlsgate.generation.files import Paths
+from tlsgate.generation import requirements
 from tlsgate.generation.health import faults
+from tlsgate.generation.in_force import LACKS_CERTIFICATE, lacks_certificate, verdict
 from tlsgate.generation.install import install, show
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
+from tlsgate.generation.servers import server_program
 from tlsgate.generation.watch import Watcher
 
 STATE_VARIABLE = "TLSGATE_STATE"
@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "await":
             return _await(paths, options.id, options.timeout)
         case "health":
-            return _say(faults(options.kind, paths, engine(options.kind).port))
-    watcher = Watcher(paths, engine(options.kind))
+            return _say(faults(options.kind, paths, server_program(options.kind).port))
+    watcher = Watcher(paths, server_program(options.kind))
     if not watcher.start():
         return 1
     if options.command == "watch":
@@ -48,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _install(paths: Paths, options: argparse.Namespace) -> int:
     try:
-        result = install(paths, engine(options.kind), options.incoming, options.expect)
+        result = install(paths, server_program(options.kind), options.incoming, options.expect)
     except (Refused, OSError) as fault:
-        return _say([f"the delivery was refused: {fault}. The generation before stays in force."])
+        return _say([f"the delivery was refused: {fault}. The previous generation stays in force."])
     print(json.dumps(result.to_dict()))
     return 0
 
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         ("health", "exit 1 and say why if the container does not do its work"),
     ):
         command = commands.add_parser(name, help=text)
-        command.add_argument("--kind", choices=needs.KINDS, required=True)
+        command.add_argument("--kind", choices=requirements.KINDS, required=True)
         if name == "install":
             command.add_argument("--from", dest="incoming", type=Path, required=True)
             command.add_argument("--expect", metavar="ID")

@@ -2,7 +2,7 @@
 
 OpenSSL decides, as it will when the server uses them: the key belongs to the certificate, today
 is within its validity, it is for servers, and it covers the names (RFC 5280, RFC 9525). Whether
-somebody trusts its issuer is not asked here.
+its issuer is trusted is not checked here.
 """
 
 from __future__ import annotations
@@ -19,31 +19,33 @@ _HAS_EXPIRED = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class CertificateFault:
     """Why a certificate is refused; `expired`: for no other reason than its age."""
 
     reason: str
     expired: bool = False
 
 
-def check(pem: Path, names: Sequence[str]) -> Fault | None:
+def check(pem: Path, names: Sequence[str]) -> CertificateFault | None:
     """What is wrong with the key and chain in one file for these host names, if anything is."""
     try:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         server.load_cert_chain(pem)
         leaf = _BLOCK.search(pem.read_text("ascii"))
         if leaf is None:
-            return Fault("the chain holds no certificate")
+            return CertificateFault("the chain holds no certificate")
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         client.load_verify_locations(cadata=leaf[0])
         for name in names:
             _handshake(server, client, name)
     except ssl.SSLCertVerificationError as fault:
-        return Fault(fault.verify_message, expired=fault.verify_code == _HAS_EXPIRED)
+        return CertificateFault(fault.verify_message, expired=fault.verify_code == _HAS_EXPIRED)
     except (ssl.SSLError, ValueError) as fault:
         what = "the key does not belong to the certificate"
-        return Fault(what if "KEY_VALUES_MISMATCH" in str(fault) else f"cannot be used: {fault}")
+        return CertificateFault(
+            what if "KEY_VALUES_MISMATCH" in str(fault) else f"cannot be used: {fault}"
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""The container's health: the watcher lives, the server answers, and DNS answers are validated."""
+"""The container's health: the watcher runs, the server answers, and DNS answers are validated."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tlsgate.generation import needs
-from tlsgate.generation.engines import answers
-from tlsgate.generation.files import Paths
+from tlsgate.generation import requirements
+from tlsgate.generation.paths import Paths
+from tlsgate.generation.servers import answers
 
 HEARTBEAT_SECONDS = 15.0
 PROBE_VARIABLE = "TLSGATE_DNSSEC_PROBE"
@@ -31,7 +31,7 @@ def faults(kind: str, paths: Paths, port: int) -> list[str]:
         (lambda: _beats(paths.heartbeat), "the watcher does not run"),
         (lambda: answers(port), f"nothing answers on port {port}"),
     ]
-    if kind == needs.POSTFIX:
+    if kind == requirements.POSTFIX:
         name = os.environ.get(PROBE_VARIABLE, ".")
         checks.append((lambda: validates(name), f"DNS answers for {name} are not validated"))
     return [fault for check, fault in checks if not check()]

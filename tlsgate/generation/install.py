@@ -1,4 +1,4 @@
-"""The delivery job's part: a generation is built, checked, and only then made the current one."""
+"""The delivery job: builds a generation, checks it, and only then makes it the current one."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import (
-    KEPT_GENERATIONS,
-    Paths,
-    link_target,
-    point,
-    read_entries,
-    sync_directory,
-    write,
-)
+from tlsgate.files import link_target, point, read_entries, sync_directory, write
 from tlsgate.generation.manifest import (
     MANIFEST,
     Refused,
@@ -30,6 +21,8 @@ from tlsgate.generation.manifest import (
     sources_of,
     verify,
 )
+from tlsgate.generation.paths import KEPT_GENERATIONS, Paths
+from tlsgate.generation.servers import ServerProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +38,13 @@ class Installed:
         return asdict(self)
 
 
-def install(paths: Paths, engine: Engine, incoming: Path, expect: str | None = None) -> Installed:
+def install(
+    paths: Paths, program: ServerProgram, incoming: Path, expect: str | None = None
+) -> Installed:
     """Makes the files in `incoming` the current generation.
 
     The same files again change nothing, unless the installed ones were changed by hand: then
-    they are made anew in place. Raises Refused, OSError; the current generation then stays.
+    they are rebuilt in place. Raises Refused, OSError; the current generation then stays.
     """
     sources = read_entries(incoming)
     require_sources(sources)
@@ -61,7 +56,7 @@ def install(paths: Paths, engine: Engine, incoming: Path, expect: str | None = N
         directory = paths.generations / name
         changed = not _intact(directory)
         if changed:
-            _build(paths, engine, directory, sources)
+            _build(paths, program, directory, sources)
         if link_target(paths.current) != name:
             point(paths.current, Path("generations") / name)
             changed = True
@@ -86,7 +81,9 @@ def _intact(directory: Path) -> bool:
     return True
 
 
-def _build(paths: Paths, engine: Engine, directory: Path, sources: dict[str, bytes]) -> None:
+def _build(
+    paths: Paths, program: ServerProgram, directory: Path, sources: dict[str, bytes]
+) -> None:
     new = directory.with_name(f".{directory.name}.new")
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
@@ -96,7 +93,7 @@ def _build(paths: Paths, engine: Engine, directory: Path, sources: dict[str, byt
         # The files name each other by their place in force; in this container that is here.
         paths.run.mkdir(parents=True, exist_ok=True)
         point(paths.active, new)
-        engine.prepare(new, sources)
+        program.prepare(new, sources)
         _seal(new)
         if directory.exists():
             _replace_content(directory, new)

@@ -1,10 +1,10 @@
-"""Ports that nobody answers any more after a reload of Postfix.
+"""Frees ports that no process serves after a reload of Postfix.
 
 A reload ends every idle smtpd(8). One that takes a connection in that very moment goes on, and
 cannot tell the master process, which counts it as free until it ends: as long as that one session
-lasts, no process is started for the port (Postfix 3.10, master_avail.c). Whoever connects all the
-time brings it about. So the watcher looks at the connections that wait for a process. If some do
-for long although there is room for one more, the processes that are older than the reload are
+lasts, no process is started for the port (Postfix 3.10, master_avail.c). A client that connects
+all the time can cause it. So the watcher looks at the connections that wait for a process. If some
+do for long although there is room for one more, the processes that are older than the reload are
 ended. Their peers try again.
 """
 
@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tlsgate.generation.command import run
-from tlsgate.generation.files import Paths
+from tlsgate.generation.paths import Paths
 
 SERVICES: Mapping[int, str] = {25: "smtp", 2525: "2525"}
 """Port → its service in master.cf."""
@@ -29,12 +29,12 @@ _LISTENS = "0A"
 
 
 class Listeners:
-    """`look` is for every second."""
+    """`check` must be called every second."""
 
     def __init__(self) -> None:
         self._waiting: Counter[int] = Counter()
 
-    def look(self, paths: Paths) -> None:
+    def check(self, paths: Paths) -> None:
         """Ends the older processes if a port is silent. Raises Refused."""
         ports = silent_ports()
         for port, service in SERVICES.items():

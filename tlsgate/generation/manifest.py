@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 
 
 class Refused(Exception):
-    """A generation or a certificate that does not check out; the text is the reason."""
+    """A generation or a certificate that failed a check; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +67,9 @@ def manifest_of(entries: Mapping[str, bytes]) -> Manifest:
 
 
 def verify(name: str, entries: Mapping[str, bytes]) -> None:
-    """Raises Refused unless the generation called `name` is whole and as it was installed."""
+    """Raises Refused unless generation `name` is complete and unchanged since it was installed."""
     if MANIFEST not in entries:
-        raise Refused(f"it has no {MANIFEST}, so it was not installed to its end")
+        raise Refused(f"it has no {MANIFEST}, so its installation was not completed")
     manifest = parse_manifest(entries[MANIFEST])
     found = manifest_of(entries)
     changed = sorted(
@@ -98,7 +98,7 @@ def require_sources(files: Mapping[str, bytes]) -> None:
         raise Refused("no file was delivered")
     for name in files:
         if not _NAME.fullmatch(name) or name == MANIFEST or name.endswith(COMPILED):
-            raise Refused(f"a delivery may not hold a file called {name!r}")
+            raise Refused(f"a delivery may not contain a file named {name!r}")
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

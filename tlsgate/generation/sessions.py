@@ -1,4 +1,4 @@
-"""Sessions that began under a generation do not outlive it (postconf(5), check_client_access).
+"""Ends sessions that began under an older generation (postconf(5), check_client_access).
 
 Postfix keeps an inbound session in the process that began it, with the rules that this process
 read when it started: a reload does not reach it. So every generation has a small table of its
@@ -6,9 +6,9 @@ own, which its processes ask at each recipient and before a message's data. It i
 generation is in force. Once another one is, the watcher writes answers into it, which the old
 processes see at once: 421, and the peer connects again under the new rules.
 
-A session that stands between messages ends at its next one. A message whose recipients were
-accepted has GRACE_SECONDS until its data begins; data that has begun is never cut off, but to
-bring a port back that is silent (tlsgate.generation.listeners).
+A session between two messages ends at its next one. A message whose recipients were
+accepted has GRACE_SECONDS until its data begins; data that has begun is never cut off, except
+to free a port that no longer answers (tlsgate.generation.listeners).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from tlsgate.generation.command import run
-from tlsgate.generation.files import Paths
+from tlsgate.generation.paths import Paths
 
 FOLDER = "sessions"
 GRACE_SECONDS = 60.0

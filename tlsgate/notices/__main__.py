@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from tlsgate.notices.contract import PORT
 from tlsgate.notices.health import alive, check
-from tlsgate.notices.words import PORT
 
 
 def main(arguments: list[str]) -> int:
@@ -17,11 +17,11 @@ def main(arguments: list[str]) -> int:
     if arguments == ["alive"]:
         return alive(PORT)
     if arguments == ["serve"]:
-        from tlsgate.notices.following import Following  # noqa: PLC0415  # only where it serves
+        from tlsgate.notices.list_follower import ListFollower  # noqa: PLC0415  # only where it serves
         from tlsgate.notices.milter import serve  # noqa: PLC0415
 
         config = Path(os.environ.get("TLSGATE_CONFIG", "/config"))
-        serve(Following(config / "current"), "0.0.0.0", PORT)  # noqa: S104  # the stack's network
+        serve(ListFollower(config / "current"), "0.0.0.0", PORT)  # noqa: S104  # the stack's network
         return 0
     print("usage: python3 -m tlsgate.notices serve|health|alive", file=sys.stderr)
     return 2

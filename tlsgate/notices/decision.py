@@ -1,4 +1,4 @@
-"""What becomes of a notice (D20). Pure.
+"""How a notice is changed and sent (D20). Pure.
 
 | the notice goes to  | and is about    | content | way                          |
 | ------------------- | --------------- | ------- | ---------------------------- |
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tlsgate.notices.listed import Entry, Listed, domain_of
+from tlsgate.notices.domain_list import DomainList, PartnerDomain, domain_of
 from tlsgate.notices.report import (
     UNREADABLE_BODY,
     UNREADABLE_TYPE,
@@ -34,7 +34,7 @@ BODY_LIMIT = 512 * 1024
 """Octets of a notice that are looked at: text and status of about 1,000 recipients."""
 
 
-class Outcome(StrEnum):
+class ContentChange(StrEnum):
     """What was done with the content."""
 
     UNCHANGED = "unchanged"
@@ -49,49 +49,51 @@ class Decision:
     `reason`: why the notice cannot be read, in words without content; "" if it can.
     """
 
-    outcome: Outcome
+    outcome: ContentChange
     protect: bool = False
     body: bytes | None = None
     content_type: str | None = None
     reason: str = ""
 
 
-_AS_MADE = Decision(Outcome.UNCHANGED)
+_AS_MADE = Decision(ContentChange.UNCHANGED)
 
 
-def decide(listed: Listed, recipients: Sequence[str], content_type: str, body: bytes) -> Decision:
+def decide(
+    domain_list: DomainList, recipients: Sequence[str], content_type: str, body: bytes
+) -> Decision:
     """The decision about one notice.
 
     `recipients`: who gets it (envelope). `content_type`: its header. `body`: of it at least the
     first BODY_LIMIT octets, or all.
     """
-    receivers = [listed.receiver(address) for address in recipients]
-    if receivers and all(domain in listed.own for domain in receivers):
+    receivers = [domain_list.receiver(address) for address in recipients]
+    if receivers and all(domain in domain_list.own for domain in receivers):
         return _AS_MADE
-    entries = [listed.entry(domain) if domain else None for domain in receivers]
+    entries = [domain_list.entry(domain) if domain else None for domain in receivers]
     try:
         report = read_report(content_type, body[:BODY_LIMIT])
-        concerned = _concerned(listed, [*receivers, *map(domain_of, report.recipients)])
+        concerned = _concerned(domain_list, [*receivers, *map(domain_of, report.recipients)])
         if not concerned:
             return _AS_MADE
         new = reduced(report)
-    except Exception as fault:  # whatever a hostile notice brings about: nothing of it is shown
+    except Exception as fault:  # whatever a hostile notice causes, nothing of it is shown
         reason = str(fault) if isinstance(fault, Unreadable) else type(fault).__name__
         protect = not entries or not all(entry and entry.enforced for entry in entries)
-        return Decision(Outcome.UNREADABLE, protect, UNREADABLE_BODY, UNREADABLE_TYPE, reason)
+        return Decision(ContentChange.UNREADABLE, protect, UNREADABLE_BODY, UNREADABLE_TYPE, reason)
     protect = not all(_own_policy_is_enough(entry, concerned) for entry in entries)
-    return Decision(Outcome.REDUCED, protect, new)
+    return Decision(ContentChange.REDUCED, protect, new)
 
 
-def _concerned(listed: Listed, domains: Sequence[str | None]) -> set[Entry]:
+def _concerned(domain_list: DomainList, domains: Sequence[str | None]) -> set[PartnerDomain]:
     """The partners' entries that a notice is about. Raises Unreadable."""
     known = [domain for domain in domains if domain is not None]
     if len(known) < len(domains):
         raise Unreadable("an address has no domain")
-    return {entry for domain in known if (entry := listed.entry(domain))}
+    return {entry for domain in known if (entry := domain_list.entry(domain))}
 
 
-def _own_policy_is_enough(receiver: Entry | None, concerned: set[Entry]) -> bool:
+def _own_policy_is_enough(receiver: PartnerDomain | None, concerned: set[PartnerDomain]) -> bool:
     """Whether the policy of whom the notice goes to is as strict as the message's."""
     if receiver is None:
         return False

@@ -1,4 +1,4 @@
-"""The container's health check: a notice would be taken, by the list that is in force.
+"""The container's health check: whether a notice would be accepted under the list in force.
 
 It speaks the milter protocol (libmilter's mfdef.h: length, command, data) up to the sender of a
 notice, which is where the milter refuses if it has no list. Only the standard library.

@@ -10,20 +10,20 @@ import threading
 import Milter
 
 from tlsgate.events import emit
+from tlsgate.notices.contract import HEADER, PROTECTED
 from tlsgate.notices.decision import BODY_LIMIT, decide
-from tlsgate.notices.following import Following
-from tlsgate.notices.listed import Listed
-from tlsgate.notices.words import HEADER, PROTECTED
+from tlsgate.notices.domain_list import DomainList
+from tlsgate.notices.list_follower import ListFollower
 
 PATIENCE_SECONDS = 60
-"""For the next word of a Postfix that has asked something."""
+"""How long to wait for Postfix's next command."""
 
 
 class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no types
     """One connection of cleanup(8), with one notice after the other."""
 
-    following: Following
-    _told = ""
+    follower: ListFollower
+    _last_reason = ""
     _one_at_a_time = threading.Lock()
     """Reading a notice takes several times its memory, and all of them share one processor."""
 
@@ -33,7 +33,7 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
         self._content_type = ""
         self._body = bytearray()
         try:
-            self._listed: Listed = self.following.listed()
+            self._domain_list: DomainList = self.follower.domain_list()
         except (OSError, ValueError) as fault:
             self._tell(f"the list of partners cannot be read: {fault}")
             return int(Milter.TEMPFAIL)
@@ -43,14 +43,14 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
     @classmethod
     def _tell(cls, reason: str) -> None:
         """An alert for each new reason why notices wait; the health check meets it, too."""
-        if reason and reason != cls._told:
+        if reason and reason != cls._last_reason:
             emit(
                 "alert",
                 what="notices wait",
                 reason=reason,
-                next="deliver the list again; Postfix then makes the notices",
+                next="Run `pulumi up` again. Postfix makes the notices when the list is there.",
             )
-        cls._told = reason
+        cls._last_reason = reason
 
     def envrcpt(self, recipient: str, *_parameters: str) -> int:
         """One who gets the notice."""
@@ -71,7 +71,9 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
     def eom(self) -> int:
         """The notice is complete. An error here, too, means that it is not made."""
         with self._one_at_a_time:
-            decision = decide(self._listed, self._recipients, self._content_type, bytes(self._body))
+            decision = decide(
+                self._domain_list, self._recipients, self._content_type, bytes(self._body)
+            )
         if decision.content_type is not None:
             self.chgheader("Content-Type", 1, decision.content_type)
         if decision.body is not None:
@@ -81,7 +83,7 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
         emit(
             "notice",
             queue_id=self.getsymval("i"),
-            to=[self._listed.receiver(address) for address in self._recipients],
+            to=[self._domain_list.receiver(address) for address in self._recipients],
             content=decision.outcome,
             protected=decision.protect,
             **({"reason": decision.reason} if decision.reason else {}),
@@ -89,9 +91,9 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
         return int(Milter.ACCEPT)
 
 
-def serve(following: Following, host: str, port: int) -> None:
+def serve(follower: ListFollower, host: str, port: int) -> None:
     """Serves until SIGTERM. Raises Milter.error if the port cannot be had."""
-    NoticeMilter.following = following
+    NoticeMilter.follower = follower
     Milter.factory = NoticeMilter
     Milter.set_flags(Milter.ADDHDRS | Milter.CHGHDRS | Milter.CHGBODY)
     Milter.set_exception_policy(Milter.TEMPFAIL)

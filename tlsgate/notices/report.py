@@ -93,7 +93,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _delimiters(boundary: bytes, body: bytes) -> Iterator[re.Match[bytes]]:
-    """The lines that part the parts (RFC 2046, section 5.1.1)."""
+    """The lines between the parts (RFC 2046, section 5.1.1)."""
     escaped = re.escape(boundary)
     return re.finditer(rb"^--" + escaped + rb"(?P<last>--)?[ \t]*(?:\r?\n|\Z)", body, re.M)
 

@@ -1,1 +1,1 @@
-"""From a new partner to an enforced one: what is proposed, told to the partner, and proved."""
+"""From a new partner to an enforced one: the proposed record, the letter, and the evidence."""

@@ -1,9 +1,9 @@
-"""Whether what the gateway observed of a partner is enough to enforce its rule. Pure.
+"""Decides whether the gateway has observed a partner for long enough to enforce its rule. Pure.
 
-Enough is, in each direction: so many messages over so many days since the last one that would have
-been held or refused, under exactly the rules that the file has now. The days are counted up to the
-last message, so that neither an old file nor a helper that has stood still since passes for more
-than it saw.
+Each direction needs a number of messages over a number of days, since the last message that would
+have been held or refused, under exactly the rules that the file has now. Days are counted up to the
+last message, so that an old file, or a policy helper that has stopped, does not count as more than
+it saw.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _DAY = timedelta(days=1)
 
 
 class BadEvidenceError(Exception):
-    """The text is not what the gateway prints; the message says where."""
+    """The text is not in the format that the gateway prints; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One direction of a partner, as `tlsgate.policy.observations` counts it.
+    """The counts of one direction of a partner, from `tlsgate.policy.observations`.
 
-    `clean`: messages since the last that would have been held, which was at `since`; without one,
-    all since the observation began.
+    `clean`: the messages since `since`, when the last message came that would have been held. If
+    there was none, `since` is when the observation began.
     """
 
     messages: int
@@ -42,7 +42,7 @@ class Observation:
 
     @property
     def days(self) -> float:
-        """How long it has been clean, up to the last message."""
+        """For how many days no message would have been held, up to the last message."""
         return max((self.last - self.since) / _DAY, 0.0) if self.last else 0.0
 
 
@@ -50,15 +50,15 @@ Observed = Mapping[Direction, Observation]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How much is enough."""
+class EvidenceThresholds:
+    """How much evidence is enough: days, and messages in each direction."""
 
     days: int = 7
     outbound: int = 20
     inbound: int = 20
 
     def messages(self, direction: Direction) -> int:
-        """Of one direction."""
+        """Return the number of messages for one direction."""
         return self.outbound if direction is Direction.OUTBOUND else self.inbound
 
 
@@ -103,11 +103,13 @@ def _time(text: str) -> datetime:
     return time
 
 
-def shortfalls(partner: Partner, observed: Observed | None, wanted: Wanted) -> tuple[str, ...]:
-    """Return what is missing for the partner to be enforced, a sentence each; () if nothing is."""
+def shortfalls(
+    partner: Partner, observed: Observed | None, wanted: EvidenceThresholds
+) -> tuple[str, ...]:
+    """Return what is missing before the partner can be enforced, one sentence each."""
     if observed is None:
         return (
-            f"The gateway does not observe {shown(partner.name)}: take its record live with"
+            f"The gateway does not observe {shown(partner.name)}: deploy its record with"
             " `pulumi up` first.",
         )
     return tuple(
@@ -118,15 +120,15 @@ def shortfalls(partner: Partner, observed: Observed | None, wanted: Wanted) -> t
 
 
 def _shortfalls(
-    partner: Partner, direction: Direction, seen: Observation | None, wanted: Wanted
+    partner: Partner, direction: Direction, seen: Observation | None, wanted: EvidenceThresholds
 ) -> Iterator[str]:
     if seen is None:
         yield f"{direction}: nothing was observed."
         return
     if seen.rule != evidence_digest(partner, direction):
         yield (
-            f"{direction}: the evidence is about another rule than the file has now. Take the file"
-            " live with `pulumi up`: the observation begins anew."
+            f"{direction}: the evidence is about another rule than the file has now. Deploy the"
+            " file with `pulumi up`: the observation starts again."
         )
         return
     enough = wanted.messages(direction)
@@ -153,13 +155,13 @@ def _days(days: float) -> str:
 
 
 def reasons_words(would_hold: Mapping[str, int]) -> str:
-    """The reasons, the most frequent first: `name 3, expired 1`."""
+    """Return the reasons, the most frequent first: `name 3, expired 1`."""
     ordered = sorted(would_hold.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{visible(reason)} {number}" for reason, number in ordered)
 
 
 def summary(observed: Observed) -> str:
-    """What was seen, for a comment: `outbound 41 messages in 9 days, inbound …`."""
+    """Return a summary for the comment: `outbound 41 messages in 9 days, inbound …`."""
     return ", ".join(
         f"{direction} {one.clean} messages in {_days(one.days)} days"
         for direction in Direction

@@ -1,6 +1,6 @@
-"""The letter to a new partner's postmaster: what we require, who we are, and what happens when.
+"""The letter to a new partner's postmaster: what we require, our servers, and what happens next.
 
-Plain text with a head that a mail program can send. Pure.
+Plain text that begins with the headers of a mail. Pure.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from tlsgate.onboarding.evidence import Wanted
-from tlsgate.onboarding.ourselves import OurDomain
+from tlsgate.certificates.names import described
+from tlsgate.onboarding.evidence import EvidenceThresholds
+from tlsgate.onboarding.own_domains import OwnDomain
 from tlsgate.partners.model import Partner, Require, Verify
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 from tlsgate.problems import visible
-from tlsgate.smtp.names import described
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.result import ProbeResult
 from tlsgate.tls import demand
 
 WIDTH = 76
@@ -22,11 +22,11 @@ _STS = {Sts.ENFORCE: "enforced", Sts.TESTING: "in testing"}
 
 
 def letter(
-    partner: Partner, found: Sequence[ProbeResult], ours: Sequence[OurDomain], ask: str
+    partner: Partner, found: Sequence[ProbeResult], ours: Sequence[OwnDomain], ask: str
 ) -> str:
     """Return the letter.
 
-    `found`: what the partner's servers show, held against the record; `ask`: our address for
+    `found`: what the partner's servers show, compared with the record; `ask`: our address for
     questions.
     """
     lines = [
@@ -36,9 +36,9 @@ def letter(
         "Dear postmaster,",
         "",
         *_wrapped(
-            f"{partner.name} and we agreed on {partner.agreed} that mail between us goes only over"
-            " authenticated TLS. This letter says what that asks of your servers, what you can"
-            " demand of ours, and what happens next."
+            f"{partner.name} and we agreed on {partner.agreed} that mail between us is sent only"
+            " over authenticated TLS. This letter says what your servers need for that, what you"
+            " can require of ours, and what happens next."
         ),
         "",
         "1. Mail from us to you",
@@ -61,7 +61,7 @@ def letter(
         "",
         *_next(partner),
         "",
-        f"Questions, and word of changes: {ask}",
+        f"Please send questions and notice of changes to {ask}",
     ]
     return "".join(f"{line}\n" for line in lines)
 
@@ -91,13 +91,13 @@ def _outbound(partner: Partner) -> list[str]:
     names = described(rule.mx) if rule.mx else "the mail domain itself or a name below it"
     proof = {
         Verify.PKIX: f"a valid certificate of a public CA for {names}",
-        Verify.DANE: "a key that a TLSA record names, signed with DNSSEC like your MX (RFC 7672)",
+        Verify.DANE: "a key in a TLSA record, signed with DNSSEC like your MX (RFC 7672)",
         Verify.PIN: "one of these keys (SHA-256 of the SPKI): " + ", ".join(rule.public_keys),
         Verify.PRIVATE_CA: f"a valid certificate of your own CA, as agreed, for {names}",
     }[rule.verify]
     return _wrapped(
-        f"For {_domains(partner)}: every server that your MX records name must offer STARTTLS and"
-        f" {demand(partner.tls)}, and prove itself by {proof}."
+        f"For {_domains(partner)}: every server in your MX records must offer STARTTLS with"
+        f" {demand(partner.tls)}, and prove its identity with {proof}."
     )
 
 
@@ -105,28 +105,28 @@ def _unconfirmed(partner: Partner, found: Sequence[ProbeResult]) -> Iterator[str
     names = sorted({name for one in found if not one.satisfied for name in one.mx_names})
     if names and not partner.outbound.mx:
         yield _item(
-            "If your servers are to be known by other names, please confirm them to us, for only"
-            f" DNS names them so far: {', '.join(names)}."
+            "If we should accept other names of your servers, please confirm them. So far we know"
+            f" them only from DNS: {', '.join(names)}."
         )
 
 
 def _inbound(partner: Partner) -> list[str]:
     rule = partner.inbound
-    text = f"What is sent in the name of {_domains(partner)} must come over {demand(partner.tls)}"
+    text = f"Mail from addresses in {_domains(partner)} must be sent over {demand(partner.tls)}"
     if rule.require is Require.CERTIFICATE:
         text += (
-            ", from a client that shows a certificate with one of these keys (SHA-256 of the"
+            ", from a client that presents a certificate with one of these keys (SHA-256 of the"
             f" SPKI): {', '.join(rule.public_keys)}"
         )
     elif rule.require is Require.NETWORK:
         text += f", from {', '.join(rule.networks)}"
-    return _wrapped(f"{text}. Anything else we do not take; it stays in your queue.")
+    return _wrapped(f"{text}. We refuse other mail for the time being; it stays in your queue.")
 
 
-def _ours(ours: Sequence[OurDomain]) -> Iterator[str]:
+def _ours(ours: Sequence[OwnDomain]) -> Iterator[str]:
     yield from _wrapped(
-        "They have certificates of a public CA for their own names. Please demand that: in Postfix,"
-        " smtp_tls_policy_maps has for it"
+        "They have certificates of a public CA for their own names. Please require that. In"
+        " Postfix, these are the entries for smtp_tls_policy_maps:"
     )
     yield ""
     width = max(len(one.name) for one in ours)
@@ -135,15 +135,15 @@ def _ours(ours: Sequence[OurDomain]) -> Iterator[str]:
         yield f"    {one.name:{width}}  secure match={names}"
     yield ""
     yield from _wrapped(
-        "In another mail server: mandatory TLS to these domains, with the certificate verified"
+        "In another mail server: set mandatory TLS for these domains, and verify the certificate"
         " for these host names."
     )
     hosts = {host.name: host for one in ours for host in one.hosts}
     if any(host.tlsa for host in hosts.values()):
         yield ""
         yield from _wrapped(
-            "DANE: DNSSEC signs the following. Look it up rather than copy it: it changes with"
-            " our keys."
+            "DANE: these records are signed with DNSSEC. Look them up rather than copy them: they"
+            " change with our keys."
         )
         yield ""
         for host in hosts.values():
@@ -155,13 +155,13 @@ def _ours(ours: Sequence[OurDomain]) -> Iterator[str]:
 
 
 def _next(partner: Partner) -> Iterator[str]:
-    wanted = Wanted()
+    wanted = EvidenceThresholds()
     yield from _wrapped(
-        "For now we only observe: mail flows as before, and we count what the above would have"
-        f" held back. After {wanted.days} days and {wanted.outbound} messages each way without"
-        " one, we enforce it, and tell you that day. From then on mail that does not meet the"
-        " above waits, is tried again, and is returned to its sender after some days: it is never"
-        " sent unprotected."
+        "For now we only observe: mail is delivered as before, and we count the messages that"
+        f" would not meet the above. After {wanted.days} days and {wanted.outbound} messages in"
+        " each direction without such a message, we enforce it, and tell you that day. From then"
+        " on, mail that does not meet the above waits, is tried again, and is returned to its"
+        " sender after some days. It is never sent unprotected."
     )
     yield ""
     yield from _wrapped(
@@ -171,5 +171,5 @@ def _next(partner: Partner) -> Iterator[str]:
             if partner.outbound.public_keys or partner.inbound.public_keys
             else ""
         )
-        + f". We ask you again by {partner.review}."
+        + f". We will ask you to confirm this agreement again by {partner.review}."
     )

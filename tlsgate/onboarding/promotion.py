@@ -1,7 +1,7 @@
-"""A partner file in which one partner is enforced, with a comment that says on what ground. Pure.
+"""Changes one partner of a file to `mode: enforce`, with a comment that says why. Pure.
 
-The ground is a comment above `mode`, for it is a fact about this change and no rule: it asks
-nothing of the gateway, is reviewed in the pull request that brings it, and `fmt` keeps it.
+The reason is a comment above `mode`, not a key, because it describes this change and has no effect
+on the gateway. It is reviewed in the pull request, and `fmt` keeps it.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ _BETWEEN = "---"
 _OBSERVED = "mode: observe"
 
 
-def ground_of_evidence(day: date, seen: str) -> str:
-    """The comment for a partner with enough evidence; `seen`: what was seen, in words."""
+def evidence_comment(day: date, seen: str) -> str:
+    """Return the comment for a partner with enough evidence. `seen`: a summary of it."""
     return f"{_MARK}{day}: {seen}, all clean."
 
 
-def ground_of_override(day: date, reason: str) -> str:
-    """The comment for a partner that is enforced without it."""
+def override_comment(day: date, reason: str) -> str:
+    """Return the comment for a partner that is enforced without enough evidence."""
     return f"{_MARK}{day} without enough evidence: {reason}"
 
 
-def promoted(data: bytes, partner: Partner, ground: str) -> str:
-    """Return the file's canonical text with this partner enforced, and `ground` above its mode.
+def enforced_file(data: bytes, partner: Partner, comment: str) -> str:
+    """Return the file's canonical text with this partner enforced, and `comment` above its mode.
 
-    `data`: the file as it is; `partner`: as it was read from there. Raises ProblemsError if the
-    file is another one now.
+    `data`: the file now; `partner`: as it was read before. Raises ProblemsError if the file has
+    changed since.
     """
     formatted = format_file(data, partner.file)
     found: list[Problem] = list(formatted.problems)
     drafts = list(read_drafts(data, partner.file, None, found))
     place = next((n for n, draft in enumerate(drafts) if draft.partner == partner), None)
     if formatted.text is None or found or place is None:
-        message, remedy = "has changed while it was looked at", "Run the command again"
+        message, remedy = "has changed since it was read", "Run the command again"
         raise ProblemsError(found or [Problem(partner.file, 0, "", "changed", message, remedy)])
-    text = _edited(formatted.text, place, ground)
+    text = _edited(formatted.text, place, comment)
     wanted = [
         replace(partner, mode=Mode.ENFORCE) if number == place else draft.partner
         for number, draft in enumerate(drafts)
     ]
     if [draft.partner for draft in read_drafts(text.encode(), partner.file, None, [])] != wanted:
-        raise ValueError(f"{partner.file} would say something else: nothing is written")
+        raise ValueError(f"{partner.file} would change in other ways too: nothing is written")
     return text
 
 
-def _edited(text: str, place: int, ground: str) -> str:
+def _edited(text: str, place: int, comment: str) -> str:
     lines: list[str] = []
     document = 0
     for line in text.splitlines():
@@ -61,7 +61,7 @@ def _edited(text: str, place: int, ground: str) -> str:
         if document == place and line.partition("  #")[0] == _OBSERVED:
             while lines[-1].startswith(_MARK):
                 lines.pop()
-            lines += [ground, line.replace(_OBSERVED, f"mode: {Mode.ENFORCE}", 1)]
+            lines += [comment, line.replace(_OBSERVED, f"mode: {Mode.ENFORCE}", 1)]
         else:
             lines.append(line)
     return "".join(f"{line}\n" for line in lines)

@@ -1,7 +1,7 @@
-"""What a new partner's record can demand, from what its servers show today. Pure.
+"""Proposes what a new partner's record can require, from what its servers show today. Pure.
 
-What the servers' own names or keys are, only DNS says, and a rule built on that alone would trust
-whoever answers: names and keys are proposed, and must be confirmed by the partner.
+The names and keys of the servers come from DNS alone, and a rule that relied on them would trust
+whoever answers. So they are only proposed, and the partner must confirm them.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from tlsgate.partners.model import Mode, Partner, Verify
+from tlsgate.probe.result import ProbeResult
+from tlsgate.probe.verdict import judge
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp.requirement import listed_policy, parse_policy
-from tlsgate.smtp.result import ProbeResult
-from tlsgate.smtp.verdict import judge
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`mx`, `public_keys`: to be confirmed by the partner; empty if there is nothing to."""
+    """`mx`, `public_keys`: must be confirmed by the partner; empty if there are none."""
 
     verify: Verify
     mx: tuple[str, ...] = ()
@@ -27,10 +27,10 @@ class Proposal:
 
 
 def propose(results: Sequence[ProbeResult], verify: Verify | None = None) -> Proposal:
-    """Return what fits all of a partner's domains; `verify`: what is wanted, None for the best.
+    """Return what fits all of a partner's domains. `verify`: the requested way, None for the best.
 
     The best is the first of `pkix` for the domains' own names, `dane`, and `pkix` for the servers'
-    names. What is not ready for any of them is asked for `pkix`.
+    names. If the servers are not ready for any of them, it is `pkix`.
     """
     if verify is None:
         ready = frozenset.intersection(*(result.ready for result in results))
@@ -46,10 +46,10 @@ def propose(results: Sequence[ProbeResult], verify: Verify | None = None) -> Pro
 
 
 def _mx_names(results: Sequence[ProbeResult]) -> tuple[str, ...]:
-    """The names that make every domain ready; empty if none do.
+    """Return the names that make every domain ready; empty if there are none.
 
-    `outbound.mx` stands in the place of the domain's own name, so that a domain which is ready by
-    its own gets it beside the others.
+    `outbound.mx` replaces the domain's own name. So the own name of a domain that is ready with it
+    is added to them.
     """
     names: set[str] = set()
     for result in results:
@@ -62,10 +62,10 @@ def _mx_names(results: Sequence[ProbeResult]) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def judged(results: Sequence[ProbeResult], partner: Partner) -> list[ProbeResult]:
-    """Return the same findings, held against what the partner's record demands when enforced.
+def compare_with_record(results: Sequence[ProbeResult], partner: Partner) -> list[ProbeResult]:
+    """Return the same results, compared with what the partner's record requires once enforced.
 
-    A private CA's servers cannot be told from here: theirs stay as they are.
+    A private CA cannot be checked from here: its results stay as they are.
     """
     if partner.outbound.verify is Verify.PRIVATE_CA:
         return list(results)

@@ -1,7 +1,7 @@
 """A partner's private CA, as its record holds it: public certificates in PEM (RFC 7468).
 
-Only `cryptography` reads certificates, and it is loaded for a record that has any: the other
-commands on the list stay quick.
+Certificates are read with `cryptography`, which is loaded only if a record has a CA: otherwise the
+commands stay fast.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tlsgate.partners.values import RefusedError
+from tlsgate.partners.values import InvalidValueError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -29,7 +29,7 @@ _REMEDY = "Write the certificate of the partner's CA as PEM: `ca: |` and the tex
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One certificate of a CA: canonical PEM, and the time after which it is no longer valid."""
+    """One certificate of a CA: canonical PEM, and the end of its validity."""
 
     pem: str
     not_after: datetime
@@ -38,11 +38,12 @@ class Anchor:
 def parse_ca(text: str) -> str:
     """Return the certificates of a CA as canonical PEM, each once. Refuses all but CA certificates.
 
-    Time is not asked: a list that is valid today is valid tomorrow. What has ended trusts nobody.
+    Validity dates are not checked: a list that is valid today is valid tomorrow. No server is
+    accepted by a certificate that has expired.
     """
     if "PRIVATE KEY" in text:
         remedy = "Delete it, replace that key wherever it is used, and write the certificate only"
-        raise _refused("holds a private key, which has no place here", remedy)
+        raise _refused("contains a private key, which must not be here", remedy)
     if len(text) > SIZE_LIMIT:
         raise _refused(
             f"is longer than {SIZE_LIMIT // 1024} KiB", "Write the CA's certificate only"
@@ -53,12 +54,12 @@ def parse_ca(text: str) -> str:
     found = sorted({_certificate(kind, body) for kind, body in blocks})
     if len(found) > COUNT_LIMIT:
         remedy = "Write the CA that signs the servers' certificates, and the next one"
-        raise _refused(f"holds more than {COUNT_LIMIT} certificates", remedy)
+        raise _refused(f"contains more than {COUNT_LIMIT} certificates", remedy)
     return "".join(map(_pem, found))
 
 
 def anchors(pem: str) -> tuple[Anchor, ...]:
-    """Return the certificates of a text that `parse_ca` returned, the first to end first."""
+    """Return the certificates in the PEM of `parse_ca`, the first to expire first."""
     found = [
         Anchor(f"-----BEGIN {kind}-----\n{body}-----END {kind}-----\n", _not_after(_decoded(body)))
         for kind, body in _BLOCK.findall(pem)
@@ -67,28 +68,28 @@ def anchors(pem: str) -> tuple[Anchor, ...]:
 
 
 def file_name(pem: str) -> str:
-    """Return the name of the file that holds exactly this PEM in the gateway's configuration."""
+    """Return the name of the file with exactly this PEM in the gateway's configuration."""
     return f"ca-{hashlib.sha256(pem.encode('ascii')).hexdigest()[:16]}.pem"
 
 
-def _refused(message: str, remedy: str) -> RefusedError:
-    return RefusedError("bad-ca", message, remedy, quoted=False)
+def _refused(message: str, remedy: str) -> InvalidValueError:
+    return InvalidValueError("bad-ca", message, remedy, quoted=False)
 
 
 def _certificate(kind: str, body: str) -> bytes:
     """Return the DER of one block."""
     if kind != "CERTIFICATE":
-        raise _refused(f"holds a PEM block of another kind, {kind}", _REMEDY)
+        raise _refused(f"contains a PEM block of another kind, {kind}", _REMEDY)
     try:
         der = _decoded(body)
         certificate = _load(der)
         is_ca = _may_sign(certificate)
         _public_key(certificate)
     except ValueError:
-        raise _refused("holds a certificate that cannot be read", _REMEDY) from None
+        raise _refused("contains a certificate that cannot be read", _REMEDY) from None
     if not is_ca:
         remedy = "Write the CA's own certificate; to name one server's key, write `verify: pin`"
-        raise _refused("holds a certificate that is not a CA's", remedy)
+        raise _refused("contains a certificate that is not a CA's", remedy)
     return der
 
 
@@ -105,7 +106,7 @@ def _load(der: bytes) -> x509.Certificate:
 
 
 def _reading(read: Callable[[x509.Certificate], object], certificate: x509.Certificate) -> object:
-    """What `read` finds; ValueError for whatever cannot be read."""
+    """Return what `read` finds; None without the extension. Raises ValueError if unreadable."""
     from cryptography import x509  # noqa: PLC0415
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
 

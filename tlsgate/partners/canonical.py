@@ -1,7 +1,7 @@
 """A partner file in its canonical form, with its comments: `tlsgate partners fmt`.
 
-The form is stable: it depends on what the file says and on nothing else, and formatting it again
-changes nothing. Comments stay with their keys; blank lines, quotes and the order of keys do not.
+The form is stable: it depends only on what the file says, and formatting it again changes nothing.
+Comments stay with their keys; blank lines, quotes and the order of keys are normalised.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCHEMA_HINT = "# yaml-language-server: $schema=partner.schema.json"
 
 @dataclass(frozen=True, slots=True)
 class Formatted:
-    """A file as it should be; None if it has problems."""
+    """The canonical text of a file; None if it has problems."""
 
     text: str | None
     problems: tuple[Problem, ...]

@@ -1,19 +1,19 @@
-"""What no record shows alone: partners that collide with each other or with ourselves."""
+"""Checks over the whole list: partners that conflict with each other or with our own domains."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tlsgate.partners.domains import host_fault
+from tlsgate.partners.mapping_reader import Located
 from tlsgate.partners.record import Draft
-from tlsgate.partners.section import Place
 from tlsgate.problems import Problem, shown
 
-_Listed = dict[str, tuple[Place[str], Draft]]
+_Listed = dict[str, tuple[Located[str], Draft]]
 
 
 def check_list(drafts: Sequence[Draft], own_domains: Sequence[str]) -> Iterator[Problem]:
-    """Yield every collision; of two records that collide, the later one is told."""
+    """Yield every conflict. Of two records in conflict, the later one is reported."""
     yield from _own_domain_faults(own_domains)
     yield from _doubled_names(drafts)
     listed: _Listed = {}
@@ -39,7 +39,7 @@ def _own_domain_faults(own_domains: Sequence[str]) -> Iterator[Problem]:
 
 
 def _doubled_names(drafts: Iterable[Draft]) -> Iterator[Problem]:
-    seen: dict[str, tuple[Place[str], Draft]] = {}
+    seen: dict[str, tuple[Located[str], Draft]] = {}
     for draft in drafts:
         if draft.name is None:
             continue
@@ -51,14 +51,14 @@ def _doubled_names(drafts: Iterable[Draft]) -> Iterator[Problem]:
             yield Problem(draft.file, draft.name.line, "name", "name-doubled", message, remedy)
 
 
-def _doubled(place: Place[str], draft: Draft, first: Place[str], owner: Draft) -> Problem:
+def _doubled(place: Located[str], draft: Draft, first: Located[str], owner: Draft) -> Problem:
     message = f"{shown(place.value)} is already in {_where(first, owner)}"
     remedy = "Keep it in one of the two records"
     return Problem(draft.file, place.line, place.key, "domain-doubled", message, remedy)
 
 
-def _overlaps(place: Place[str], draft: Draft, listed: _Listed) -> Iterator[Problem]:
-    """A domain below one that another partner lists with its subdomains has two owners."""
+def _overlaps(place: Located[str], draft: Draft, listed: _Listed) -> Iterator[Problem]:
+    """Report a domain that has two owners: one lists it, another lists all below a parent of it."""
     for parent in _parents(place.value):
         found = listed.get(parent)
         if found is None:
@@ -67,7 +67,7 @@ def _overlaps(place: Place[str], draft: Draft, listed: _Listed) -> Iterator[Prob
         if owner is draft or not owner.subdomains:
             continue
         message = (
-            f"{shown(place.value)} lies below {shown(parent)},"
+            f"{shown(place.value)} is below {shown(parent)},"
             f" which {_where(above, owner)} lists with its subdomains"
         )
         remedy = f"Keep it in one of the two records, or write `subdomains: false` in {owner.file}"
@@ -76,21 +76,21 @@ def _overlaps(place: Place[str], draft: Draft, listed: _Listed) -> Iterator[Prob
 
 
 def _our_own(
-    place: Place[str], draft: Draft, own: frozenset[str], above_own: Mapping[str, str]
+    place: Located[str], draft: Draft, own: frozenset[str], above_own: Mapping[str, str]
 ) -> Iterator[Problem]:
     domain = place.value
     if domain in own:
         what, ours = "is", domain
     elif domain in above_own:
-        what, ours = "lies above", above_own[domain]
+        what, ours = "is above", above_own[domain]
     else:
-        what = "lies below"
+        what = "is below"
         ours = next((name for name in _parents(domain) if name in own), "")
     if ours:
         message = f"{shown(domain)} {what} your own domain" + (
             "" if ours == domain else f" {shown(ours)}"
         )
-        remedy = "List the partner's domains only: your own servers are settings of the stack"
+        remedy = "List only the partner's domains; your own are set in the stack's config"
         yield Problem(draft.file, place.line, place.key, "own-domain", message, remedy)
 
 
@@ -102,6 +102,6 @@ def _parents(domain: str) -> Iterator[str]:
         _, _, parent = parent.partition(".")
 
 
-def _where(place: Place[str], draft: Draft) -> str:
+def _where(place: Located[str], draft: Draft) -> str:
     name = f" ({draft.name.value})" if draft.name else ""
     return f"{draft.file}:{place.line}{name}"

@@ -1,9 +1,9 @@
-"""Where the comments of a partner file stand, so that its canonical form keeps them.
+"""Finds the comments of a partner file, so that its canonical form keeps them.
 
-YAML's parser throws comments away. What it does tell is where each value begins and ends; a `#`
-after a space that lies in no value begins a comment. A comment belongs to the key on its line,
-to the list that it stands in, or else to the next key; before the first key it is the
-document's head, after the last its foot.
+The YAML parser drops comments, but tells where each value begins and ends. A `#` after a space and
+outside of any value begins a comment. A comment belongs to the key on its line, to the list that
+contains it, or otherwise to the next key. Comments before the first key are the head of the
+document, those after the last key its foot.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Comment:
     column: int
     text: str
     alone: bool
-    """Nothing stands before it on its line."""
+    """Nothing is before it on its line."""
 
 
 @dataclass(slots=True)
 class Comments:
-    """The comments of one document by where they belong."""
+    """The comments of one document, by where they belong."""
 
     head: list[str] = field(default_factory=list)
     above: dict[str, list[str]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ _Position = tuple[int, int]
 
 
 def read_comments(text: str) -> list[Comments]:
-    """Return the comments of each document of a stream that reads without problems."""
+    """Return the comments of each document of a valid stream."""
     documents, values = _scan(text)
     found = [Comments() for _ in documents]
     starts = [document.line for document in documents]
@@ -107,7 +107,7 @@ def _comments(text: str, values: list[tuple[_Position, _Position]]) -> Iterator[
 
 
 def _scan(text: str) -> tuple[list[_Document], list[tuple[_Position, _Position]]]:
-    """Return the documents with their keys, and from where to where each value goes."""
+    """Return the documents with their keys, and the start and end of each value."""
     documents: list[_Document] = []
     values: list[tuple[_Position, _Position]] = []
     path: list[str | int | None] = []  # of each open node: the key or the position that is next
@@ -139,7 +139,7 @@ def _scalar(event: ScalarEvent, path: list[str | int | None], keys: list[_Key]) 
 
 
 def _advance(path: list[str | int | None]) -> None:
-    """Go on after a value: to the next key, or the next position of a list."""
+    """Move on after a value: to the next key, or the next position of a list."""
     if path:
         path[-1] = path[-1] + 1 if isinstance(path[-1], int) else None
 
@@ -153,7 +153,7 @@ def _shown(path: list[str | int | None]) -> str:
 
 def _span(event: ScalarEvent) -> tuple[_Position, _Position]:
     start = _place_of(event.start_mark)
-    if event.style in ("|", ">"):  # a comment may stand behind the sign
+    if event.style in ("|", ">"):  # a comment may follow the indicator
         start = (start[0] + 1, 0)
     return start, _place_of(event.end_mark)
 

@@ -1,8 +1,8 @@
-"""What a change of the partner list changes, domain by domain: pure.
+"""The differences between two partner lists, domain by domain. Pure.
 
-Two lists are compared by what each says of every domain, in both directions and below it, never by
-file or by record: who owns a domain, and in which file, changes nothing of how strict its rule is.
-`weakenings` is what a guard asks; `weakening_digest` names exactly one such change.
+Lists are compared by the rule of each domain and of the names below it, in both directions; not by
+file or record, because a rule is as strict whoever owns the domain. The change guard calls
+`weakenings`; `weakening_digest` identifies exactly one such change.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pathlib import PurePath
 from typing import Any
 
 from tlsgate.partners.model import Partner
-from tlsgate.partners.strength import LISTED, Difference, compare, reach, same_rules
+from tlsgate.partners.strength import LISTED, Difference, compare, last_days, same_rules
 
 _LABELS = ("name", "contact", "agreed", "review", "file", "exceptions")
 
 
 @dataclass(frozen=True, slots=True)
 class DomainChange:
-    """One key of the gateway's maps whose rule or whose partner is another now.
+    """One key of the gateway's maps whose rule or partner has changed.
 
-    `acme.example` is that domain alone, `.acme.example` whatever stands below it and is not
-    named itself. A partner of None: not on the list.
+    `acme.example` is that domain alone, `.acme.example` all names below it without a key of their
+    own. `old` or `new` is None if that list has no rule for the key.
     """
 
     key: str
@@ -34,23 +34,23 @@ class DomainChange:
     new: Partner | None
     differences: tuple[Difference, ...]
     moved: bool
-    """Both lists have a rule, and it is not the same partner's."""
+    """Both lists have a rule for the key, but of different partners."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerChange:
-    """A partner that came or went, or whose record says something else of itself."""
+    """A partner that was added or removed, or whose own details have changed."""
 
     old: Partner | None
     new: Partner | None
     labels: tuple[str, ...]
-    """Of a partner in both lists, what changed of: name, contact, agreed, review, file, and
-    `exceptions` where they say the same in other words."""
+    """For a partner in both lists, which of these changed: name, contact, agreed, review, file, and
+    `exceptions` if only their wording changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListDiff:
-    """All that is different between two lists, sorted by partner and by domain."""
+    """All differences between two lists, sorted by partner and by domain."""
 
     partners: tuple[PartnerChange, ...]
     domains: tuple[DomainChange, ...]
@@ -58,22 +58,22 @@ class ListDiff:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Weakening:
-    """One way in which one key's rule is weaker than it was, or not provably as strict."""
+    """One way in which the rule of one key is weaker than before, or not provably as strict."""
 
     partner: str
-    """The name of the partner that the old list had for it."""
+    """The partner's name in the old list."""
     key: str
     """As in DomainChange."""
     aspect: str
     """As in Difference."""
     old: str
-    """The part of the old record that holds the aspect, as canonical JSON."""
+    """The part of the old record that contains the aspect, as canonical JSON."""
     new: str
-    """The same of the new record; `null` if the domain is off the list."""
+    """The same part of the new record; `null` if the domain is no longer listed."""
 
 
 def weakenings(old: Sequence[Partner], new: Sequence[Partner]) -> tuple[Weakening, ...]:
-    """Return each weakening from one list to the next, sorted; empty if there is none."""
+    """Return each weakening from one list to the next, sorted."""
     return weakenings_of(diff_lists(old, new))
 
 
@@ -96,7 +96,7 @@ def weakenings_of(changes: ListDiff) -> tuple[Weakening, ...]:
 
 
 def weakened_partners(found: Iterable[Weakening]) -> tuple[str, ...]:
-    """Return the names of the partners that weakenings hit, sorted."""
+    """Return the names of the weakened partners, sorted."""
     return tuple(sorted({one.partner for one in found}))
 
 
@@ -129,8 +129,8 @@ def _domain_changes(
     old: Sequence[Partner], new: Sequence[Partner], successors: Mapping[str, Partner]
 ) -> Iterator[DomainChange]:
     before, after = rules_by_key(old), rules_by_key(new)
-    # A name that neither list names has the rule of the nearest key above it, and that key is
-    # among these: so they stand for every name there is.
+    # A name without a key has the rule of the nearest key above it, which is among these. So these
+    # keys cover every name.
     for key in sorted(before.keys() | after.keys(), key=_domain_order):
         had, has = rule_of(before, key), rule_of(after, key)
         moved = False
@@ -157,7 +157,7 @@ def rules_by_key(partners: Iterable[Partner]) -> dict[str, Partner]:
 
 
 def rule_of(rules: Mapping[str, Partner], key: str) -> Partner | None:
-    """Return the record that the gateway's maps find for a key: its own, or the nearest above."""
+    """Return the record that the gateway's maps find for a key: its own or the nearest above it."""
     found = rules.get(key)
     _, _, parent = key.lstrip(".").partition(".")
     while found is None and parent:
@@ -167,7 +167,7 @@ def rule_of(rules: Mapping[str, Partner], key: str) -> Partner | None:
 
 
 def _successors(old: Sequence[Partner], new: Sequence[Partner]) -> dict[str, Partner]:
-    """Return, by old name, the record that each old one became: by its name, else its domains."""
+    """Return the new record of each old one, by old name: with the same name, or its domains."""
     by_name = {partner.name.casefold(): partner for partner in new}
     found: dict[str, Partner] = {}
     rest = []
@@ -181,8 +181,8 @@ def _successors(old: Sequence[Partner], new: Sequence[Partner]) -> dict[str, Par
     for partner in rest:
         shared = Counter(owners[domain].name for domain in partner.domains if domain in owners)
         for name, _ in shared.most_common(1):
-            found[partner.name] = heir = by_name[name.casefold()]
-            for domain in heir.domains:
+            found[partner.name] = successor = by_name[name.casefold()]
+            for domain in successor.domains:
                 del owners[domain]
     return found
 
@@ -193,18 +193,20 @@ def _partner_changes(
     kept = {partner.name for partner in successors.values()}
     yield from (PartnerChange(None, partner, ()) for partner in new if partner.name not in kept)
     for partner in old:
-        heir = successors.get(partner.name)
-        labels = () if heir is None or heir is partner else tuple(_labels(partner, heir))
-        if heir is None or labels:
-            yield PartnerChange(partner, heir, labels)
+        successor = successors.get(partner.name)
+        labels = (
+            () if successor is None or successor is partner else tuple(_labels(partner, successor))
+        )
+        if successor is None or labels:
+            yield PartnerChange(partner, successor, labels)
 
 
 def _labels(old: Partner, new: Partner) -> Iterator[str]:
     for label in _LABELS:
         before, after = getattr(old, label), getattr(new, label)
-        if label == "file":  # the folder is another one whenever two folders are compared
+        if label == "file":  # two compared folders have different paths
             before, after = PurePath(before).name, PurePath(after).name
-        elif label == "exceptions" and reach(before) != reach(after):
+        elif label == "exceptions" and last_days(before) != last_days(after):
             continue
         if before != after:
             yield label

@@ -1,4 +1,4 @@
-"""Domain names as the gateway wants them: canonical, and narrow enough to belong to someone.
+"""Checks domain names: they must be canonical, and must belong to one organisation.
 
 Canonical is what Postfix compares: lower-case A-labels (RFC 5890 §2.3.2.1, IDNA 2008 without the
 mappings of UTS 46), without a trailing dot. A public suffix is nobody's mail domain.
@@ -17,8 +17,8 @@ from tlsgate.problems import visible
 if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
-Fault = tuple[str, str]
-"""What is wrong, to be read after the name itself, and what to write instead."""
+NameFault = tuple[str, str]
+"""What is wrong (read after the name itself), and what to write instead."""
 
 NAME_LENGTH = 253
 _CANONICAL = re.compile(
@@ -28,12 +28,12 @@ _ADDRESS = re.compile(r"\[?(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f]*:[0-9A-Fa-f:.]
 
 
 def is_within(name: str, domain: str) -> bool:
-    """Tell whether a canonical name is the domain or stands below it."""
+    """Return whether a canonical name is the domain or is below it."""
     return name == domain or name.endswith("." + domain)
 
 
-def domain_fault(name: str) -> Fault | None:
-    """Return what keeps `name` from being a domain or a host name, None if nothing does."""
+def domain_fault(name: str) -> NameFault | None:
+    """Return why `name` is not a valid domain or host name, None if it is valid."""
     fault = host_fault(name)
     if fault is None and is_public_suffix(name):
         return (
@@ -43,18 +43,18 @@ def domain_fault(name: str) -> Fault | None:
     return fault
 
 
-def host_fault(name: str) -> Fault | None:
-    """As `domain_fault`, for a name that may be a public suffix."""
+def host_fault(name: str) -> NameFault | None:
+    """Same as `domain_fault`, but the name may be a public suffix."""
     if len(name) <= NAME_LENGTH and _CANONICAL.fullmatch(name):
         return _label_fault(name) if "xn--" in name else None
     return _syntax_fault(name)
 
 
-@lru_cache(1024)  # a record's contact is mostly in a domain of the record
+@lru_cache(1024)  # the contact of a record is usually in one of its domains
 def is_public_suffix(name: str) -> bool:
-    """Tell whether a canonical name stands in the Public Suffix List, either section.
+    """Return whether a canonical name is in the Public Suffix List, in either section.
 
-    A top-level domain that the list does not know is a public suffix too.
+    A top-level domain that is not in the list is a public suffix too.
     """
     return bool(_suffixes().publicsuffix(name) == name)
 
@@ -68,55 +68,55 @@ def _suffixes() -> PublicSuffixList:
 
 
 @dataclass(frozen=True, slots=True)
-class _Slip:
-    """A known way to write a name wrongly; `right` turns the name into what to write."""
+class _Mistake:
+    """A common mistake in a name. `correct` turns the name into what to write."""
 
-    seen: Callable[[str], bool]
+    found: Callable[[str], bool]
     message: str
-    right: Callable[[str], str]
+    correct: Callable[[str], str]
 
 
 _EXAMPLE = "a domain, such as acme.example"
-_SLIPS = (  # the likeliest first: the first that is seen is told
-    _Slip(lambda name: not name.strip(), "is empty", lambda _: _EXAMPLE),
-    _Slip(
+_MISTAKES = (  # the most likely first: only the first one found is reported
+    _Mistake(lambda name: not name.strip(), "is empty", lambda _: _EXAMPLE),
+    _Mistake(
         lambda name: len(name) > NAME_LENGTH,
         f"is longer than {NAME_LENGTH} characters",
-        lambda _: "a name that DNS can hold",
+        lambda _: "a name that is short enough for DNS",
     ),
-    _Slip(
+    _Mistake(
         lambda name: any(char.isspace() for char in name),
-        "holds white space",
-        lambda _: "one domain an entry, without spaces",
+        "contains white space",
+        lambda _: "one domain per entry, without spaces",
     ),
-    _Slip(
+    _Mistake(
         lambda name: "@" in name,
         "is an address, not a domain",
         lambda name: name.rpartition("@")[2] or _EXAMPLE,
     ),
-    _Slip(
+    _Mistake(
         lambda name: "/" in name and not _ADDRESS.fullmatch(name), "has a slash", lambda _: _EXAMPLE
     ),
-    _Slip(
+    _Mistake(
         lambda name: _ADDRESS.fullmatch(name) is not None,
         "is an IP address",
         lambda _: "a name; the partner's addresses belong under inbound.networks",
     ),
-    _Slip(
+    _Mistake(
         lambda name: name.startswith("*."),
         "has a wildcard",
-        lambda name: f"{name[2:]}; `subdomains: true` covers what is below it",
+        lambda name: f"{name[2:]}; `subdomains: true` covers the names below it",
     ),
-    _Slip(lambda name: name[0] == ".", "starts with a dot", lambda name: name.lstrip(".")),
-    _Slip(lambda name: name[-1] == ".", "ends with a dot", lambda name: name.rstrip(".")),
+    _Mistake(lambda name: name[0] == ".", "starts with a dot", lambda name: name.lstrip(".")),
+    _Mistake(lambda name: name[-1] == ".", "ends with a dot", lambda name: name.rstrip(".")),
 )
 
 
-def _syntax_fault(name: str) -> Fault:
-    """Name what makes a name not canonical."""
-    for slip in _SLIPS:
-        if slip.seen(name):
-            return slip.message, f"Write {visible(slip.right(name)) or _EXAMPLE}"
+def _syntax_fault(name: str) -> NameFault:
+    """Return what makes a name not canonical."""
+    for mistake in _MISTAKES:
+        if mistake.found(name):
+            return mistake.message, f"Write {visible(mistake.correct(name)) or _EXAMPLE}"
     if not name.isascii():
         return _unicode_fault(name)
     if name != name.lower():
@@ -129,7 +129,7 @@ def _syntax_fault(name: str) -> Fault:
     )
 
 
-def _unicode_fault(name: str) -> Fault:
+def _unicode_fault(name: str) -> NameFault:
     import idna  # noqa: PLC0415 (most lists hold no such name)
 
     try:
@@ -142,7 +142,7 @@ def _unicode_fault(name: str) -> Fault:
     return "is not in its canonical form", f"Write {canonical}"
 
 
-def _label_fault(name: str) -> Fault | None:
+def _label_fault(name: str) -> NameFault | None:
     """Check that each A-label decodes, and encodes back to itself (RFC 5891 §5.4)."""
     import idna  # noqa: PLC0415 (most lists hold no such name)
 

@@ -1,7 +1,7 @@
-"""What lies in the partners folder, wherever the folder is: on disk, or in a git revision.
+"""The entries of the partners folder, on disk or in a git revision.
 
-Each entry has its name and its content, or why it is no record file. Nothing is passed over in
-silence but the files that are named here.
+Each entry has its name and its content, or the reason why it is not a record file. Only the files
+named here are ignored: every other file is read or reported.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tlsgate.problems import Problem, ProblemsError, visible
 SCHEMA_FILE = "partner.schema.json"
 NO_FOLDER = "no-folder"
 
-Fault = tuple[str, str, str]
+EntryFault = tuple[str, str, str]
 """Code, message and remedy, as in a Problem."""
-IS_LINK: Fault = ("symlink", "is a symbolic link", "Put the file itself here")
-IS_NO_FILE: Fault = (
+IS_LINK: EntryFault = ("symlink", "is a symbolic link", "Put the file itself here")
+IS_NO_FILE: EntryFault = (
     "not-a-file",
     "is not a regular file",
-    "Put record files straight into the folder",
+    "Put record files directly into the folder",
 )
 
 _FILE_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\.yaml")
@@ -33,38 +33,42 @@ _YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FolderEntry:
     """One entry of the folder."""
 
     file: str
     """The name to show, printable and with the folder."""
-    fault: Fault | None
+    fault: EntryFault | None
     read: Callable[[], bytes]
     """Returns the content, one byte more than the limit at most. Raises OSError."""
 
 
 def is_ignored(name: str) -> bool:
-    """Tell whether a file of this name is no matter of the list."""
+    """Return whether a file of this name is ignored."""
     return (name.startswith(".") and not name.endswith(_YAML)) or name in _IGNORED
 
 
-def name_fault(name: str) -> Fault | None:
-    """Return why a regular file of this name is no record file."""
+def name_fault(name: str) -> EntryFault | None:
+    """Return why a regular file of this name is not a record file, None if it is one."""
     if _FILE_NAME.fullmatch(name):
         return None
     if not name.endswith(_YAML):
         return "unknown-file", "is not a record file", "Delete it, or name it <partner>.yaml"
-    remedy = f"Rename it to {file_name(name.strip('.').rpartition('.')[0])}"
-    return "file-name", "is not named in lower-case words with hyphens, ending in .yaml", remedy
+    remedy = f"Rename it to {record_file_name(name.strip('.').rpartition('.')[0])}"
+    return (
+        "file-name",
+        "must be named in lower-case words joined by hyphens, ending in .yaml",
+        remedy,
+    )
 
 
-def file_name(words: str) -> str:
-    """Return the name of a record file that says these words."""
+def record_file_name(words: str) -> str:
+    """Return the name of a record file made of these words."""
     return ("-".join(re.findall(r"[a-z0-9]+", words.lower())) or "partner") + ".yaml"
 
 
-def folder_entries(directory: Path) -> Iterator[Entry]:
-    """Yield the entries of a folder on disk, by name. Raises ProblemsError if it is none."""
+def folder_entries(directory: Path) -> Iterator[FolderEntry]:
+    """Yield the entries of a folder on disk, by name. Raises ProblemsError if there is none."""
     shown_folder = _from_here(directory)
     try:
         with os.scandir(directory) as found:
@@ -79,16 +83,16 @@ def folder_entries(directory: Path) -> Iterator[Entry]:
     for entry in entries:
         if not is_ignored(entry.name):
             file = visible(shown_folder + entry.name)
-            yield Entry(file, _entry_fault(entry), _reader(entry.path))
+            yield FolderEntry(file, _entry_fault(entry), _reader(entry.path))
 
 
 def _from_here(directory: Path) -> str:
-    """Return the folder relative to where the user stands, if it lies below."""
+    """Return the folder relative to the working directory, if it is inside of it."""
     absolute, here = directory.absolute(), Path.cwd()
     return str(absolute.relative_to(here) if absolute.is_relative_to(here) else directory)
 
 
-def _entry_fault(entry: os.DirEntry[str]) -> Fault | None:
+def _entry_fault(entry: os.DirEntry[str]) -> EntryFault | None:
     try:
         if entry.is_symlink():
             return IS_LINK
@@ -101,7 +105,7 @@ def _entry_fault(entry: os.DirEntry[str]) -> Fault | None:
 
 def _reader(path: str) -> Callable[[], bytes]:
     def read() -> bytes:
-        # Between the look at the entry and now it may have become a link or a pipe.
+        # Since it was checked, the entry may have become a link or a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             data = os.read(descriptor, SIZE_LIMIT + 1)

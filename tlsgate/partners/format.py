@@ -1,4 +1,4 @@
-"""The partner list written out: canonical JSON, its digest, and canonical YAML."""
+"""Writes the partner list: as canonical JSON with its digest, and as canonical YAML."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from tlsgate.partners.model import Partner
 
 LIST_FILE = "partners.json"
-"""The canonical list in the gateway's generation of configuration."""
+"""The canonical list in the gateway's configuration."""
 _PLAIN = re.compile(r"[A-Za-z0-9.][A-Za-z0-9.@+/_-]*(?: [A-Za-z0-9.@+/_&()-]+)*")
-"""Texts that YAML reads as they stand, in a list too."""
-_NOT_TEXT = re.compile(
+"""Strings that YAML reads literally without quotes, also in a list."""
+_AMBIGUOUS = re.compile(
     r"[-+.]?(?:[0-9][0-9_.:]*(?:e[-+]?[0-9]+)?|0[xo][0-9a-f_]+|\.?inf|\.?nan)"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
     r"|true|false|yes|no|on|off|y|n|null",
     re.IGNORECASE,
 )
-"""Texts that other YAML readers take for something else."""
+"""Strings that other YAML readers take for another type."""
 
 
 def canonical_json(partners: Iterable[Partner]) -> str:
-    """Return the list as one line of JSON: by name, keys sorted, without spaces or files."""
+    """Return the list as one line of JSON: sorted by name and key, without spaces or file names."""
     ordered = sorted(partners, key=lambda partner: partner.name)
     records = [partner.to_dict() for partner in ordered]
     return json.dumps(records, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -43,7 +43,7 @@ def to_yaml(partner: Partner) -> str:
 def yaml_lines(partner: Partner) -> Iterator[tuple[str, str]]:
     """Yield the lines of a partner file, each with its key, such as `exceptions[0].until`.
 
-    The further lines of a text have the key and their number, such as `outbound.ca:0`.
+    The lines of a multi-line string have the key and their number, such as `outbound.ca:0`.
     """
     return _lines(partner.to_dict(), "")
 
@@ -79,6 +79,6 @@ def _value(key: str, value: object) -> str:
         return f"[{', '.join(_value('', item) for item in value)}]"
     text = str(value)
     is_date = key in {"agreed", "review", "until"}
-    if _PLAIN.fullmatch(text) and (is_date or not _NOT_TEXT.fullmatch(text)):
+    if _PLAIN.fullmatch(text) and (is_date or not _AMBIGUOUS.fullmatch(text)):
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -1,8 +1,8 @@
-"""Partners from a table (CSV, RFC 4180): a line a partner, the first line names the columns.
+"""Imports partners from a table (CSV, RFC 4180): one per line; the first line names the columns.
 
-Columns may stand in any order, and every one but `domains` may be missing. Cells that hold
-several values have spaces between them. Spreadsheets that separate columns by semicolons are
-read too. Exceptions have no column: each is approved in the file itself.
+Columns may be in any order, and all but `domains` are optional. Several values in one cell are
+separated by spaces. Columns may be separated by semicolons, as some spreadsheets do. Exceptions
+have no column: each is approved in the partner file itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "client_keys": ("inbound", "public_keys"),
     "networks": ("inbound", "networks"),
 }
-"""From the column's name to the record's key."""
+"""Column name → the path of the record's key."""
 _SEVERAL = frozenset({"domains", "mx", "server_keys", "client_keys", "networks"})
 _FLAGS = {"true": True, "false": False}
 
@@ -53,18 +53,24 @@ def read_csv(source: Source) -> Iterator[Row]:
                         yield row
     except csv.Error as error:
         message = f"is not CSV ({error})"
-        source.problem(reader.line_num, "", "bad-csv", message, "Put quotes around such a cell")
+        source.problem(
+            reader.line_num,
+            "",
+            "bad-csv",
+            message,
+            "Put quotes around cells with special characters",
+        )
 
 
 def _check_header(source: Source, header: list[str]) -> bool:
     found = len(source.problems)
     for column in header:
         if column not in COLUMNS:
-            message = f"the column {shown(column)} is not known, and is never ignored"
+            message = f"the column {shown(column)} is not known; no column is ignored"
             remedy = f"Delete it, or name it one of {', '.join(COLUMNS)}"
             source.problem(1, "", "unknown-column", message, remedy)
         elif header.count(column) > 1:
-            message = f"the column {shown(column)} is there twice"
+            message = f"the column {shown(column)} appears twice"
             source.problem(1, "", "doubled", message, "Delete one of the two")
     if "domains" not in header:
         message = "has no column `domains`"
@@ -76,7 +82,9 @@ def _check_header(source: Source, header: list[str]) -> bool:
 def _row(source: Source, line: int, header: list[str], cells: list[str]) -> Row | None:
     if len(cells) > len(header):
         message = f"has {len(cells)} cells for {len(header)} columns"
-        source.problem(line, "", "bad-row", message, "Put quotes around a cell with a separator")
+        source.problem(
+            line, "", "bad-row", message, "Put quotes around a cell that contains a separator"
+        )
         return None
     values: dict[str, Any] = {}
     for column, cell in zip(header, cells, strict=False):

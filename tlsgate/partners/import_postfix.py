@@ -1,4 +1,4 @@
-"""Partners from a Postfix TLS policy table (`smtp_tls_policy_maps`, postconf(5)), in its text form.
+"""Imports partners from a Postfix TLS policy table (`smtp_tls_policy_maps`, postconf(5)) as text.
 
 | entry                                   | record                              |
 | --------------------------------------- | ----------------------------------- |
@@ -6,9 +6,9 @@
 | `secure match=` names                   | `verify: pkix` with these as `mx`   |
 | `dane-only`                             | `verify: dane`                      |
 | `fingerprint match=` SHA-256 digests    | `verify: pin`                       |
-| `.domain` with what `domain` has        | `subdomains: true`                  |
+| `.domain`, the same as for `domain`     | `subdomains: true`                  |
 
-Every other level proves less than a record promises, or nothing: it is a problem.
+Every other level guarantees less than a record does, and is a problem.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from tlsgate.problems import shown
 
 _OWN = frozenset({"nexthop", "dot-nexthop"})
 _SEPARATORS = re.compile(r"[\s,]+")
-_NEEDLESS = frozenset({"exclude", "connection_reuse", "servername", "enable_rpk"})
+_NOT_NEEDED = frozenset({"exclude", "connection_reuse", "servername", "enable_rpk"})
 _TOO_WEAK = {
     "none": "sends without TLS",
     "may": "sends in plaintext where TLS is not offered",
-    "encrypt": "proves nobody's identity",
-    "verify": "believes the server's name that DNS gave",
+    "encrypt": "authenticates nobody",
+    "verify": "trusts the server name that DNS gave",
     "dane": "falls back to opportunistic TLS where there is no DANE",
     "half-dane": "falls back to opportunistic TLS where there is no DANE",
 }
@@ -49,11 +49,11 @@ def read_postfix(source: Source) -> Iterator[Row]:
     entries: dict[str, _Entry | None] = {}
     for line, key, value in _logical_lines(source.text):
         if key in entries:
-            message = "is in the table twice"
+            message = "appears twice in the table"
             source.problem(line, key, "doubled", message, "Delete one: Postfix uses only one")
         elif key.startswith("[") or ":" in key:
             message = "is a next hop, not a mail domain"
-            remedy = "Write the record of the mail domains that are sent there"
+            remedy = "Write a record for the mail domains that are sent there"
             source.problem(line, key, "not-a-domain", message, remedy)
         else:
             entries[key] = _entry(source, line, key, value)
@@ -62,7 +62,7 @@ def read_postfix(source: Source) -> Iterator[Row]:
         if key.startswith("."):
             if domain not in entries:
                 line = entry.line if entry else 0
-                message = "stands without its domain: a record has the domain and what is below it"
+                message = "has no entry for its domain: a record covers a domain and its subdomains"
                 remedy = f"Write an entry for {domain} too, or the record by hand"
                 source.problem(line, key, "below-only", message, remedy)
         elif entry is not None:
@@ -72,7 +72,7 @@ def read_postfix(source: Source) -> Iterator[Row]:
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield line number, key and value: a line that starts with a space goes on (postmap(1))."""
+    """Yield line number, key and value: a line that starts with a space continues the last one."""
     started, parts = 0, ""
     for number, line in enumerate([*text.split("\n"), "end"], 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -87,7 +87,7 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _entry(source: Source, line: int, key: str, value: str) -> _Entry | None:
-    """Return what an entry demands; None if no record says it."""
+    """Return what an entry requires; None if no record can express it."""
     level, *attributes = [word for word in _SEPARATORS.split(value) if word] or [""]
     matches: list[str] = []
     fits = True
@@ -105,9 +105,9 @@ def _entry(source: Source, line: int, key: str, value: str) -> _Entry | None:
         case "fingerprint":
             entry = _fingerprint(source, line, key, matches)
         case _:
-            why = _TOO_WEAK.get(level, "is no level of a TLS policy")
+            why = _TOO_WEAK.get(level, "is not a TLS policy level")
             message = f"the level {shown(level)} {why}"
-            remedy = "Agree on more with the partner (secure, dane-only or fingerprint)"
+            remedy = "Agree on a stronger level with the partner (secure, dane-only or fingerprint)"
             source.problem(line, key, "too-weak", message, remedy)
             entry = None
     return entry if fits else None
@@ -116,7 +116,7 @@ def _entry(source: Source, line: int, key: str, value: str) -> _Entry | None:
 def _secure(source: Source, line: int, key: str, matches: list[str]) -> _Entry | None:
     names = {one.lower() for one in matches} or set(_OWN)
     if "hostname" in names:
-        message = "`match=hostname` believes the server's name that DNS gave"
+        message = "`match=hostname` trusts the server name that DNS gave"
         remedy = "Write the names that the partner's certificates have"
         source.problem(line, key, "too-weak", message, remedy)
         return None
@@ -129,33 +129,35 @@ def _secure(source: Source, line: int, key: str, matches: list[str]) -> _Entry |
 def _fingerprint(source: Source, line: int, key: str, matches: list[str]) -> _Entry | None:
     keys = tuple(sorted({one.replace(":", "").lower() for one in matches}))
     if not keys or any(len(one) != _PIN_DIGITS for one in keys):
-        message = "has a fingerprint that is no SHA-256"
+        message = "has a fingerprint that is not a SHA-256"
         remedy = "Write the SHA-256 of the server's public key (`smtp_tls_fingerprint_digest`)"
         source.problem(line, key, "not-sha256", message, remedy)
         return None
-    message = "has fingerprints, taken as those of public keys"
-    remedy = "Check that they are: a certificate's own ends with its renewal"
+    message = "has fingerprints, which are taken as those of public keys"
+    remedy = "Check that they are: the fingerprint of a certificate changes when it is renewed"
     source.note(line, key, "check-pin", message, remedy)
     return _Entry(line, Verify.PIN, keys=keys)
 
 
 def _attribute(source: Source, line: int, key: str, name: str, content: str) -> bool:
-    """Tell of an attribute that no record has; False if the entry is no record without it."""
-    if name == "protocols" and not _asks_more(content):
-        message = f"{shown(f'protocols={content}')} is not taken over"
-        source.note(line, key, "not-taken", message, "Nothing to do: TLS 1.2 is the least here")
+    """Report an attribute that no record has; False if the entry cannot be imported without it."""
+    if name == "protocols" and not _excludes_offered_versions(content):
+        message = f"{shown(f'protocols={content}')} is not imported"
+        source.note(line, key, "not-taken", message, "Nothing to do: the minimum is TLS 1.2")
         return True
-    if name in _NEEDLESS:
-        message = f"{shown(f'{name}={content}')} is not taken over"
-        remedy = "Check that mail is sent without it: the gateway has its own setting for all"
+    if name in _NOT_NEEDED:
+        message = f"{shown(f'{name}={content}')} is not imported"
+        remedy = "Check that mail is sent without it: the gateway has one setting for all partners"
         source.note(line, key, "not-taken", message, remedy)
         return True
     if name == "ciphers":
-        message = f"{shown(f'{name}={content}')} is not taken over"
-        remedy = "Check that mail is sent without it; if not, write `tls: compatible`, the weaker"
+        message = f"{shown(f'{name}={content}')} is not imported"
+        remedy = (
+            "Check that mail is sent without it; if not, write `tls: compatible`, which is weaker"
+        )
         source.note(line, key, "not-taken", message, remedy)
         return True
-    message = f"{shown(f'{name}={content}')} cannot be said in a record"
+    message = f"{shown(f'{name}={content}')} cannot be expressed in a record"
     remedy = "Write the record by hand"
     if name == "tafile":
         remedy = "Write the record by hand, with `verify: private-ca`"
@@ -163,8 +165,8 @@ def _attribute(source: Source, line: int, key: str, name: str, content: str) -> 
     return False
 
 
-def _asks_more(protocols: str) -> bool:
-    """Tell whether TLS 1.2 or 1.3, which the gateway offers, is excluded."""
+def _excludes_offered_versions(protocols: str) -> bool:
+    """Return whether TLS 1.2 or 1.3, which the gateway offers, is excluded."""
     words = [word.lower() for word in re.split(r"[:\s]+", protocols) if word]
     least = [word.removeprefix(">=") for word in words if word.startswith(">=")]
     wanted = [word for word in words if word.startswith("tls")]
@@ -178,12 +180,12 @@ def _asks_more(protocols: str) -> bool:
 def _row(
     source: Source, domain: str, entry: _Entry, below: _Entry | None, has_below: bool
 ) -> Row | None:
-    """Return the one record for a domain and what is below it; None if one cannot say both."""
+    """Return the record for a domain and its subdomains; None if one record cannot express both."""
     if has_below and below is None:
-        return None  # the entry below has a problem of its own
+        return None  # the entry of the subdomains has a problem of its own
     mx = _mx(domain, entry.names, below.names if below else None)
     if mx is None or (below and (below.verify, below.keys) != (entry.verify, entry.keys)):
-        message = f"demands something else than .{domain}"
+        message = f"has other requirements than .{domain}"
         remedy = "Write two records by hand, or make the two entries equal"
         source.problem(entry.line, domain, "two-rules", message, remedy)
         return None
@@ -197,7 +199,7 @@ def _row(
 
 
 def _mx(domain: str, names: frozenset[str], below: frozenset[str] | None) -> list[str] | None:
-    """Return the record's `mx`, [] for the domain's own names; None if no `mx` says both."""
+    """Return the record's `mx`, [] for the domain's own names; None if no `mx` can express both."""
     if names in (frozenset(), {domain, f".{domain}"}) and below in (None, frozenset(), _OWN):
         return []
     return sorted(names) if below in (None, names) else None

@@ -1,9 +1,8 @@
-"""Partners from lists that others keep: what each source says becomes a record, or a problem.
+"""Imports partners from other formats: each entry of a source becomes a record, or a problem.
 
-A source's reader yields rows: the values of a record as they would be written in a file. They are
-read by the same rules as a file, so that nothing gets in that a file could not say. What a record
-cannot say is a problem, and its entry is left out; what is said in another way, or is not needed,
-is a note.
+The reader of a format yields rows: the values of a record as a partner file would have them. They
+are checked by the same rules as a file. What a record cannot express is a problem, and its entry is
+not imported. What is imported in another form, or is not needed, is a note.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from tlsgate.partners import syntax
-from tlsgate.partners.entries import file_name
+from tlsgate.partners.entries import record_file_name
 from tlsgate.partners.record import Draft, read_record
 from tlsgate.problems import Problem
 
@@ -24,7 +23,7 @@ SOURCE_LIMIT = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a source does not say."""
+    """Values for what a source does not contain."""
 
     agreed: date
     review: date
@@ -34,7 +33,7 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A record as its source says it: keys and values as in a partner file."""
+    """A record from a source: keys and values as in a partner file."""
 
     line: int
     values: Mapping[str, Any]
@@ -42,7 +41,7 @@ class Row:
 
 @dataclass(slots=True)
 class Source:
-    """A source while it is read."""
+    """A source that is being read, and what was found in it."""
 
     file: str
     """The name to show."""
@@ -51,11 +50,11 @@ class Source:
     notes: list[Problem] = field(default_factory=list)
 
     def problem(self, line: int, key: str, code: str, message: str, remedy: str) -> None:
-        """Note what a record cannot say: the entry is not imported."""
+        """Report what a record cannot express: the entry is not imported."""
         self.problems.append(Problem(self.file, line, key, code, message, remedy))
 
     def note(self, line: int, key: str, code: str, message: str, remedy: str) -> None:
-        """Note what is imported in another way than it was written."""
+        """Report what is imported in another form than it was written."""
         self.notes.append(Problem(self.file, line, key, code, message, remedy))
 
 
@@ -82,7 +81,7 @@ def _filled(values: Mapping[str, Any], defaults: Defaults) -> dict[str, Any]:
 
 
 def _node(value: Any, line: int) -> syntax.Node:
-    """Return a value as the reader of files sees it, every part of it in the row's line."""
+    """Return a value as the reader of partner files gets it, all of it on the row's line."""
     if isinstance(value, Mapping):
         entries = {key: (line, _node(one, line)) for key, one in value.items()}
         return syntax.Mapping(line, entries)
@@ -94,14 +93,14 @@ def _node(value: Any, line: int) -> syntax.Node:
 
 
 def new_files(drafts: Sequence[Draft], taken: Iterable[str]) -> Iterator[tuple[str, Draft]]:
-    """Yield each record with the name of a file of its own, which none of `taken` is."""
+    """Yield each record with the name of its own new file, which is not in `taken`."""
     used = set(taken)
     for draft in drafts:
         if draft.partner is None:
             continue
-        name = file_name(draft.partner.name)
-        if name == file_name(""):  # a name without a letter that a file name may have
-            name = file_name(draft.partner.domains[0])
+        name = record_file_name(draft.partner.name)
+        if name == record_file_name(""):  # no character of the name is allowed in a file name
+            name = record_file_name(draft.partner.domains[0])
         stem, number = name.removesuffix(".yaml"), 1
         while name in used:
             number += 1

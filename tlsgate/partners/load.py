@@ -1,8 +1,8 @@
 """The partner list from its folder: read, validated and compared, or refused as a whole.
 
-One file holds one record, or several as a stream of documents between `---` lines. Every problem
-of every file is told at once. Nothing is guessed from a file that could not be read: a list with
-one bad file is a bad list, and the gateway keeps the one it has.
+One file contains one record, or several as a stream of documents separated by `---` lines. All
+problems of all files are reported together. If one file cannot be read, the whole list is refused,
+and the gateway keeps the list it has.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from datetime import date
 from pathlib import Path
 
 from tlsgate.partners.checks import check_list
-from tlsgate.partners.entries import Entry, folder_entries
+from tlsgate.partners.entries import FolderEntry, folder_entries
 from tlsgate.partners.model import Partner
 from tlsgate.partners.record import Draft, read_record
 from tlsgate.partners.syntax import read_documents
 from tlsgate.problems import Problem, ProblemsError
 
-Known = dict[tuple[str, bytes], tuple[Draft, ...]]
-"""Records of files without problems, by the file's own name and its content: each is read once."""
+DraftCache = dict[tuple[str, bytes], tuple[Draft, ...]]
+"""Records of files without problems, by file name and content, so that each is read once."""
 
 
 def load_partners(
@@ -32,32 +32,32 @@ def load_partners(
 
     `own_domains` are the organisation's own, as canonical names: no partner may list them, nor
     a name above or below them. With `today`, an agreement in the future is refused; the clock
-    is never asked. Raises ProblemsError with all problems of all files.
+    is never read. Raises ProblemsError with all problems of all files.
     """
     return load_entries(folder_entries(directory), own_domains=own_domains, today=today)
 
 
 def load_entries(
-    entries: Iterable[Entry],
+    entries: Iterable[FolderEntry],
     *,
     own_domains: Sequence[str] = (),
     today: date | None = None,
-    known: Known | None = None,
+    cache: DraftCache | None = None,
 ) -> tuple[Partner, ...]:
-    """As `load_partners`, from a folder that may be anywhere.
+    """Same as `load_partners`, for the entries of a folder on disk or in git.
 
-    `known` is used and added to. A file that is in it is not looked at again, whatever `today`.
+    `cache` is read and filled. A file that is in it is not read again, whatever `today` is.
     """
-    known = {} if known is None else known
+    cache = {} if cache is None else cache
     problems: list[Problem] = []
     drafts: list[Draft] = []
-    with _uncollected():
+    with _without_garbage_collection():
         try:
             for entry in entries:
                 data = _read(entry, problems)
                 if data is not None:
-                    drafts.extend(_drafts(data, entry.file, today, problems, known))
-        except ProblemsError as error:  # the folder itself: the others are told beside it
+                    drafts.extend(_drafts(data, entry.file, today, problems, cache))
+        except ProblemsError as error:  # the folder itself; problems found before are reported too
             problems.extend(error.problems)
         problems.extend(check_list(drafts, own_domains))
     if problems:
@@ -67,8 +67,8 @@ def load_entries(
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let nobody look for cycles meanwhile: there are none in all the small objects of a list."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection: a list is many small objects without reference cycles."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -91,27 +91,27 @@ def read_drafts(
 
 
 def _drafts(
-    data: bytes, file: str, today: date | None, problems: list[Problem], known: Known
+    data: bytes, file: str, today: date | None, problems: list[Problem], cache: DraftCache
 ) -> tuple[Draft, ...]:
     key = (file.rpartition("/")[2], data)
-    drafts = known.get(key)
+    drafts = cache.get(key)
     if drafts is not None:
-        return tuple(_filed(draft, file) for draft in drafts)
+        return tuple(_with_file(draft, file) for draft in drafts)
     before = len(problems)
     drafts = tuple(read_drafts(data, file, today, problems))
     if len(problems) == before:
-        known[key] = drafts
+        cache[key] = drafts
     return drafts
 
 
-def _filed(draft: Draft, file: str) -> Draft:
+def _with_file(draft: Draft, file: str) -> Draft:
     if draft.file == file or draft.partner is None:
         return draft
     return replace(draft, file=file, partner=replace(draft.partner, file=file))
 
 
-def _read(entry: Entry, problems: list[Problem]) -> bytes | None:
-    """Return the file's bytes; None if it is no record file or cannot be read."""
+def _read(entry: FolderEntry, problems: list[Problem]) -> bytes | None:
+    """Return the file's bytes; None, and a problem, if it is not a record file or unreadable."""
     fault = entry.fault
     if fault is None:
         try:

@@ -1,4 +1,4 @@
-"""From one YAML document to one partner, with every problem of the record."""
+"""Reads one YAML document as one partner, and reports every problem of the record."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from tlsgate.partners.ca import parse_ca
+from tlsgate.partners.mapping_reader import Located, MappingReader
 from tlsgate.partners.model import (
     Allow,
     Direction,
@@ -17,7 +18,6 @@ from tlsgate.partners.model import (
     Require,
     Verify,
 )
-from tlsgate.partners.section import Place, Section
 from tlsgate.partners.syntax import Mapping, Node
 from tlsgate.partners.values import (
     NAME_LENGTH,
@@ -66,21 +66,21 @@ class Draft:
     """What could be read of a record: enough to compare it with the others."""
 
     file: str
-    name: Place[str] | None
-    domains: tuple[Place[str], ...]
+    name: Located[str] | None
+    domains: tuple[Located[str], ...]
     subdomains: bool
     partner: Partner | None
     """None if the record has a problem."""
 
 
 def read_record(node: Node, file: str, today: date | None, problems: list[Problem]) -> Draft | None:
-    """Read one document; None if it is no mapping at all."""
+    """Read one document. Return None if it is not a mapping."""
     if not isinstance(node, Mapping):
         remedy = "Write the record's keys, such as `name: Acme Motors AG`"
         problems.append(Problem(file, node.line, "", "not-a-record", "is not a record", remedy))
         return None
     found = len(problems)
-    top = Section(node, "", RECORD_KEYS, file, problems)
+    top = MappingReader(node, "", RECORD_KEYS, file, problems)
     name = top.value("name", _parse_name, "Acme Motors AG")
     contact = top.value("contact", parse_address, "postmaster@acme.example")
     agreed, review = _dates(top, today)
@@ -88,8 +88,8 @@ def read_record(node: Node, file: str, today: date | None, problems: list[Proble
     tls = top.value("tls", _parse_tls) or Strength.STRONG
     domains = _domains(top)
     subdomains = top.flag("subdomains", True)
-    outbound = _outbound(top.section("outbound", OUTBOUND_KEYS))
-    inbound = _inbound(top.section("inbound", INBOUND_KEYS))
+    outbound = _outbound(top.mapping("outbound", OUTBOUND_KEYS))
+    inbound = _inbound(top.mapping("inbound", INBOUND_KEYS))
     exceptions = _exceptions(top, agreed, inbound.require)
     partner = None
     if len(problems) == found and name and contact and agreed and review:
@@ -107,15 +107,15 @@ def read_record(node: Node, file: str, today: date | None, problems: list[Proble
             exceptions=exceptions,
             file=file,
         )
-    place = Place(name, top.line_of("name"), "name") if name else None
+    place = Located(name, top.line_of("name"), "name") if name else None
     return Draft(file, place, tuple(domains), subdomains, partner)
 
 
-def _sorted(places: list[Place[str]]) -> tuple[str, ...]:
+def _sorted(places: list[Located[str]]) -> tuple[str, ...]:
     return tuple(sorted(place.value for place in places))
 
 
-def _dates(top: Section, today: date | None) -> tuple[date | None, date | None]:
+def _dates(top: MappingReader, today: date | None) -> tuple[date | None, date | None]:
     agreed = top.value("agreed", parse_date, "2026-10-01")
     review = top.value("review", parse_date, "2027-10-01")
     if agreed and today and agreed > today:
@@ -124,12 +124,12 @@ def _dates(top: Section, today: date | None) -> tuple[date | None, date | None]:
         top.problem("agreed", top.line_of("agreed"), "bad-date", message, remedy)
     if agreed and review and review <= agreed:
         message = f"{review} is not after {agreed}, the day of the agreement"
-        remedy = "Write the day by which the agreement is to be confirmed again"
+        remedy = "Write the day by which the agreement must be confirmed again"
         top.problem("review", top.line_of("review"), "bad-date", message, remedy)
     return agreed, review
 
 
-def _domains(top: Section) -> list[Place[str]]:
+def _domains(top: MappingReader) -> list[Located[str]]:
     domains = top.values("domains", parse_domain)
     if "domains" not in top.entries:
         remedy = "Write `domains: [acme.example]`"
@@ -139,19 +139,19 @@ def _domains(top: Section) -> list[Place[str]]:
     return domains
 
 
-def _refuse_empty(section: Section, key: str, remedy: str) -> None:
+def _refuse_empty(section: MappingReader, key: str, remedy: str) -> None:
     if section.is_empty_list(key):
         section.problem(key, section.line_of(key), "empty-list", "is empty", remedy)
 
 
-def _outbound(section: Section) -> Outbound:
+def _outbound(section: MappingReader) -> Outbound:
     verify = section.value("verify", _parse_verify) or Verify.PKIX
     mx = section.values("mx", parse_mx_name)
     keys = section.values("public_keys", parse_public_key)
     _refuse_empty(section, "mx", "Delete the key, or write the names of the partner's servers")
     if mx and verify in (Verify.DANE, Verify.PIN):
-        why = "DNS says which" if verify is Verify.DANE else "the pinned key says which"
-        message = f"is not used with `verify: {verify}`: {why} server is right"
+        proof = "TLSA records identify" if verify is Verify.DANE else "the pinned key identifies"
+        message = f"is not used with `verify: {verify}`: {proof} the server"
         remedy = "Delete it, or write `verify: pkix`"
         section.problem("mx", section.line_of("mx"), "not-used", message, remedy)
     _check_keys(section, "verify", verify, Verify.PIN)
@@ -160,7 +160,7 @@ def _outbound(section: Section) -> Outbound:
     return Outbound(verify, _sorted(mx), _sorted(keys), ca)
 
 
-def _check_ca(section: Section, verify: Verify) -> None:
+def _check_ca(section: MappingReader, verify: Verify) -> None:
     line, given = section.line_of("ca"), "ca" in section.entries
     if verify is Verify.PRIVATE_CA and not given:
         message = f"is needed with `verify: {verify}`"
@@ -172,7 +172,7 @@ def _check_ca(section: Section, verify: Verify) -> None:
         section.problem("ca", line, "not-used", message, remedy)
 
 
-def _inbound(section: Section) -> Inbound:
+def _inbound(section: MappingReader) -> Inbound:
     require = section.value("require", _parse_require) or Require.TLS
     keys = section.values("public_keys", parse_public_key)
     networks = section.values("networks", parse_network)
@@ -184,8 +184,8 @@ def _inbound(section: Section) -> Inbound:
     return Inbound(require, _sorted(keys), _sorted(networks))
 
 
-def _check_keys(section: Section, key: str, chosen: Verify | Require, user: object) -> None:
-    """`public_keys` stand beside the one choice that uses them, and never without it."""
+def _check_keys(section: MappingReader, key: str, chosen: Verify | Require, user: object) -> None:
+    """Require `public_keys` with the one choice that uses them, and refuse them with any other."""
     line, given = section.line_of("public_keys"), section.has_items("public_keys")
     if chosen is user and not given:
         message = f"is needed with `{key}: {chosen}`"
@@ -197,9 +197,11 @@ def _check_keys(section: Section, key: str, chosen: Verify | Require, user: obje
         section.problem("public_keys", line, "not-used", message, remedy)
 
 
-def _exceptions(top: Section, agreed: date | None, require: Require) -> tuple[ExceptionRule, ...]:
+def _exceptions(
+    top: MappingReader, agreed: date | None, require: Require
+) -> tuple[ExceptionRule, ...]:
     rules = []
-    for section in top.sections("exceptions", EXCEPTION_KEYS):
+    for section in top.mappings("exceptions", EXCEPTION_KEYS):
         until = section.value("until", parse_date, "2026-12-24")
         direction = section.value("direction", _parse_direction, "outbound")
         allow = section.value("allow", _parse_allow, "encrypted")

@@ -1,8 +1,8 @@
-"""The partners folder as a git revision holds it: read, and never checked out or run.
+"""Reads the partners folder of a git revision, without checking it out or running anything in it.
 
-Only git's plumbing is asked (rev-parse, ls-tree, cat-file), with objects by their hash: no hook, no
-filter, no text conversion and no remote helper runs, and what the revision says of itself
-(attributes, submodules, links) is shown as a problem or left alone.
+Only git's plumbing commands are used (rev-parse, ls-tree, cat-file), with the hashes of objects: no
+hook, filter, text conversion or remote helper runs. What the revision contains besides files
+(attributes, submodules, links) is reported as a problem or ignored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from tlsgate.partners.entries import (
     IS_LINK,
     IS_NO_FILE,
     NO_FOLDER,
-    Entry,
-    Fault,
+    EntryFault,
+    FolderEntry,
     is_ignored,
     name_fault,
 )
@@ -28,7 +28,7 @@ GIT_SECONDS = 60
 LIST_LIMIT = 64 * 1024 * 1024
 """Bytes of all record files together; 10,000 records have about 10 MiB."""
 _ENVIRONMENT = {
-    "GIT_NO_REPLACE_OBJECTS": "1",  # refs/replace would show another content
+    "GIT_NO_REPLACE_OBJECTS": "1",  # refs/replace would show other content
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -36,30 +36,30 @@ _ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "",
     "LC_ALL": "C",
 }
-_MODES: Mapping[str, Fault] = {
+_MODES: Mapping[str, EntryFault] = {
     "040000": IS_NO_FILE,
     "120000": IS_LINK,
     "160000": ("submodule", "is a submodule", "Put the record files themselves here"),
     "100755": (
         "executable",
         "has the executable bit",
-        "Take it away: `git update-index --chmod=-x` and the file's name",
+        "Remove it: `git update-index --chmod=-x FILE`",
     ),
 }
-"""git's modes that no record file has."""
+"""git's file modes that are refused."""
 
 
 class RevisionError(Exception):
-    """The revision cannot be read; says why and what to do."""
+    """The revision cannot be read; the message says why and what to do."""
 
 
 def is_revision(text: str) -> bool:
-    """Tell whether git knows a commit or tree by this name, here. False outside a repository."""
+    """Return whether this is a commit or tree of the repository here. False outside of one."""
     return _resolved(f"{text}^{{tree}}") is not None
 
 
 def merge_base(one: str, other: str) -> str:
-    """Return the commit where two revisions parted. Raises RevisionError."""
+    """Return the last common commit of two revisions. Raises RevisionError."""
     commits = [_resolved(f"{name}^{{commit}}") for name in (one, other)]
     if None not in commits:
         done = _git("merge-base", *(str(commit) for commit in commits))
@@ -71,16 +71,16 @@ def merge_base(one: str, other: str) -> str:
     )
 
 
-def revision_entries(revision: str, folder: Path) -> tuple[Entry, ...]:
+def revision_entries(revision: str, folder: Path) -> tuple[FolderEntry, ...]:
     """Return the entries of a folder in a revision, by name.
 
-    `folder` is relative to where the user stands, and need not be there now. A revision without
-    it has no entries. Raises ProblemsError if it is no folder there, RevisionError if git cannot
-    tell.
+    `folder` is relative to the working directory, and need not exist there. A revision without it
+    has no entries. Raises ProblemsError if it is not a folder in the revision, RevisionError if git
+    fails.
     """
     root = _resolved(f"{revision}^{{tree}}")
     if root is None:
-        raise RevisionError(f"{shown(revision)} is no git revision here. Fetch it first")
+        raise RevisionError(f"{shown(revision)} is not a git revision here. Fetch it first")
     tree = _folder_tree(root, folder)
     listing = _output("ls-tree", "-z", "-l", "--full-tree", tree) if tree else b""
     contents = _Contents()
@@ -96,19 +96,19 @@ def _check_size(rows: Sequence[tuple[bytes, bytes, bytes]], folder: Path) -> Non
     sizes = (facts.rpartition(b" ")[2] for facts, _, _ in rows)
     total = sum(int(size) for size in sizes if size.isdigit())
     if total > LIST_LIMIT:
-        message = f"holds more than {LIST_LIMIT >> 20} MiB"
+        message = f"is larger than {LIST_LIMIT >> 20} MiB"
         problem = Problem(visible(str(folder)), 0, "", "list-too-large", message, "Delete files")
         raise ProblemsError([problem])
 
 
-def _entry(facts: bytes, name: str, folder: str, contents: _Contents) -> Entry | None:
+def _entry(facts: bytes, name: str, folder: str, contents: _Contents) -> FolderEntry | None:
     mode, _, oid, size = facts.decode("ascii").split()
     if is_ignored(name):
         return None
     fault = _MODES.get(mode) or name_fault(name)
     if fault is None:
         contents.want(oid, int(size))
-    return Entry(folder + visible(name), fault, lambda: contents.read(oid))
+    return FolderEntry(folder + visible(name), fault, lambda: contents.read(oid))
 
 
 def _folder_tree(root: str, folder: Path) -> str | None:
@@ -121,20 +121,20 @@ def _folder_tree(root: str, folder: Path) -> str | None:
     tree = root if path == "." else _resolved(f"{root}:{path}")
     if tree is not None and _output("cat-file", "-t", tree) != b"tree\n":
         remedy = "Name the folder that holds the partner files"
-        problem = Problem(visible(str(folder)), 0, "", NO_FOLDER, "is no folder there", remedy)
+        problem = Problem(visible(str(folder)), 0, "", NO_FOLDER, "is not a folder there", remedy)
         raise ProblemsError([problem])
     return tree
 
 
 class _Contents:
-    """The blobs of one tree, all had from git at once when the first is asked for."""
+    """The blobs of one tree, all read from git together when the first is needed."""
 
     def __init__(self) -> None:
         self._wanted: dict[str, None] = {}
         self._held: dict[str, bytes] = {}
 
     def want(self, oid: str, size: int) -> None:
-        """Note a blob; one beyond the limit is not even looked at."""
+        """Add a blob to those to be read; one beyond the limit is not read."""
         if size > SIZE_LIMIT:
             self._held[oid] = bytes(SIZE_LIMIT + 1)
         else:
@@ -149,15 +149,17 @@ class _Contents:
 
 
 def _blobs(oids: list[str]) -> Iterator[tuple[str, bytes]]:
-    told = _output("cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode("ascii"))
+    output = _output(
+        "cat-file", "--batch", stdin="".join(f"{oid}\n" for oid in oids).encode("ascii")
+    )
     start = 0
     for oid in oids:
-        line = told.index(b"\n", start)
-        _, kind, size = told[start:line].decode("ascii").split()
+        line = output.index(b"\n", start)
+        _, kind, size = output[start:line].decode("ascii").split()
         if kind != "blob":
-            raise RevisionError(f"the object {oid} is no file")
+            raise RevisionError(f"the object {oid} is not a file")
         start = line + 1 + int(size)
-        yield oid, told[line + 1 : start]
+        yield oid, output[line + 1 : start]
         start += 1
 
 
@@ -165,8 +167,8 @@ def _resolved(expression: str) -> str | None:
     done = _git("rev-parse", "--verify", "--quiet", "--end-of-options", expression)
     if b"dubious ownership" in done.stderr:
         raise RevisionError(
-            "git trusts this folder only for its owner."
-            " Name it: `git config --global --add safe.directory` and its path"
+            "git does not trust this folder, because it has another owner."
+            " Allow it: `git config --global --add safe.directory PATH`"
         )
     return done.stdout.decode("ascii").strip() if done.returncode == 0 else None
 
@@ -190,6 +192,6 @@ def _git(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[byt
             env={**os.environ, **_ENVIRONMENT},
         )
     except FileNotFoundError:
-        raise RevisionError("git is not installed, and a revision needs it") from None
+        raise RevisionError("git is not installed, and is needed to read a revision") from None
     except subprocess.TimeoutExpired:
         raise RevisionError(f"git {arguments[0]} took longer than {GIT_SECONDS} s") from None

@@ -1,8 +1,8 @@
 """The JSON Schema of a partner file, made from the model: for completion in editors.
 
-Draft 2020-12. What a schema can say is said: keys, words, shapes of values, which keys belong
-together. The loader stays the judge: public suffixes, canonical networks, other files and the
-order of dates are its alone.
+Draft 2020-12. It covers what a schema can express: keys, allowed words, formats of values, which
+keys belong together. Only the loader checks public suffixes, canonical networks, other files and
+the order of dates.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _PIN = (
 )
 _CIDR = r"^[0-9a-f.:]+/[0-9]{1,3}$"
 
-_WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
+_DESCRIPTIONS: Mapping[tuple[type, str], Mapping[str, Any]] = {
     (Partner, "name"): {
         "description": "The partner's name, as people know it.",
         "maxLength": NAME_LENGTH,
     },
     (Partner, "contact"): {
-        "description": "Who is written to when the partner's mail is held.",
+        "description": "The address to write to when the partner's mail is held.",
         "pattern": f"^[^@ ]+@{_NAME}$",
     },
     (Partner, "agreed"): {"description": "The day of the agreement."},
-    (Partner, "review"): {"description": "The day by which it is to be confirmed again."},
+    (Partner, "review"): {"description": "The day by which it must be confirmed again."},
     (Partner, "mode"): {
         "description": "enforce: mail without the agreed proof is held or refused."
         " observe: it is only counted."
@@ -49,14 +49,16 @@ _WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
         "description": "The partner's mail domains, in lower case, international ones as xn--….",
         "items": {"pattern": f"^{_NAME}$"},
     },
-    (Partner, "subdomains"): {"description": "Whether all names below the domains belong too."},
+    (Partner, "subdomains"): {
+        "description": "Whether the record also covers all names below the domains."
+    },
     (Partner, "outbound"): {"description": "How mail to the partner is protected."},
-    (Partner, "inbound"): {"description": "What mail from the partner must show."},
+    (Partner, "inbound"): {"description": "What is required of mail from the partner."},
     (Partner, "exceptions"): {"description": "Weaker rules, each of which ends by itself."},
-    (Outbound, "verify"): {"description": "What proves the partner's server."},
+    (Outbound, "verify"): {"description": "How the partner's server proves its identity."},
     (Outbound, "mx"): {
-        "description": "Names accepted in the server's certificate, .name for any below it."
-        " Without it, the domain itself.",
+        "description": "Names accepted in the server's certificate; .name accepts any name below"
+        " it. Without this key: the domain itself.",
         "items": {"pattern": rf"^\.?{_NAME}$"},
     },
     (Outbound, "public_keys"): {
@@ -67,7 +69,7 @@ _WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
         "description": "With verify: private-ca. The certificate of the partner's CA, as PEM.",
         "pattern": "^-----BEGIN CERTIFICATE-----",
     },
-    (Inbound, "require"): {"description": "What a client must show; TLS always."},
+    (Inbound, "require"): {"description": "What a client must present. TLS is always required."},
     (Inbound, "public_keys"): {
         "description": "With require: certificate. The SHA-256 of the client's public keys (SPKI).",
         "items": {"pattern": _PIN},
@@ -76,13 +78,13 @@ _WORDS: Mapping[tuple[type, str], Mapping[str, Any]] = {
         "description": "CIDR blocks that the partner sends from.",
         "items": {"pattern": _CIDR},
     },
-    (ExceptionRule, "until"): {"description": "Its last day."},
+    (ExceptionRule, "until"): {"description": "The exception's last day."},
     (ExceptionRule, "direction"): {"description": "Seen from the gateway."},
     (ExceptionRule, "allow"): {
         "description": "encrypted: TLS without authentication. plaintext: no TLS at all."
     },
     (ExceptionRule, "reason"): {
-        "description": "Why, and the ticket.",
+        "description": "Why it is needed, and the ticket.",
         "maxLength": REASON_LENGTH,
     },
     (ExceptionRule, "approved_by"): {
@@ -113,7 +115,7 @@ def partner_schema() -> dict[str, Any]:
     return {
         "$schema": DIALECT,
         "title": "tlsgate partner",
-        "description": "One partner of the gateway. `tlsgate partners check` tells the rest.",
+        "description": "One partner of the gateway. `tlsgate partners check` checks the rest.",
         **schema,
     }
 
@@ -141,7 +143,7 @@ _DEFAULTS: Mapping[tuple[type, str], Any] = {
     (Partner, "outbound"): None,
     (Partner, "inbound"): None,
 }
-"""What the reader of a file fills in although the model has no default."""
+"""Defaults that the reader of a file adds, and the model does not have."""
 
 
 def _is_required(cls: type, field: Field[Any]) -> bool:
@@ -151,7 +153,7 @@ def _is_required(cls: type, field: Field[Any]) -> bool:
 
 def _property(cls: type, field: Field[Any], kind: Any) -> dict[str, Any]:
     place = (cls, field.name)
-    words = dict(_WORDS.get(place, {}))
+    words = dict(_DESCRIPTIONS.get(place, {}))
     shape = _shape(kind)
     if "items" in shape:
         shape["items"] |= words.pop("items", {})
@@ -185,7 +187,7 @@ _SCALARS: Mapping[type, Mapping[str, Any]] = {
 
 
 def _keys_belong_to(key: str, word: StrEnum) -> dict[str, Any]:
-    """`public_keys` stand beside the one word that uses them, and never without it."""
+    """`public_keys` are required with the one word that uses them, and refused with any other."""
     filled = {"required": ["public_keys"], "properties": {"public_keys": {"minItems": 1}}}
     return {
         "if": _chosen(key, word),

@@ -1,19 +1,18 @@
-"""Whether a rule for a domain is as strict as another: pure, and total over the record.
+"""Compares two rules for a domain: is the new one as strict as the old one? Pure.
 
-The question is asked of one key of the gateway's maps: `acme.example` is that domain alone,
-`.acme.example` any name below it. Each part of the record is compared for itself, whatever the
-mode, so that a change is never hidden by another that goes the other way. What cannot be proved
-as strict counts as weaker:
+Rules are compared for one key of the gateway's maps: `acme.example` is that domain alone,
+`.acme.example` any name below it. Every part of the record is compared by itself, whatever the
+mode, so that a stricter part never hides a weaker one. What cannot be proved to be as strict counts
+as weaker:
 
-- another way to verify a server is weaker, for neither accepts a part of what the other does;
-- so is another identity of a client, but any identity is stricter than TLS alone;
-- more names, keys, CAs or networks are weaker; names and networks are compared by what they
-  cover;
-- a partner's networks also say from where bounces (the null sender) need TLS, so without
-  `require: network` fewer of them are weaker, not more;
+- another way to verify a server is weaker, because neither way accepts only what the other does;
+- another identity of a client is weaker too, but any identity is stricter than TLS alone;
+- more names, keys, CAs or networks are weaker; names and networks are compared by what they cover;
+- a partner's networks also decide from where bounces (the null sender) need TLS, so without
+  `require: network` it is fewer networks that are weaker;
 - more kinds of encryption are weaker;
-- an exception is compared by the last day of what it allows. The clock is not asked: one that has
-  ended counts as one that has not;
+- exceptions are compared by the last day of what they allow. The clock is not read: an exception
+  that has ended counts like any other;
 - a part of the record that this module does not know is weaker whenever it differs.
 """
 
@@ -54,39 +53,41 @@ EXCEPTIONS = "exceptions"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One part of two rules that is not the same."""
+    """One part in which two rules differ."""
 
     aspect: str
-    """The part of the record, such as `outbound.mx`; `listed` for being on the list at all;
+    """The part of the record, such as `outbound.mx`; `listed` if the key is on one list only;
     `exceptions.outbound.plaintext` for what exceptions of a direction allow."""
     weaker: bool
-    """The new rule is weaker here, or not provably as strict."""
+    """Whether the new rule is weaker here, or not provably as strict."""
 
 
-def _unjudged(cls: type[Any], *judged: str) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(cls) if field.name not in judged)
+def _not_compared(cls: type[Any], *compared: str) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls) if field.name not in compared)
 
 
-_OTHER_PARTNER = _unjudged(
+_OTHER_PARTNER = _not_compared(
     Partner,
-    *("name", "contact", "agreed", "review", "file"),  # say nothing about mail
-    *("domains", "subdomains"),  # say which keys there are
+    *("name", "contact", "agreed", "review", "file"),  # have no effect on mail
+    *("domains", "subdomains"),  # decide which keys there are
     *("mode", "tls", "outbound", "inbound", "exceptions"),
 )
-_OTHER_OUTBOUND = _unjudged(Outbound, "verify", "mx", "public_keys", "ca")
-_OTHER_INBOUND = _unjudged(Inbound, "require", "public_keys", "networks")
-_OTHER_EXCEPTION = _unjudged(ExceptionRule, "until", "direction", "allow", "reason", "approved_by")
+_OTHER_OUTBOUND = _not_compared(Outbound, "verify", "mx", "public_keys", "ca")
+_OTHER_INBOUND = _not_compared(Inbound, "require", "public_keys", "networks")
+_OTHER_EXCEPTION = _not_compared(
+    ExceptionRule, "until", "direction", "allow", "reason", "approved_by"
+)
 
 
 def compare(key: str, old: Partner | None, new: Partner | None) -> tuple[Difference, ...]:
-    """Return how the rules of two records for one key differ; None is a key without any rule."""
+    """Return how the rules of two records for one key differ; None means that there is no rule."""
     if old is None or new is None:
         return () if old is new else (Difference(LISTED, new is None),)
     return tuple(_compare(key, old, new))
 
 
 def same_rules(old: Partner, new: Partner) -> bool:
-    """Tell whether two records say the same of a domain that both list."""
+    """Return whether two records have the same rule for a domain that both list."""
     return (
         old.mode is new.mode
         and old.tls is new.tls
@@ -130,7 +131,7 @@ def certificates(pem: str) -> tuple[str, ...]:
 def accepted_names(key: str, outbound: Outbound) -> tuple[str, ...]:
     """Return the names accepted in the certificate of a server for this key.
 
-    `.name` is any name below. Any one name below acme.example is written `*.acme.example`.
+    `.name` is any name below it. Any single name below acme.example is written `*.acme.example`.
     """
     own = f"*{key}" if key.startswith(".") else key
     return outbound.mx or (own, f".{own}")
@@ -172,7 +173,7 @@ def _inbound(old: Inbound, new: Inbound) -> Iterator[Difference]:
 
 
 def networks_cover(wide: Iterable[str], narrow: Iterable[str]) -> bool:
-    """Tell whether every address of the narrow blocks lies in a wide one. Takes CIDR blocks."""
+    """Return whether every address of the narrow CIDR blocks is in a wide one."""
     blocks = _collapsed(wide)
     return all(
         any(
@@ -186,7 +187,7 @@ def networks_cover(wide: Iterable[str], narrow: Iterable[str]) -> bool:
 
 
 def _collapsed(texts: Iterable[str]) -> list[Any]:
-    """Return the blocks merged: two halves are one whole, so that each is covered or is not."""
+    """Return the blocks merged, so that two halves count as one whole."""
     networks = [ipaddress.ip_network(text) for text in texts]
     four = [one for one in networks if isinstance(one, ipaddress.IPv4Network)]
     six = [one for one in networks if isinstance(one, ipaddress.IPv6Network)]
@@ -197,26 +198,26 @@ def _exceptions(
     old: tuple[ExceptionRule, ...], new: tuple[ExceptionRule, ...]
 ) -> Iterator[Difference]:
     for direction in Direction:
-        told = None
+        reported = None
         for allow in (Allow.PLAINTEXT, Allow.ENCRYPTED):
             days = last_day(old, direction, allow), last_day(new, direction, allow)
-            if days[0] != days[1] and days != told:
+            if days[0] != days[1] and days != reported:
                 aspect = f"{EXCEPTIONS}.{direction}.{allow}"
                 yield Difference(aspect, days[1] > days[0])
-                told = days
+                reported = days
     if _OTHER_EXCEPTION and set(old) != set(new):
         yield Difference(EXCEPTIONS, True)
 
 
-def reach(rules: tuple[ExceptionRule, ...]) -> tuple[date, ...]:
-    """Return the last days of all that exceptions can allow: equal is the same in effect."""
+def last_days(rules: tuple[ExceptionRule, ...]) -> tuple[date, ...]:
+    """Return the last day of all that exceptions can allow. Equal days have equal effects."""
     return tuple(last_day(rules, direction, allow) for direction in Direction for allow in Allow)
 
 
 def last_day(rules: Iterable[ExceptionRule], direction: Direction, allow: Allow) -> date:
-    """Return the last day on which as little as `allow` is enough; `date.min` if none is.
+    """Return the last day on which exceptions accept `allow`; `date.min` if none does.
 
-    What allows plaintext allows TLS without authentication too.
+    An exception for plaintext also accepts TLS without authentication.
     """
     enough = {allow, Allow.PLAINTEXT}
     return max(

@@ -1,7 +1,7 @@
-"""The record's values: from the text in the file to a canonical value, or a refusal.
+"""Parsers of the record's values: from the string in the file to a canonical value, or an error.
 
-Each parser takes the text as written and raises `RefusedError`, whose message reads after the
-text itself: "`example.com.` ends with a dot".
+Each parser takes the string as written and raises `InvalidValueError`. Its message is read after
+the string itself: "`example.com.` ends with a dot".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NAME_LENGTH = 100
 REASON_LENGTH = 500
 WIDEST_NETWORK = {4: 12, 6: 28}
-"""The shortest prefix by IP version: beyond it, a block belongs to more than one operator."""
+"""The shortest prefix allowed, by IP version. A wider block belongs to several operators."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -34,8 +34,8 @@ _COLON_HEX_PIN = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){31}")
 _PIN_PREFIX = re.compile(r"sha-?256(?://|[:=])", re.IGNORECASE)
 
 
-class RefusedError(Exception):
-    """A value is not what its key asks for."""
+class InvalidValueError(Exception):
+    """A value is not valid for its key."""
 
     def __init__(self, code: str, message: str, remedy: str, *, quoted: bool = True) -> None:
         super().__init__(code, message, remedy)
@@ -43,7 +43,7 @@ class RefusedError(Exception):
         self.message = message
         self.remedy = remedy
         self.quoted = quoted
-        """Whether the text itself is shown: not if it may hold a secret."""
+        """Whether the message shows the value itself: not if it may contain a secret."""
 
 
 def parse_text(limit: int) -> Callable[[str], str]:
@@ -51,14 +51,18 @@ def parse_text(limit: int) -> Callable[[str], str]:
 
     def parse(text: str) -> str:
         if not any(char.isalnum() for char in text):
-            raise RefusedError("bad-text", "says nothing", "Write words")
+            raise InvalidValueError(
+                "bad-text", "has no letters or digits", "Write at least one word"
+            )
         if not text.isprintable():
             remedy = f"Write it without them: {visible(text)[:limit]}"
-            raise RefusedError("bad-text", "holds characters that do not print", remedy)
+            raise InvalidValueError("bad-text", "contains unprintable characters", remedy)
         if text != text.strip():
-            raise RefusedError("bad-text", "has spaces around it", f"Write {text.strip()[:limit]}")
+            raise InvalidValueError(
+                "bad-text", "starts or ends with a space", f"Write {text.strip()[:limit]}"
+            )
         if len(text) > limit:
-            raise RefusedError("bad-text", f"is longer than {limit} characters", "Write less")
+            raise InvalidValueError("bad-text", f"is longer than {limit} characters", "Shorten it")
         return text
 
     return parse
@@ -69,10 +73,10 @@ def parse_address(text: str) -> str:
     local, at, domain = text.rpartition("@")
     if not at or not _LOCAL_PART.fullmatch(local) or len(local) > 64:
         remedy = "Write one address, such as postmaster@acme.example"
-        raise RefusedError("bad-address", "is not a mail address", remedy)
+        raise InvalidValueError("bad-address", "is not a mail address", remedy)
     fault = domain_fault(domain)
     if fault:
-        raise RefusedError("bad-address", f"has a domain that {fault[0]}", fault[1])
+        raise InvalidValueError("bad-address", f"has a domain that {fault[0]}", fault[1])
     return text
 
 
@@ -80,35 +84,39 @@ def parse_date(text: str) -> date:
     """Return an ISO 8601 calendar date."""
     if not _DATE.fullmatch(text):
         remedy = "Write year-month-day, such as 2026-10-01"
-        raise RefusedError("bad-date", "is not a date", remedy)
+        raise InvalidValueError("bad-date", "is not a date", remedy)
     try:
         return date.fromisoformat(text)
     except ValueError:
-        remedy = "Write a day that the calendar has, as year-month-day"
-        raise RefusedError("bad-date", "is not a real date", remedy) from None
+        remedy = "Write a day of the calendar, as year-month-day"
+        raise InvalidValueError("bad-date", "is not a real date", remedy) from None
 
 
 def parse_domain(text: str) -> str:
-    """Return a canonical mail domain that someone can own."""
+    """Return a canonical mail domain that an organisation can own."""
     fault = domain_fault(text)
     if fault:
-        raise RefusedError("bad-domain", *fault)
+        raise InvalidValueError("bad-domain", *fault)
     return text
 
 
 def parse_mx_name(text: str) -> str:
     """Return a host name, or `.name` for any name below it."""
     if text.startswith("*."):
-        remedy = f"Write {visible(text[1:])}: the dot accepts any name below"
-        raise RefusedError("bad-mx", "has a wildcard", remedy)
+        remedy = f"Write {visible(text[1:])}: the leading dot accepts any name below it"
+        raise InvalidValueError("bad-mx", "has a wildcard", remedy)
     name = text.removeprefix(".")
     fault = host_fault(name)
     if fault:
         message, remedy = fault
-        raise RefusedError("bad-mx", message, remedy + (", after the dot" if name != text else ""))
+        raise InvalidValueError(
+            "bad-mx", message, remedy + (", after the dot" if name != text else "")
+        )
     if is_public_suffix(name):
         remedy = "Write the name of the partner's own mail servers, such as .mail.acme.example"
-        raise RefusedError("bad-mx", "is a public suffix: it would accept anyone's name", remedy)
+        raise InvalidValueError(
+            "bad-mx", "is a public suffix: it would accept other organisations' names", remedy
+        )
     return text
 
 
@@ -118,25 +126,28 @@ def parse_network(text: str) -> str:
         network: Network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         remedy = "Write a CIDR block, such as 192.0.2.0/28 or 2001:db8:1::/48"
-        raise RefusedError("bad-network", "is not a network", remedy) from None
+        raise InvalidValueError("bad-network", "is not a network", remedy) from None
     widest = WIDEST_NETWORK[network.version]
     if network.prefixlen < widest:
-        remedy = "Write the blocks that the partner's mail servers stand in"
-        raise RefusedError("bad-network", f"is wider than /{widest}", remedy)
+        remedy = "Write the blocks that contain the partner's mail servers"
+        raise InvalidValueError("bad-network", f"is wider than /{widest}", remedy)
     if network.is_loopback or network.is_multicast or network.is_link_local:
         remedy = "Write the partner's public addresses"
-        raise RefusedError("bad-network", "is a loopback, link-local or multicast block", remedy)
+        raise InvalidValueError(
+            "bad-network", "is a loopback, link-local or multicast block", remedy
+        )
     if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped:
-        raise RefusedError("bad-network", "is a mapped IPv4 block", "Write it as IPv4")
+        raise InvalidValueError("bad-network", "is an IPv4-mapped block", "Write it as IPv4")
     if str(network) != text:
-        raise RefusedError("bad-network", "is not in its canonical form", f"Write {network}")
+        raise InvalidValueError("bad-network", "is not in its canonical form", f"Write {network}")
     return text
 
 
 def parse_public_key(text: str) -> str:
     """Return the SHA-256 of an SPKI in lower-case hex.
 
-    Accepts hex, hex with colons, and base64, each also behind `sha256//` or `sha256:`.
+    Accepts hex, hex with colons, and base64, each with or without the prefix `sha256//` or
+    `sha256:`.
     """
     pin = _PIN_PREFIX.sub("", text, count=1) if text[:3].lower() == "sha" else text
     lower = pin.lower()
@@ -150,7 +161,7 @@ def parse_public_key(text: str) -> str:
         raw = b""
     if len(raw) == 32 and base64.b64encode(raw).decode("ascii") == pin:
         return raw.hex()
-    raise RefusedError(
+    raise InvalidValueError(
         "bad-public-key",
         "is not the SHA-256 of a public key",
         "Write the 64 hex digits of the SPKI's SHA-256: `openssl x509 -in cert.pem -noout -pubkey"
@@ -167,6 +178,6 @@ def parse_choice(choices: type[E]) -> Callable[[str], E]:
             return choices(text)
         near = difflib.get_close_matches(text.lower(), words, n=1)
         remedy = f"Did you mean {near[0]}?" if near else f"Write {' or '.join(words)}"
-        raise RefusedError("bad-choice", f"is not one of {', '.join(words)}", remedy)
+        raise InvalidValueError("bad-choice", f"is not one of {', '.join(words)}", remedy)
 
     return parse

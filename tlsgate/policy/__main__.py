@@ -48,7 +48,7 @@ def _status() -> int:
     try:
         print(json.dumps(ask()))
     except (OSError, ValueError) as fault:
-        print(f"the helper does not tell its status: {fault}", file=sys.stderr)
+        print(f"the helper does not answer with its status: {fault}", file=sys.stderr)
         return 1
     return 0
 

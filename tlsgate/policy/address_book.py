@@ -1,9 +1,9 @@
 """The addresses of the partners' mail servers: MX, then A and AAAA (RFC 5321, section 5.1).
 
-They are looked up in the background, a few domains at once and known ones seldom, so that a list
-of 10,000 costs little; never in the way of a question. DNS alone never takes an address away at
-once (D19): one that an answer leaves out is kept for two days more, and none is lost to look-ups
-that fail. The book is kept on the helper's volume, so a restart forgets nothing.
+They are looked up in the background, a few domains at a time and known ones seldom, so that a list
+of 10,000 costs little. No question waits for a look-up. DNS alone never takes an address away at
+once (D19): one that is missing from an answer is kept for two more days, and failed look-ups
+remove none. The book is kept on the helper's volume, so it survives restarts.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from __future__ import annotations
 import asyncio
 import heapq
 import ipaddress
-import json
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from dns.rdtypes.ANY.MX import MX
 
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
 from tlsgate.events import emit
-from tlsgate.policy.dane import Asks
 from tlsgate.policy.delegation import Address
-from tlsgate.policy.files import replace_file
-from tlsgate.policy.lookups import LookupFailure
+from tlsgate.policy.kept_file import KeptFile
+from tlsgate.state import StateFile
 
 FILE = "addresses.json"
 SHORTEST, LONGEST = 300.0, 3600.0
 """Seconds until a domain is looked up again: its answers' TTL within these."""
 KEPT_SECONDS = 2 * 86_400.0
-"""For how long an address counts that answers no longer have."""
+"""How long an address is kept that is no longer in the answers."""
 PATIENCE_SECONDS = 3600.0
 """For how long a domain that cannot be looked up, and never was, makes the book incomplete."""
 AT_ONCE = 4
@@ -39,6 +39,8 @@ short TTLs are looked up every 17 minutes, for 3 % of a processor."""
 IDLE_SECONDS = 0.5
 WRITE_SECONDS = 60.0
 LOOKUP_SECONDS = 60.0
+Texts = dict[str, tuple[str, ...]]
+"""Domain → addresses, as the file has them."""
 HOSTS, ADDRESSES = 32, 256
 """Of one domain, at most; the addresses known longest stay."""
 
@@ -52,7 +54,7 @@ class Found:
     failure: str = ""
 
 
-async def find_addresses(lookups: Asks, domain: str) -> Found:
+async def find_addresses(lookups: DnsLookups, domain: str) -> Found:
     """The addresses of the domain's MX hosts, or its own without MX; as far as they can be had."""
     found = Found()
     try:
@@ -71,7 +73,7 @@ async def find_addresses(lookups: Asks, domain: str) -> Found:
     return found
 
 
-async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
+async def _hosts(lookups: DnsLookups, domain: str, found: Found) -> list[str]:
     answer = await lookups.ask(domain, "MX")
     if not answer.records:
         return [domain]
@@ -83,7 +85,7 @@ async def _hosts(lookups: Asks, domain: str, found: Found) -> list[str]:
     return [host for host in dict.fromkeys(hosts) if host not in {"", "."}][:HOSTS]  # RFC 7505
 
 
-async def _add_addresses(lookups: Asks, host: str, rdtype: str, found: Found) -> None:
+async def _add_addresses(lookups: DnsLookups, host: str, rdtype: str, found: Found) -> None:
     try:
         answer = await lookups.ask(host, rdtype)
     except LookupFailure as failure:  # the other hosts' addresses count all the same
@@ -109,16 +111,17 @@ class _Entry:
 class AddressBook:
     """`folder`: where its file is. `clock`: seconds that only grow."""
 
-    def __init__(self, lookups: Asks, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, lookups: DnsLookups, folder: Path, clock: Callable[[], float]) -> None:
         self._lookups = lookups
-        self._file = folder / FILE
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._domains: dict[Address, set[str]] = {}
         self._unknown: set[str] = set()
         self._queue: list[tuple[float, str]] = []
-        self._dirty = self._failing = False
-        self._kept = self._read()
+        loss = "The partners' mail servers are looked up anew."
+        file = StateFile(folder / FILE, Texts, loss=loss, check=_addresses)
+        self._kept_file = KeptFile(file, "the partners' addresses", self._known)
+        self._kept = _addresses(self._kept_file.load() or {})
 
     @property
     def complete(self) -> bool:
@@ -130,7 +133,7 @@ class AddressBook:
         return self._domains.get(client, ()) if client is not None else ()
 
     def follow(self, domains: Iterable[str]) -> None:
-        """Know the addresses of these domains, and of no others any more."""
+        """Keep the addresses of these domains, and of no others."""
         wanted, now = set(domains), self._clock()
         for domain in self._entries.keys() - wanted:
             self._forget(domain)
@@ -149,7 +152,7 @@ class AddressBook:
     async def keep(self) -> None:
         """Looks up, and writes, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_for_ever())
+            group.create_task(self._kept_file.keep(WRITE_SECONDS))
             for _ in range(AT_ONCE):
                 group.create_task(self._look_for_ever())
 
@@ -165,7 +168,7 @@ class AddressBook:
                 await asyncio.sleep(SPACING_SECONDS)
 
     def next_due(self) -> str | None:
-        """The domain that is due, if one is; nobody else gets it until it was looked up."""
+        """The domain that is due, if one is; no other worker gets it until it was looked up."""
         while self._queue and self._queue[0][0] <= self._clock():
             due, domain = heapq.heappop(self._queue)
             entry = self._entries.get(domain)
@@ -189,8 +192,9 @@ class AddressBook:
         else:
             entry.due = now + min(max(found.ttl, SHORTEST), LONGEST)
             self._drop(domain, entry, [a for a, t in entry.seen.items() if now - t > KEPT_SECONDS])
-            self._dirty = self._dirty or domain in self._unknown
-            self._unknown.discard(domain)
+            if domain in self._unknown:
+                self._unknown.discard(domain)
+                self._kept_file.changed()
         heapq.heappush(self._queue, (entry.due, domain))
 
     def _lose_patience(self, domain: str, seconds: float, failure: str) -> None:
@@ -200,7 +204,7 @@ class AddressBook:
                 "alert",
                 what=f"the mail servers of {domain} cannot be looked up",
                 reason=failure,
-                next="their bounces are accepted in plaintext, unless inbound.networks names them",
+                next="Their bounces are accepted in plaintext, unless inbound.networks names them.",
             )
 
     def _add(self, domain: str, entry: _Entry, found: Iterable[Address], now: float) -> None:
@@ -209,7 +213,7 @@ class AddressBook:
                 if len(entry.seen) >= ADDRESSES:
                     continue  # a forged answer with many must not push the known ones out
                 self._domains.setdefault(address, set()).add(domain)
-                self._dirty = True
+                self._kept_file.changed()
             entry.seen[address] = now
 
     def _drop(self, domain: str, entry: _Entry, addresses: Iterable[Address]) -> None:
@@ -218,52 +222,23 @@ class AddressBook:
             self._domains[address].discard(domain)
             if not self._domains[address]:
                 del self._domains[address]
-            self._dirty = True
+            self._kept_file.changed()
 
     def _forget(self, domain: str) -> None:
         entry = self._entries.pop(domain)
         self._drop(domain, entry, list(entry.seen))
         self._unknown.discard(domain)
-        self._dirty = True
+        self._kept_file.changed()
 
     def write(self) -> None:
-        """Puts the book on the disk if it has changed; says so once if that fails."""
-        text = self._changed()
-        if text:
-            self._put(text)
+        """Writes the book to the disk if it has changed."""
+        self._kept_file.write()
 
-    async def _write_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            text = self._changed()
-            if text:
-                await asyncio.to_thread(self._put, text)
-
-    def _changed(self) -> str:
-        """What is to be written; "" if nothing is."""
-        if not self._dirty:
-            return ""
-        self._dirty = False
+    def _known(self) -> Texts:
         known = ((d, e) for d, e in self._entries.items() if d not in self._unknown)
-        return json.dumps({d: sorted(map(str, e.seen)) for d, e in sorted(known)}) + "\n"
+        return {d: tuple(sorted(map(str, e.seen))) for d, e in sorted(known, key=itemgetter(0))}
 
-    def _put(self, text: str) -> None:
-        try:
-            replace_file(self._file, text)
-        except OSError as fault:
-            if not self._failing:
-                emit("alert", what="the partners' addresses cannot be kept", reason=str(fault))
-            self._dirty = self._failing = True
-            return
-        self._failing = False
 
-    def _read(self) -> dict[str, list[Address]]:
-        """What the file knows. One that cannot be read is as good as none: all is looked up."""
-        try:
-            if not self._file.exists():
-                return {}
-            content = json.loads(self._file.read_bytes())
-            return {d: list(map(ipaddress.ip_address, texts)) for d, texts in content.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as fault:
-            emit("alert", what="the partners' addresses begin anew", reason=repr(fault))
-            return {}
+def _addresses(texts: Texts) -> dict[str, list[Address]]:
+    """Raises ValueError."""
+    return {domain: list(map(ipaddress.ip_address, those)) for domain, those in texts.items()}

@@ -1,11 +1,11 @@
 """The part of the gateway's generation that the policy helper reads, and when it is read again.
 
 `current` is a symlink that the delivery of a partner list switches: a new target is a new
-generation. One that cannot be read leaves the one before in force, with an alert line.
+generation. If it cannot be read, the previous one stays in force, and an alert is logged.
 
-A question that names rules that are not held is a reason to look at once: Postfix may have
-taken a generation up before the helper did. The last few are held, for Postfix's processes finish
-what they began under the generation before.
+A question about rules that are not known makes the helper look at once: Postfix may have loaded a
+generation before the helper did. The last few are kept, because Postfix's processes finish what
+they began under the previous generation.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlsgate.certificates.trust import trust_store
 from tlsgate.events import emit
-from tlsgate.policy.rules import RULES, Evidence, Rules, load_rules
+from tlsgate.policy.contract import EXTRA_CA, RULES
+from tlsgate.policy.rules import Evidence, Rules, load_rules
 
 POLL_SECONDS = 1.0
 HELD_RULES = 3
-EXTRA_CA = "extra-ca.pem"
 
 _HOST_NAME = re.compile(r"^myhostname = ([a-z0-9.-]+)$", re.M)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedGeneration:
     """A generation in force. `extra_ca`: PEM, "" for none. `host_name`: the gateway's, or ""."""
 
     directory: Path
@@ -43,10 +44,10 @@ class Loaded:
         return (self.directory / Path(name).name).read_text("ascii")
 
 
-def load(current: Path) -> Loaded:
+def load(current: Path) -> LoadedGeneration:
     """Reads the generation that `current` points to. Raises OSError, ValueError.
 
-    Every file is read by the generation's own path, so that a switch meanwhile mixes nothing.
+    Every file is read by the generation's own path, so that a switch meanwhile cannot mix two.
     """
     directory = current.parent / current.readlink()
     rules = load_rules((directory / RULES).read_bytes())
@@ -55,29 +56,19 @@ def load(current: Path) -> Loaded:
     main = directory / "main.cf"
     host_name = _HOST_NAME.search(main.read_text("utf-8")) if main.exists() else None
     trust = trust_store(certificates)
-    return Loaded(directory, rules, certificates, trust, host_name[1] if host_name else "")
+    return LoadedGeneration(
+        directory, rules, certificates, trust, host_name[1] if host_name else ""
+    )
 
 
-def trust_store(extra: str = "") -> ssl.SSLContext:
-    """The system's roots and, in PEM, those that the organisation adds (TLS 1.2 and later)."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Python 3.13 refuses chains for lack of, say, an authority key identifier, which no browser
-    # does. Here a refused chain means "no policy", so that strictness would open, not close.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if extra.strip():
-        context.load_verify_locations(cadata=extra)
-    return context
-
-
-class Generation:
+class GenerationFollower:
     """Follows `current` and holds what is in force."""
 
     def __init__(self, current: Path) -> None:
         self._current = current
         self._listeners: list[Callable[[], None]] = []
         self._seen: str | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedGeneration | None = None
         self._held: OrderedDict[str, Rules] = OrderedDict()
         self._looking = asyncio.Lock()
         self._trust = trust_store()
@@ -87,7 +78,7 @@ class Generation:
         self._listeners.append(listener)
 
     @property
-    def loaded(self) -> Loaded | None:
+    def loaded(self) -> LoadedGeneration | None:
         """What is in force; None before the first delivery."""
         return self._loaded
 
@@ -110,7 +101,7 @@ class Generation:
         return self._loaded.trust if self._loaded else self._trust
 
     async def poll(self) -> None:
-        """Looks once; a generation that was refused is looked at again only when it changes."""
+        """Looks once; a refused generation is read again only when it changes."""
         async with self._looking:
             try:
                 target = str(self._current.readlink())
@@ -126,13 +117,13 @@ class Generation:
                     "alert",
                     what=f"generation {target} refused",
                     reason=str(fault),
-                    next="the generation before stays in force; deliver the list again",
+                    next="The previous generation stays in force. Run `pulumi up` again.",
                 )
                 return
             self._take(loaded)
-            emit("generation", target=target, rules=loaded.rules.digest)
+            emit("generation", generation=Path(target).name, rules=loaded.rules.digest)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: LoadedGeneration) -> None:
         self._loaded = loaded
         self._held[loaded.rules.digest] = loaded.rules
         self._held.move_to_end(loaded.rules.digest)

@@ -1,10 +1,10 @@
 """The container's health check: both services answer, from the partner rules that are in force.
 
-Only the standard library, so it is quick. A partner list that has not been delivered yet is not ill
-health; one that was delivered and that the helper does not take up is, for mail waits then.
+Only the standard library, so it is quick. Before the first delivery of a partner list the helper
+counts as healthy. If it does not load a list that was delivered, it is unhealthy: mail waits then.
 
-The watchdog asks less: whether both services answer at all. A helper that does not take a list up
-would lose the one before by a restart, and gain nothing. Neither question depends on DNS.
+The watchdog asks less: whether both services answer at all. A helper that cannot load a new list
+would lose the previous one by a restart, and gain nothing. Neither question depends on DNS.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import socket
 import sys
 from pathlib import Path
 
-from tlsgate.policy.rules import RULES, digest_of
+from tlsgate.policy.contract import INBOUND_PORT, OUTBOUND_PORT, PARTNERS, RULES, digest_of
 
 TIMEOUT_SECONDS = 3.0
-OUTBOUND = (8461, b"16:health localhost,", b"9:NOTFOUND ,", b",")
+OUTBOUND = (OUTBOUND_PORT, b"16:health localhost,", b"9:NOTFOUND ,", b",")
 INBOUND = (
-    10040,
+    INBOUND_PORT,
     # As of an observed partner under rules that nobody has: answered, not counted, not logged.
     b"request=smtpd_access_policy\nsender=\nclient_address=127.0.0.1\n"
     b"encryption_protocol=TLSv1.3\npolicy_context=observe-inbound-health\n\n",
@@ -63,7 +63,7 @@ def _answered(questions: list[Question]) -> int:
 
 def _about(rules: bytes) -> Question:
     """Asks the map of these rules; the helper that has them finds no such partner."""
-    text = f"partners-{digest_of(rules)} health"
+    text = f"{PARTNERS}{digest_of(rules)} health"
     return OUTBOUND[0], f"{len(text)}:{text},".encode(), b"9:NOTFOUND ,", b","
 
 

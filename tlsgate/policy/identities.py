@@ -1,4 +1,4 @@
-"""Who a partner's mail must come from: the index over the inbound rules and its verdicts.
+"""Which clients may send a partner's mail: the index of the inbound rules, and its verdicts.
 
 Pure. A look-up costs a few dictionary look-ups (one a label of the sender's domain) and, for
 networks, one binary search, however long the list is. Only the null sender in plaintext or under
@@ -19,7 +19,7 @@ from tlsgate.policy.delegation import Address, Request
 from tlsgate.tls import Strength, allows, demand
 
 DUNNO = "DUNNO"
-"""Never OK: the restrictions that follow must still be asked."""
+"""Never OK: Postfix must still apply the restrictions that follow."""
 NOT_LISTED = "450 4.3.0 The list of partners is being changed, please try again later"
 NO_TLS = "no-tls"
 WEAK_TLS = "weak-tls"
@@ -82,7 +82,7 @@ class IdentityIndex:
     def find(self, domain: str) -> tuple[Identity | None, bool]:
         """The identity that covers `domain`, and whether the list speaks of it at all.
 
-        (None, True): a parent domain is listed without its subdomains, so this one is nobody's.
+        (None, True): a parent domain is listed without its subdomains: this is no partner's.
         """
         known = False
         name = domain

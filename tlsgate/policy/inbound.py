@@ -1,7 +1,7 @@
 """The policy service that knows the partners' dated and observed rules (decisions D16, D17).
 
 Postfix asks it only about domains that the partner maps send here, and says in `policy_context`
-what about, and from which rules:
+what it asks about, and under which rules:
 
 | context                   | asked | answer                                                 |
 | ------------------------- | ----- | ------------------------------------------------------ |
@@ -12,8 +12,9 @@ what about, and from which rules:
 | null-sender-<digest>     | of <> | DUNNO, or 450 to a partner's MX host in plaintext; 450 in   |
 |                          |       | plaintext also while those are not known                    |
 
-If it does not answer, or answers nonsense, Postfix defers (smtpd_policy_service_default_action):
-down means 4xx, but for what is only observed.
+If it does not answer, or its answer is invalid, Postfix defers
+(smtpd_policy_service_default_action): when it is down, mail is answered with 4xx, except what is
+only observed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 
 from tlsgate.events import emit
 from tlsgate.policy.address_book import AddressBook
+from tlsgate.policy.contract import ENFORCE, NULL_SENDER, OBSERVE_INBOUND, OBSERVE_OUTBOUND
 from tlsgate.policy.delegation import (
     REQUEST_LIMIT,
     MalformedRequest,
@@ -41,15 +43,13 @@ from tlsgate.policy.identities import (
 )
 from tlsgate.policy.null_sender import decide_null_sender
 from tlsgate.policy.observations import INBOUND, Observations
+from tlsgate.policy.observed_mail import ObservedMail
 from tlsgate.policy.rules import Rules
-from tlsgate.policy.trials import Trials
 
 IDLE_SECONDS = 1200.0
 """Postfix closes a connection itself after smtpd_policy_service_max_ttl, 1000 s."""
 # Each of Postfix's 400 smtpd processes may hold four.
 MAX_CONNECTIONS = 2000
-ENFORCE, OBSERVE_INBOUND, OBSERVE_OUTBOUND = "enforce", "observe-inbound", "observe-outbound"
-NULL_SENDER = "null-sender"
 
 
 class PartnerService:
@@ -59,12 +59,12 @@ class PartnerService:
         self,
         rules: Callable[[str], Awaitable[Rules | None]],
         observations: Observations,
-        trials: Trials,
+        observed_mail: ObservedMail,
         book: AddressBook,
     ) -> None:
         self._rules = rules
         self._observations = observations
-        self._trials = trials
+        self._observed_mail = observed_mail
         self._book = book
         self._connections = 0
 
@@ -80,9 +80,9 @@ class PartnerService:
                 writer.write(answer(await self._answer(parse_request(block[:-2]))))
                 await writer.drain()
         except MalformedRequest as fault:
-            emit("alert", what="policy request refused", reason=str(fault))
+            _refuse(str(fault))
         except asyncio.LimitOverrunError:
-            emit("alert", what="policy request refused", reason=f"over {REQUEST_LIMIT} octets")
+            _refuse(f"over {REQUEST_LIMIT} octets")
         except (asyncio.IncompleteReadError, TimeoutError, ConnectionError):
             pass  # the client has gone, as it may between two requests
         finally:
@@ -109,14 +109,14 @@ class PartnerService:
             verdict = decide(rules.identities, request, now)
         else:
             verdict = self._null_sender(rules, request, now)
-        return self._told(verdict, request)
+        return self._log_and_answer(verdict, request)
 
     def _null_sender(self, rules: Rules, request: Request, now: datetime) -> Verdict:
         domains = self._book.at(request.client)
         owners = (rules.null_senders[name] for name in domains if name in rules.null_senders)
         return decide_null_sender(owners, request, now, complete=self._book.complete)
 
-    def _told(self, verdict: Verdict, request: Request) -> str:
+    def _log_and_answer(self, verdict: Verdict, request: Request) -> str:
         if verdict.reason:
             emit(
                 "refused",
@@ -124,6 +124,7 @@ class PartnerService:
                 domain=request.sender_domain,
                 client=str(request.client),
                 reason=verdict.reason,
+                next="The sender tries again, and is accepted once it meets the partner's record.",
             )
         return verdict.action
 
@@ -144,4 +145,13 @@ class PartnerService:
         if rule is None or not rule.observe or not domain:
             return
         if self._observations.is_new(request.message, domain):
-            self._trials.message(rule.partner, domain, rule.at(now))
+            self._observed_mail.message(rule.partner, domain, rule.at(now))
+
+
+def _refuse(reason: str) -> None:
+    emit(
+        "alert",
+        what="policy request refused",
+        reason=reason,
+        next="Postfix answers the mail with 4xx, and it is tried again. Only Postfix may ask here.",
+    )

@@ -1,7 +1,7 @@
-"""Whose bounce is this? The verdict on the null sender (RFC 5321, section 4.5.5).
+"""Which partner does a bounce come from? The verdict on the null sender (RFC 5321, section 4.5.5).
 
-It names no domain, so its client's address must tell: of a partner's MX host
-(tlsgate.policy.address_book). Networks that a record names stand in Postfix's own table. Pure.
+The null sender names no domain, so the client's address decides: whether it is a partner's MX host
+(tlsgate.policy.address_book). Networks that a record names are in Postfix's own table. Pure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decide_null_sender(
     """What the gateway does with the null sender of a client.
 
     `owners`: the partners whose MX host it is; each must allow what it does. `complete`: whether
-    all partners' hosts are known; until then a client of nobody's may be one of them.
+    all partners' hosts are known; until then an unknown client may be one of them.
     """
     for owner in owners:
         verdict = verify(owner, request, now)

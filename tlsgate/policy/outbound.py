@@ -17,12 +17,12 @@ the protocol; the answers are made here.
 | any other                       | not known yet    | TEMP: the policy is being fetched |
 
 An MX that cannot be looked up, or is bogus: TEMP. A failed look-up of `_mta-sts`, or a policy that
-cannot be had: as without a policy, unless one is known (the table in `tlsgate.policy.sts`).
+cannot be had: as without a policy, unless one is known (the table in `tlsgate.mta_sts.policies`).
 
 Every answer comes within ANSWER_SECONDS, for a delivery process of Postfix waits for it: what
 strangers' servers have not said by then is TEMP.
 
-The map of the name `NOTICE` is for a transport whose default is `secure` instead of `dane`
+The map `NOTICES` is for a transport whose default is `secure` instead of `dane`
 (tlsgate.render.notices): there the first row's answer is `dane-only`.
 
 Before it, a map of another name, `partners-<digest>`: the partner rules of the gateway's own
@@ -45,20 +45,19 @@ from postfix_mta_sts_resolver import netstring
 from postfix_mta_sts_resolver.responder import STSSocketmapResponder
 from postfix_mta_sts_resolver.utils import populate_cfg_defaults
 
-from tlsgate.policy.dane import Asks, Domain, domain_dane
-from tlsgate.policy.lookups import LookupFailure
+from tlsgate.dns.dane import DomainDane, domain_dane
+from tlsgate.dns.lookups import DnsLookups, LookupFailure
+from tlsgate.mta_sts.policies import StsPolicies, Undecided
+from tlsgate.mta_sts.policy import ENFORCE, StsPolicy
+from tlsgate.policy.contract import NOTICES, PARTNERS
 from tlsgate.policy.rules import Rules
-from tlsgate.policy.sts import StsPolicies, Undecided
-from tlsgate.policy.sts_format import ENFORCE, StsPolicy
 
 ANSWER_SECONDS = 3.0
 """Enough for honest servers, far away ones too; and a flood of mail to servers that hang holds each
 delivery process no longer than this."""
 
-PARTNERS = "partners-"
 STATUS = "status"
 """The map whose only answer says how things are (`python3 -m tlsgate.policy status`)."""
-NOTICE = "NOTICE"
 
 # Room for `_mta-sts.` and `_25._tcp.` before it in a name of at most 253 octets.
 _MAIL_DOMAIN = re.compile(
@@ -87,14 +86,14 @@ def mail_domain(key: str) -> str | None:
     return domain if _MAIL_DOMAIN.fullmatch(domain) else None
 
 
-def choose(dane: Domain, sts_answer: bytes) -> bytes:
+def choose(dane: DomainDane, sts_answer: bytes) -> bytes:
     """The answer, from what DANE says and what MTA-STS would answer (the table above)."""
     enforced = sts_answer != NOT_FOUND
-    if dane is Domain.COMPLETE or (dane is Domain.UNKNOWN and not enforced):
+    if dane is DomainDane.COMPLETE or (dane is DomainDane.UNKNOWN and not enforced):
         return NOT_FOUND
-    if dane is Domain.PARTIAL:
+    if dane is DomainDane.PARTIAL:
         return DANE_ONLY if enforced else NOT_FOUND
-    if dane is Domain.NONE:
+    if dane is DomainDane.NONE:
         return sts_answer
     return temporary("TLSA look-up failed at an MX host of the domain")
 
@@ -139,7 +138,7 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
 
     def __init__(
         self,
-        lookups: Asks,
+        lookups: DnsLookups,
         policies: StsPolicies,
         rules: Callable[[str], Awaitable[Rules | None]] = no_rules,
         seconds: float = ANSWER_SECONDS,
@@ -168,9 +167,9 @@ class Responder(STSSocketmapResponder):  # type: ignore[misc]  # the library has
         try:
             async with asyncio.timeout_at(deadline):
                 dane = await domain_dane(self._lookups, domain)
-            if dane in {Domain.COMPLETE, Domain.FAILED}:
+            if dane in {DomainDane.COMPLETE, DomainDane.FAILED}:
                 answer = choose(dane, NOT_FOUND)
-                return DANE_ONLY if name == NOTICE and answer == NOT_FOUND else answer
+                return DANE_ONLY if name == NOTICES and answer == NOT_FOUND else answer
             policy = await self._policies.policy(domain, max(0.0, deadline - loop.time()))
         except LookupFailure as failure:
             return temporary(f"look-up failed: {failure}")

@@ -7,7 +7,6 @@ because the answer depends on the clock (D17).
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,12 +14,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from tlsgate.policy.contract import PARTS, RULES, digest_of
 from tlsgate.policy.identities import Identity, IdentityIndex, read_identities, read_time
 from tlsgate.policy.null_sender import read_null_senders
-
-RULES = "partner_rules.json"
-PARTS = ("outbound", "inbound", "observed", "null_senders")
-DIGEST_LENGTH = 16
 
 
 class BadRules(ValueError):
@@ -70,11 +66,6 @@ def _keys(name: str) -> Iterator[str]:
     while parent:
         yield f".{parent}"
         parent = parent.partition(".")[2]
-
-
-def digest_of(content: bytes) -> str:
-    """The name of a file's content: 16 hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()[:DIGEST_LENGTH]
 
 
 def load_rules(content: bytes) -> Rules:

@@ -7,26 +7,26 @@ import contextlib
 import ipaddress
 import resource
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import dns.resolver
 
+from tlsgate.dns.lookups import Lookups
 from tlsgate.events import emit
+from tlsgate.mta_sts.cache import PolicyCache
+from tlsgate.mta_sts.cache_file import PolicyFile
+from tlsgate.mta_sts.fetch import PolicyFetcher
+from tlsgate.mta_sts.policies import StsPolicies
 from tlsgate.policy.address_book import AddressBook
+from tlsgate.policy.contract import INBOUND_PORT, OUTBOUND_PORT
 from tlsgate.policy.delegation import REQUEST_LIMIT
-from tlsgate.policy.generation import Generation
+from tlsgate.policy.generation import GenerationFollower
 from tlsgate.policy.inbound import PartnerService
-from tlsgate.policy.lookups import Lookups
 from tlsgate.policy.observations import Observations
+from tlsgate.policy.observed_mail import ObservedMail
 from tlsgate.policy.outbound import Responder
-from tlsgate.policy.sts import StsPolicies
-from tlsgate.policy.sts_cache import PolicyCache
-from tlsgate.policy.sts_file import PolicyFile
-from tlsgate.policy.sts_host import PolicyHost
-from tlsgate.policy.trials import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class ServeSettings:
     """From the environment: see `settings_from`."""
 
     host: str = "0.0.0.0"  # noqa: S104  # the container's own network is the limit
-    outbound_port: int = 8461
-    inbound_port: int = 10040
+    outbound_port: int = OUTBOUND_PORT
+    inbound_port: int = INBOUND_PORT
     current: Path = Path("/config/current")
     nameservers: tuple[str, ...] = ()
     dns_port: int = 53
@@ -75,22 +75,24 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     lookups = Lookups(list(settings.nameservers), settings.dns_port)
-    generation = Generation(settings.current)
+    generation = GenerationFollower(settings.current)
     policies = StsPolicies(
-        PolicyHost(lookups, generation.trust, settings.https_port),
+        PolicyFetcher(lookups, generation.trust, settings.https_port),
         PolicyCache(PolicyFile(settings.state)),
     )
     generation.on_change(policies.forget_failures)
     observations = Observations(settings.state)
     generation.on_change(lambda: observations.follow(generation.observed()))
-    # Partners' look-ups have places of their own: strangers' may all hang.
+    # Look-ups for partners have a limit of their own: all those for other domains may hang.
     apart = Lookups(list(settings.nameservers), settings.dns_port)
-    trials = Trials(observations, _meeting(apart, generation, settings.smtp_port), loop.time)
+    observed_mail = ObservedMail(
+        observations, _delivery_check(apart, generation, settings.smtp_port), loop.time
+    )
     responder = Responder(lookups, policies, generation.rules)
     seldom = Lookups(list(settings.nameservers), settings.dns_port, cached=False)
     book = AddressBook(seldom, settings.state, loop.time)
     generation.on_change(lambda: book.follow(generation.null_senders()))
-    service = PartnerService(generation.rules, observations, trials, book)
+    service = PartnerService(generation.rules, observations, observed_mail, book)
     await generation.poll()
     outbound = await asyncio.start_server(
         responder.handler, settings.host, settings.outbound_port, backlog=512
@@ -104,7 +106,7 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     if ready is not None:
         ready.set()
     stopped = asyncio.create_task(stop.wait())
-    # A follower that dies would leave old lists in force for ever: the process ends instead.
+    # If this task died, an old list would stay in force for ever: the process ends instead.
     await asyncio.wait({stopped, follower, *keepers}, return_when=asyncio.FIRST_COMPLETED)
     for server in (outbound, inbound):
         server.close()
@@ -119,19 +121,19 @@ async def serve(settings: ServeSettings, ready: asyncio.Event | None = None) -> 
     emit("stopped")
 
 
-def _meeting(
-    lookups: Lookups, generation: Generation, port: int
+def _delivery_check(
+    lookups: Lookups, generation: GenerationFollower, port: int
 ) -> Callable[[str, str], Awaitable[str]]:
-    async def meet(domain: str, policy: str) -> str:
+    async def check(domain: str, policy: str) -> str:
         # Half a second to load, and only where a partner is observed.
-        from tlsgate.policy.meeting import would_hold  # noqa: PLC0415
+        from tlsgate.policy.delivery_check import would_hold  # noqa: PLC0415
 
         loaded = generation.loaded
         if loaded is None:
             raise LookupError("no generation is in force")
         return await would_hold(lookups, loaded, domain, policy, port)
 
-    return meet
+    return check
 
 
 def run(environment: Mapping[str, str]) -> int:
@@ -142,6 +144,11 @@ def run(environment: Mapping[str, str]) -> int:
     try:
         asyncio.run(serve(settings_from(environment)))
     except (OSError, ValueError) as fault:
-        print(f"tlsgate.policy cannot serve: {fault}", file=sys.stderr)
+        emit(
+            "alert",
+            what="the policy helper cannot serve",
+            reason=str(fault),
+            next="The container ends and is started again.",
+        )
         return 1
     return 0

@@ -1,7 +1,8 @@
-"""How the running helper stands with strangers' MTA-STS policies, asked of it.
+"""Asks the running helper about the MTA-STS policies of other domains: how many it has, and faults.
 
-`python3 -m tlsgate.policy status` prints it as one line of JSON: `tlsgate.policy.sts.StsPolicies`'
-`status`. Counts are since the helper started. Only the standard library, as the health check.
+`python3 -m tlsgate.policy status` prints it as one line of JSON: what `StsPolicies.status` of
+tlsgate.mta_sts.policies returns. Counts are since the helper started. Only the standard library, as
+the health check.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import json
 import socket
 from typing import Any
 
-from tlsgate.policy.health import OUTBOUND, TIMEOUT_SECONDS
+from tlsgate.policy.contract import OUTBOUND_PORT
+from tlsgate.policy.health import TIMEOUT_SECONDS
 
-PORT = OUTBOUND[0]
 QUESTION = b"7:status ,"
 
 
 def ask() -> dict[str, Any]:
     """The helper's status. Raises OSError, ValueError."""
-    with socket.create_connection(("127.0.0.1", PORT), TIMEOUT_SECONDS) as connection:
+    with socket.create_connection(("127.0.0.1", OUTBOUND_PORT), TIMEOUT_SECONDS) as connection:
         connection.sendall(QUESTION)
         connection.shutdown(socket.SHUT_WR)
         reply = b""

@@ -1,4 +1,4 @@
-"""Mail that waits: what Postfix's queue, its log and the partner list say of it, joined.
+"""Held mail: combines Postfix's queue, its log and the partner list.
 
 Everything here is pure; `tlsgate.commands.queue` reads the gateway.
 """

@@ -1,11 +1,12 @@
-"""The last attempt for each held recipient, with what Postfix's log says beside it.
+"""Finds the last attempt for each held recipient in Postfix's log, with the lines that explain it.
 
-Postfix writes why an attempt failed in one line (`status=deferred (…)`), and what led to it in
-others before it: of the same smtp process, or, where connections are reused, of the tlsproxy that
-did the TLS, which names the peer only. What is kept is bounded by the queue, never by the log.
+Postfix logs why an attempt failed in one line (`status=deferred (…)`), and the causes in lines
+before it. These come from the same smtp process or, if connections are reused, from the tlsproxy
+process that does the TLS; its lines name only the peer. Memory use depends on the size of the
+queue, not of the log.
 
-The log's words about a peer partly are the peer's own: they are shown and never decide where a
-line belongs.
+Some words in the log are chosen by the peer: they are shown, but never decide which message a line
+belongs to.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tlsgate.queue.entries import Held, domain_of
+from tlsgate.queue.entries import HeldRecipient, domain_of
 
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
 PROCESSES_LIMIT, PEERS_LIMIT = 2_000, 10_000
-"""The ones heard of last; Postfix has some hundred processes at a time."""
+"""The most recent ones are kept; Postfix has some hundred processes at a time."""
 DETAILS_LIMIT, DETAIL_LENGTH = 6, 1000
 SUSPENDED = "delivery temporarily suspended: "
 """qmgr(8): not tried, because another message to the same destination failed just before."""
@@ -44,14 +45,16 @@ _HANDSHAKE = re.compile(
 )
 _LIBRARY = "warning: TLS library problem: "
 _BESIDE = re.compile(r"warning: .*|SSL_connect error to .*|(?:\w+: )?connect to \S+: .*")
-"""Of an smtp process: what is worth to be shown when the attempt fails."""
+"""Lines of an smtp process that explain a failed attempt."""
 _SERVER = re.compile(rf"\S+?({_ADDRESS})")
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """`server`: `host[address]:port`, empty if none was reached. `said`: the reason; `details`:
-    the lines before it that belong to it, oldest first. All in Postfix's words.
+    """One attempt, in Postfix's own words.
+
+    `server`: `host[address]:port`, empty if none was reached. `said`: the reason. `details`: the
+    lines before it that explain it, oldest first.
     """
 
     time: datetime | None
@@ -62,19 +65,19 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Process:
-    """What one process has said since its last message."""
+    """What one process has logged since its last message."""
 
     said: deque[str] = field(default_factory=lambda: deque(maxlen=DETAILS_LIMIT))
-    told: tuple[str, str] | None = None
-    """The message and domain that has a status; what it says next is about another."""
+    finished: tuple[str, str] | None = None
+    """The message and domain whose status was logged; later lines are about another one."""
     refusal: tuple[str, str] = ("", "")
-    """A peer, and why its certificate was not accepted."""
+    """A peer, and why its certificate was refused."""
 
 
 class Attempts:
-    """Fed with the log's lines, oldest first, each behind Docker's time stamp."""
+    """Takes the lines of the log, oldest first, each after Docker's time stamp."""
 
-    def __init__(self, held: Iterable[Held]) -> None:
+    def __init__(self, held: Iterable[HeldRecipient]) -> None:
         self._wanted: dict[str, set[str]] = {}
         self._domains: set[str] = set()
         for one in held:
@@ -86,7 +89,7 @@ class Attempts:
         self._peers: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
 
     def feed(self, line: str) -> None:
-        """Take one line; whatever is of no use here is passed over."""
+        """Read one line; lines that do not matter are ignored."""
         if not any(program in line for program in _PROGRAMS):
             return
         stamp, _, rest = line[:LINE_LIMIT].partition(" ")
@@ -101,11 +104,11 @@ class Attempts:
             case "smtp" | "error":
                 self._follow_delivery(process, said, stamp)
 
-    def of(self, one: Held) -> Attempt | None:
-        """The last attempt, None if the log does not have it.
+    def of(self, one: HeldRecipient) -> Attempt | None:
+        """Return the last attempt, None if it is not in the log.
 
-        Of one that was suspended, or whose own line is gone: with what the log says of the last
-        attempt at the same domain, if that failed in the same words.
+        If delivery was suspended, or the line is no longer in the log, the details are those of the
+        last attempt at the same domain, provided that it failed for the same reason.
         """
         attempt = self._last.get((one.id, one.recipient))
         if (
@@ -124,7 +127,7 @@ class Attempts:
         return Attempt(time, cause.server, said, cause.details)
 
     def _follow_tlsproxy(self, process: _Process, said: str) -> None:
-        """Keep, for the smtp process that it works for, what it says about a peer."""
+        """Keep what a tlsproxy process logs about a peer, for the smtp process that uses it."""
         if said.startswith(_LIBRARY):
             process.said.append(said[:DETAIL_LENGTH])
             return
@@ -156,10 +159,10 @@ class Attempts:
     def _follow_delivery(self, process: _Process, said: str, stamp: str) -> None:
         status = _STATUS.match(said)
         subject = (status["id"], domain_of(status["to"])) if status else None
-        if process.told not in (None, subject):
+        if process.finished not in (None, subject):
             process.said.clear()
             process.refusal = ("", "")
-        process.told = subject
+        process.finished = subject
         if status:
             if status["status"] == "deferred":
                 self._take(process, status, stamp)

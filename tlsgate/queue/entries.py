@@ -1,4 +1,4 @@
-"""What `postqueue -j` prints (postqueue(1), "JSON object format"): a message a line."""
+"""Reads the output of `postqueue -j` (postqueue(1), "JSON object format"): one message per line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TRY = re.compile(r"([0-9A-Za-z]+) ([0-9]{1,12})(?:\.[0-9]*)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldRecipient:
     """One recipient of one message.
 
     `queue`: Postfix's name, such as `active`, `deferred`, `hold`. `said`: why the last attempt
@@ -31,17 +31,17 @@ class Held:
 
     @property
     def domain(self) -> str:
-        """Of the recipient."""
+        """The recipient's domain."""
         return domain_of(self.recipient)
 
 
 def domain_of(address: str) -> str:
-    """The part behind the last `@`, all of it if there is none, in lower case."""
+    """Return the part after the last `@`, or all of it if there is none, in lower case."""
     return address.rpartition("@")[2].lower().rstrip(".")
 
 
-def read_queue(lines: Iterable[str]) -> Iterator[Held]:
-    """Yield every recipient of every message. Raises ValueError on what Postfix does not print."""
+def read_queue(lines: Iterable[str]) -> Iterator[HeldRecipient]:
+    """Yield every recipient of every message. Raises ValueError for output in another format."""
     for line in lines:
         if not line.strip():
             continue
@@ -49,14 +49,14 @@ def read_queue(lines: Iterable[str]) -> Iterator[Held]:
             yield from _recipients(json.loads(line))
         except (KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError):
             raise ValueError(
-                "postqueue printed an object that is not a message: see `postqueue -j` itself"
+                "postqueue printed an object that is not a message: run `postqueue -j` to see it"
             ) from None
 
 
-def _recipients(message: dict[str, Any]) -> Iterator[Held]:
+def _recipients(message: dict[str, Any]) -> Iterator[HeldRecipient]:
     arrived = datetime.fromtimestamp(message["arrival_time"], UTC)
     for one in message["recipients"]:
-        yield Held(
+        yield HeldRecipient(
             str(message["queue_id"]),
             str(message["queue_name"]),
             arrived,
@@ -67,10 +67,10 @@ def _recipients(message: dict[str, Any]) -> Iterator[Held]:
 
 
 def read_tries(lines: Iterable[str]) -> dict[str, datetime]:
-    """Queue id → the time before which Postfix does not try again (qmgr(8)).
+    """Return, by queue id, the time before which Postfix does not try again (qmgr(8)).
 
-    `lines` are `<queue id> <seconds since 1970>`, as the times of the files in the deferred queue;
-    other lines are passed over.
+    `lines` are `<queue id> <seconds since 1970>`: the times of the files in the deferred queue.
+    Other lines are ignored.
     """
     found = {}
     for line in lines:
@@ -83,7 +83,7 @@ def read_tries(lines: Iterable[str]) -> dict[str, datetime]:
 
 
 def seconds(text: str) -> int:
-    """The seconds of a time parameter such as `4000s` or `5d` (postconf(5)). Raises ValueError."""
+    """Return the seconds of a time such as `4000s` or `5d` (postconf(5)). Raises ValueError."""
     match = re.fullmatch(r"([0-9]{1,9})([smhdw]?)", text.strip())
     if match is None:
         raise ValueError(f"{text.strip()!r} is not a time")

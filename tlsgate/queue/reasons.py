@@ -1,13 +1,13 @@
-"""Why mail is held: from Postfix's words to the codes and words of the probe, and what to do.
+"""Why mail is held: from Postfix's messages to the probe's codes and texts, and what to do.
 
-Where the probe has words for the same fault (`tlsgate.smtp.reasons`), they are the same ones; of
-certificates the log says less than a handshake shows. Postfix's own texts: smtp(8)'s
-smtp_proto.c, smtp_connect.c and smtp_tls_policy.c, and tls_verify.c, of version 3.10.
+Faults that the probe knows (`tlsgate.smtp.reasons`) get its code and text; about certificates, the
+log says less than a handshake shows. Postfix's own messages are in smtp_proto.c, smtp_connect.c
+and smtp_tls_policy.c of smtp(8), and in tls_verify.c, version 3.10.
 
 Codes besides the probe's: `waiting` (no attempt has ended yet), `on-hold` (an operator did it),
-`helper` and `policy` (what TLS the domain needs cannot be found out), `engine` (the gateway's own
-TLS), `foreign-mx` (DNS leads to a server that the partner's record does not name), `mta-sts-mx`,
-`answer` (the server itself put the message off), `other`.
+`helper` and `policy` (the TLS policy of the domain is not known), `engine` (the gateway's own TLS),
+`foreign-mx` (DNS names a server that the partner's record does not), `mta-sts-mx`, `answer` (the
+server itself deferred the message), `other`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from tlsgate.certificates.names import accepted
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.queue.attempts import SUSPENDED, Attempt
-from tlsgate.queue.entries import DEFERRED, HOLD, Held
+from tlsgate.queue.entries import DEFERRED, HOLD, HeldRecipient
 from tlsgate.smtp.dialogue import Fault, Session
-from tlsgate.smtp.names import accepted
 from tlsgate.smtp.reasons import NEWER, NEXT_KEY, NEXT_TLSA, RENEW, STRONGER, Reason, no_tls_fault
 
 WAITING, ON_HOLD = "waiting", "on-hold"
@@ -33,19 +33,20 @@ _WEAK_WORDS = (
     "(?i)handshake failure|shared cipher|insufficient security|too (?:small|weak)|no cipher"
 )
 _WEAK = re.compile(_WEAK_WORDS)
-_POSTMASTER = "look at its log for our address"
+_POSTMASTER = "look for our address in the log of that server"
 _RECORDS = (
     "sign the domain and its mail servers' names with DNSSEC and publish TLSA records (3 1 1)"
 )
 _STS = "name each mail server in the MTA-STS policy"
-_LOG = "look at the gateway's log for the queue id: `docker logs` of its container"
+_LOG = "look for the queue id in the gateway's log: `docker logs` of its container"
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
-    """`reason.remedy` is what the partner's postmaster is asked to do; if `ours`, what we do.
+class Diagnosis:
+    """The reason why mail is held.
 
-    `exact`: Postfix's detail was there. Without it the reason is as broad as the queue's own.
+    `reason.remedy`: what the partner's postmaster should do or, if `ours`, the operator. `exact`:
+    the log had the detail. Without it the reason is as general as the queue's own.
     """
 
     reason: Reason
@@ -53,14 +54,17 @@ class Why:
     exact: bool = True
 
 
-def why_held(held: Held, attempt: Attempt | None, outbound: Outbound | None) -> Why:
-    """Why one recipient's mail waits. `outbound`: the rule of its partner, if it is to one."""
+def diagnose(held: HeldRecipient, attempt: Attempt | None, outbound: Outbound | None) -> Diagnosis:
+    """Return why mail to one recipient waits. `outbound`: the rule of the recipient's partner."""
     said = (attempt.said if attempt else held.said).removeprefix(SUSPENDED)
     if held.queue == HOLD:
-        text = "the message was put on hold, so it is not tried"
-        return Why(Reason(ON_HOLD, text, "find out why, then `postsuper -H` its id"), ours=True)
+        text = "the message was put on hold, so no delivery is attempted"
+        return Diagnosis(
+            Reason(ON_HOLD, text, "find out why, then release it: `postsuper -H` and its queue id"),
+            ours=True,
+        )
     if not said:
-        return Why(_untried(held), ours=True)
+        return Diagnosis(_untried(held), ours=True)
     details = attempt.details if attempt else ()
     found = _SERVER.search(attempt.server if attempt else "") or _SERVER.search(said)
     host = found["host"] if found else ""
@@ -74,7 +78,7 @@ def why_held(held: Held, attempt: Attempt | None, outbound: Outbound | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What a partner's server must show for mail to a domain; `outbound` is None for others."""
+    """What a server must show for mail to a domain; `outbound` is None if it is not a partner's."""
 
     domain: str
     outbound: Outbound | None
@@ -84,39 +88,43 @@ class _Rule:
         return self.outbound is not None and self.outbound.verify is Verify.PIN
 
     def disowns(self, host: str) -> bool:
-        """Whether it is a partner's, and names other servers than this one."""
+        """Return whether a partner's record accepts only other names than this host's."""
         if self.outbound is None or not host:
             return False
         names = self.outbound.mx or (self.domain, f".{self.domain}")
         return accepted(names, [host]) is None
 
 
-def _untried(held: Held) -> Reason:
+def _untried(held: HeldRecipient) -> Reason:
     if held.queue == DEFERRED:
         text = "the attempt failed, and neither the queue nor the log says why"
         return Reason("other", text, _LOG)
-    text = "no attempt has ended yet: it is new, is being sent, or waits for its turn"
-    return Reason(WAITING, text, "wait a minute; if it stays so, see that the gateway is healthy")
+    text = "no attempt has ended yet: the message is new, is being sent, or waits for its turn"
+    return Reason(
+        WAITING, text, "wait a minute; if this does not change, check that the gateway is healthy"
+    )
 
 
-def _certificate(details: tuple[str, ...], place: str, host: str, rule: _Rule) -> Why:
+def _certificate(details: tuple[str, ...], place: str, host: str, rule: _Rule) -> Diagnosis:
     found = next((match for one in reversed(details) if (match := _VERIFIED.search(one))), None)
     if found is None:
         text = f"the certificate of {place} is not accepted"
-        return Why(Reason("untrusted", text, RENEW), exact=False)
-    return Why(_refused(found["why"], place, host, rule))
+        return Diagnosis(Reason("untrusted", text, RENEW), exact=False)
+    return Diagnosis(_refused(found["why"], place, host, rule))
 
 
 def _refused(why: str, place: str, host: str, rule: _Rule) -> Reason:
-    """From the words of tls_verify.c."""
+    """Return the reason behind a message of tls_verify.c."""
     if "no matching DANE TLSA records" in why and rule.pins:
         return Reason("pin", f"{place} shows a key that is not one of those agreed", NEXT_KEY)
     if "hostname mismatch" in why and rule.disowns(host):
         text = (
-            f"DNS leads to {place}, and neither that name nor its certificate is the partner's:"
+            f"DNS names {place}, but neither that name nor its certificate is the partner's:"
             " a new mail server, or a forged answer"
         )
-        return Reason("foreign-mx", text, "say whether that is its mail server, by a safe way")
+        return Reason(
+            "foreign-mx", text, "confirm over a trusted channel whether that is its mail server"
+        )
     for part, code, text, remedy in _REFUSALS:
         if part.search(why):
             return Reason(code, text.format(place=place, why=why), remedy)
@@ -130,19 +138,19 @@ _REFUSALS = tuple(
         (
             "^untrusted issuer",
             "issuer",
-            "{place} shows a certificate that leads to no CA that is accepted here ({why})",
+            "{place} shows a certificate without a chain to an accepted CA ({why})",
             f"send the intermediate certificates with it, or {RENEW}",
         ),
         (
             "has expired|not yet valid",
             "dates",
-            "the certificate of {place}, or one above it, is out of its dates ({why})",
+            "the certificate of {place}, or one above it, is expired or not yet valid ({why})",
             RENEW,
         ),
         (
             "hostname mismatch",
             "name",
-            "the certificate of {place} is trusted, but for other names than are accepted here",
+            "the certificate of {place} is trusted, but not for a name that is accepted",
             "install a certificate for the names agreed, or tell us which names yours has",
         ),
         (
@@ -160,64 +168,66 @@ _REFUSALS = tuple(
         (
             _WEAK_WORDS,
             "weak",
-            "the certificate of {place} has too weak a key or signature ({why})",
-            "use a key of 2048 bits RSA or P-256, and SHA-256",
+            "the key or signature of the certificate of {place} is too weak ({why})",
+            "use an RSA key of 2048 bits or a P-256 key, and SHA-256",
         ),
     )
 )
 
 
-def _handshake(said: str, details: tuple[str, ...], place: str) -> Why:
+def _handshake(said: str, details: tuple[str, ...], place: str) -> Diagnosis:
     said_by_openssl = [match["why"] for one in details if (match := _LIBRARY.search(one))]
     why = "; ".join(said_by_openssl)
     if _OLD.search(why):
         text = f"{place} offers TLS 1.1 at most"
-        return Why(Reason("old-tls", text, NEWER))
+        return Diagnosis(Reason("old-tls", text, NEWER))
     if _WEAK.search(why):
         text = f"{place} offers only ciphers or keys that are too weak ({why})"
-        return Why(Reason("weak", text, STRONGER))
-    detail = why or ("it breaks off" if details else said.removeprefix("Cannot start TLS: "))
-    return Why(_session(Fault.HANDSHAKE, place, detail), exact=bool(details))
+        return Diagnosis(Reason("weak", text, STRONGER))
+    detail = why or (
+        "the connection was closed" if details else said.removeprefix("Cannot start TLS: ")
+    )
+    return Diagnosis(_session(Fault.HANDSHAKE, place, detail), exact=bool(details))
 
 
-def _policy(said: str, details: tuple[str, ...]) -> Why | None:
-    """What TLS the domain needs could not be found out, so nothing is sent."""
+def _policy(said: str, details: tuple[str, ...]) -> Diagnosis | None:
+    """Return why the TLS policy of the domain is not known, so that nothing is sent."""
     if said.startswith(("no TLSA records found", "TLSA records unusable", "TLSA lookup error")):
-        text = f"DANE is demanded, and DNS does not give usable TLSA records ({said})"
-        return Why(Reason("tlsa-records", text, _RECORDS))
+        text = f"DANE is required, but DNS has no usable TLSA records ({said})"
+        return Diagnosis(Reason("tlsa-records", text, _RECORDS))
     if "TLS engine is unavailable" in said:
-        return Why(Reason("engine", "the gateway's own TLS does not start", _LOG), ours=True)
+        return Diagnosis(Reason("engine", "the gateway's own TLS does not start", _LOG), ours=True)
     if "configuration problem" not in said:
         return None
     answer = next((match["why"] for one in details if (match := _HELPER.search(one))), "")
     if "look-up failed" in answer:
-        text = f"what TLS the domain needs cannot be looked up ({answer})"
+        text = f"the TLS policy of the domain cannot be looked up ({answer})"
         remedy = "check the domain's name servers and its DNSSEC signatures"
-        return Why(Reason("policy", text, remedy))
-    text = "the policy helper does not say what TLS the domain needs"
-    remedy = "see that the policy helper runs (label tlsgate.role=policy), and its log"
-    return Why(
+        return Diagnosis(Reason("policy", text, remedy))
+    text = "the policy helper does not return a TLS policy for the domain"
+    remedy = "check that the policy helper runs (label tlsgate.role=policy), and read its log"
+    return Diagnosis(
         Reason("helper", f"{text} ({answer})" if answer else text, remedy),
         ours=True,
         exact=bool(details),
     )
 
 
-def _plain(said: str, place: str) -> Why | None:
-    """What Postfix's one line says in full."""
+def _plain(said: str, place: str) -> Diagnosis | None:
+    """Return the reason that Postfix gives in one line, None if it is another."""
     for pattern, fault in _SESSIONS:
         if match := pattern.match(said):
-            return Why(_session(fault, place, match.groupdict().get("why") or ""))
+            return Diagnosis(_session(fault, place, match.groupdict().get("why") or ""))
     if " said: " in said and said.startswith("host "):
-        text = f"{place} itself puts the message off ({said.partition(' said: ')[2]})"
-        return Why(Reason("answer", text, _POSTMASTER))
+        text = f"{place} itself defers the message ({said.partition(' said: ')[2]})"
+        return Diagnosis(Reason("answer", text, _POSTMASTER))
     if re.match(r"server \S+ violates ", said):
         text = f"the MTA-STS policy does not allow the mail server ({said})"
-        return Why(Reason("mta-sts-mx", text, _STS))
+        return Diagnosis(Reason("mta-sts-mx", text, _STS))
     if re.match(r"Host or domain name not found|mail for \S+ loops back|Domain \S+ does not", said):
-        return Why(
+        return Diagnosis(
             Reason(
-                "mx", f"DNS leads to no server ({said})", "check the domain's MX records and DNS"
+                "mx", f"DNS names no mail server ({said})", "check the domain's MX records and DNS"
             )
         )
     return None
@@ -239,9 +249,9 @@ _SESSIONS = (
 def _session(fault: Fault, place: str, detail: str) -> Reason:
     reason = no_tls_fault(place, Session(fault=fault, detail=detail))
     if reason is None:
-        raise ValueError(f"{fault} is no fault of a session")
+        raise ValueError(f"{fault} is not a fault of a session")
     return reason
 
 
-def _other(said: str) -> Why:
-    return Why(Reason("other", said, _LOG), ours=True)
+def _other(said: str) -> Diagnosis:
+    return Diagnosis(Reason("other", said, _LOG), ours=True)

@@ -1,4 +1,4 @@
-"""Held mail in sentences, for a terminal: nothing in it that a peer wrote reaches it unescaped."""
+"""Held mail as text for a terminal. Everything that a peer wrote is escaped."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 
 from tlsgate.problems import visible
 from tlsgate.queue.reasons import WAITING
-from tlsgate.queue.view import Entry, Group, stamp
+from tlsgate.queue.view import Group, HeldMail, stamp
 
 _LINE = 300
-"""Characters of a line of Postfix's that are shown."""
+"""How many characters of a line of Postfix are shown."""
 _MAIL_SHOWN = 20
 
 
 def lines(
     groups: Sequence[Group], now: datetime, *, addresses: bool, others: int | None
 ) -> Iterator[str]:
-    """Yield the lines. `others`: how many entries of mail to others are shown, None for all."""
+    """Yield the lines. `others`: how many entries of other domains are shown, None for all."""
     yield _total(groups)
     for group in groups:
         yield ""
@@ -39,15 +39,15 @@ def _total(groups: Sequence[Group]) -> str:
     partners = [group for group in groups if group.partner]
     others = sum(group.messages for group in groups if group.partner is None)
     if not groups:
-        return "No message waits."
+        return "No message is waiting."
     to_partners = sum(group.messages for group in partners)
     return (
         f"{_count(to_partners, 'message')} to {_count(len(partners), 'partner')}"
-        f" and {others} to others wait."
+        f" and {others} to others are waiting."
     )
 
 
-def _entry(entry: Entry, group: Group, now: datetime, *, addresses: bool) -> Iterator[str]:
+def _entry(entry: HeldMail, group: Group, now: datetime, *, addresses: bool) -> Iterator[str]:
     reason = entry.why.reason
     yield f"  {_shown(entry.domain or 'no domain')}: {_count(len(entry.messages), 'message')}"
     yield f"    since     {_when(entry.since, now)}"
@@ -60,7 +60,7 @@ def _entry(entry: Entry, group: Group, now: datetime, *, addresses: bool) -> Ite
     yield f"    reason    {_shown(reason.text)} [{reason.code}]"
     if not entry.why.exact:
         again = f" ({following})" if following else ""
-        yield f"    detail    not in the log any more: known after the next attempt{again}"
+        yield f"    detail    no longer in the log: known after the next attempt{again}"
     for number, said in enumerate(entry.postfix):
         yield f"    {'Postfix   ' if number == 0 else '          '}{_shown(said)}"
     whom = "" if entry.why.ours else f"ask {_contact(group, entry)} to "
@@ -74,13 +74,13 @@ def _entry(entry: Entry, group: Group, now: datetime, *, addresses: bool) -> Ite
             yield f"              and {left} more: --json has them all"
 
 
-def _following(entry: Entry, now: datetime) -> str:
+def _following(entry: HeldMail, now: datetime) -> str:
     if entry.next is None or entry.why.reason.code == WAITING:
         return ""
     return f"not before {_when(entry.next, now)}" if entry.next > now else "due now"
 
 
-def _contact(group: Group, entry: Entry) -> str:
+def _contact(group: Group, entry: HeldMail) -> str:
     return _shown(group.partner.contact if group.partner else f"postmaster@{entry.domain}")
 
 
@@ -90,7 +90,7 @@ def _when(time: datetime, now: datetime) -> str:
 
 
 def relative(delta: timedelta) -> str:
-    """A time from now in its two largest units: `in 4 d 23 h`, `2 h 5 min ago`, `now`."""
+    """Return a time relative to now in its two largest units: `in 4 d 23 h`, `2 h 5 min ago`."""
     left = abs(round(delta.total_seconds()))
     if left == 0:
         return "now"

@@ -1,6 +1,6 @@
 """Held mail as it is shown: by partner, then by domain and reason.
 
-What stands in here came from Postfix, from peers and from the list, and is not escaped yet.
+The texts come from Postfix, from peers and from the list, and are not escaped yet.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 
 from tlsgate.partners.model import Partner
 from tlsgate.queue.attempts import Attempt, Attempts
-from tlsgate.queue.entries import Held
-from tlsgate.queue.reasons import WAITING, Why, why_held
+from tlsgate.queue.entries import HeldRecipient
+from tlsgate.queue.reasons import WAITING, Diagnosis, diagnose
 
 WAITING_LONG = timedelta(minutes=5)
-"""Mail that waits this long for the end of its first attempt is held like any other."""
+"""Mail that waits longer than this for the end of its first attempt counts as held."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known besides the queue and the log.
+class QueueTimes:
+    """The current time, and the times that Postfix is configured with.
 
-    `lifetime` and `notice_lifetime`: how long mail, and mail of the null sender, is kept.
+    `lifetime`: how long mail is kept; `notice_lifetime`: the same for mail of the null sender.
     `tries`: queue id → the time before which there is no next attempt.
     """
 
@@ -33,16 +33,16 @@ class Known:
 
 
 @dataclass(slots=True)
-class Entry:
+class HeldMail:
     """The messages to one domain that wait for the same reason.
 
-    `since`, `until`: of the oldest, and of the one that would be returned first. `last`: the last
-    attempt. `next`: not before this time is one of them tried again; None if that is not known.
-    `postfix`: the log's own lines, the queue's reason first. `server`: `host[address]:port`.
+    `since`: when the oldest one arrived; `until`: when the first one is returned. `last`: the last
+    attempt. `next`: the next attempt is not before this time; None if that is not known.
+    `postfix`: the queue's reason, then the lines of the log. `server`: `host[address]:port`.
     """
 
     domain: str
-    why: Why
+    why: Diagnosis
     since: datetime
     until: datetime
     messages: set[str] = field(default_factory=set)
@@ -51,19 +51,19 @@ class Entry:
     next: datetime | None = None
     server: str = ""
     postfix: tuple[str, ...] = ()
-    addresses: list[Held] = field(default_factory=list)
+    addresses: list[HeldRecipient] = field(default_factory=list)
 
     def is_held(self, now: datetime) -> bool:
-        """Whether an attempt failed, or none ended for long."""
+        """Return whether an attempt failed, or none has ended for a long time."""
         return self.why.reason.code != WAITING or now - self.since >= WAITING_LONG
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A partner's entries, the oldest first; `partner` is None for everybody else's."""
+    """The entries of a partner, the oldest first; `partner` is None for all other domains."""
 
     partner: Partner | None
-    entries: tuple[Entry, ...]
+    entries: tuple[HeldMail, ...]
 
     @property
     def messages(self) -> int:
@@ -72,7 +72,7 @@ class Group:
 
 
 class Partners:
-    """Finds the partner that a domain is of, as Postfix does: the domain, then `.parent` keys."""
+    """Finds the partner of a domain as Postfix does: by the domain, then by `.parent` keys."""
 
     def __init__(self, partners: Iterable[Partner]) -> None:
         self._by_key: dict[str, Partner] = {}
@@ -83,7 +83,7 @@ class Partners:
                     self._by_key[f".{domain}"] = partner
 
     def of(self, domain: str) -> Partner | None:
-        """The partner, None if the domain is not on the list."""
+        """Return the partner of a domain, None if it is not on the list."""
         found = self._by_key.get(domain)
         while found is None and "." in domain:
             domain = domain.partition(".")[2]
@@ -92,17 +92,17 @@ class Partners:
 
 
 def group_held(
-    held: Iterable[Held], attempts: Attempts, partners: Partners, known: Known
+    held: Iterable[HeldRecipient], attempts: Attempts, partners: Partners, times: QueueTimes
 ) -> tuple[Group, ...]:
-    """The groups: partners by their name, then everybody else."""
-    entries: dict[tuple[bool, str], dict[tuple[str, str], Entry]] = {}
+    """Return the groups: partners sorted by name, then all other domains."""
+    entries: dict[tuple[bool, str], dict[tuple[str, str], HeldMail]] = {}
     owners: dict[str, Partner | None] = {}
     for one in held:
         partner = owners.setdefault(one.domain, partners.of(one.domain))
         attempt = attempts.of(one)
-        why = why_held(one, attempt, partner.outbound if partner else None)
+        why = diagnose(one, attempt, partner.outbound if partner else None)
         key = (partner is None, partner.name if partner else "")
-        _add(entries.setdefault(key, {}), one, attempt, why, known)
+        _add(entries.setdefault(key, {}), one, attempt, why, times)
     return tuple(
         Group(
             owners[next(iter(mine.values())).domain],
@@ -113,28 +113,28 @@ def group_held(
 
 
 def _add(
-    entries: dict[tuple[str, str], Entry],
-    one: Held,
+    entries: dict[tuple[str, str], HeldMail],
+    one: HeldRecipient,
     attempt: Attempt | None,
-    why: Why,
-    known: Known,
+    why: Diagnosis,
+    times: QueueTimes,
 ) -> None:
-    until = one.arrived + (known.lifetime if one.sender else known.notice_lifetime)
+    until = one.arrived + (times.lifetime if one.sender else times.notice_lifetime)
     key = (one.domain, why.reason.code)
     entry = entries.get(key)
     if entry is None:
-        entry = entries[key] = Entry(one.domain, why, one.arrived, until)
+        entry = entries[key] = HeldMail(one.domain, why, one.arrived, until)
     entry.messages.add(one.id)
     entry.recipients += 1
     entry.since = min(entry.since, one.arrived)
     entry.until = min(entry.until, until)
     entry.addresses.append(one)
-    following = known.tries.get(one.id)
+    following = times.tries.get(one.id)
     if following and (entry.next is None or following < entry.next):
         entry.next = following
     said = _said(one, attempt)
     time = attempt.time if attempt else None
-    # The words of the latest attempt stand for all; those with the detail before those without.
+    # The latest attempt explains the entry, but one with the detail is preferred to one without.
     newer = time is not None and (entry.last is None or time >= entry.last)
     if not entry.postfix or (why.exact, newer) > (entry.why.exact, False):
         entry.why, entry.postfix = why, said
@@ -143,14 +143,14 @@ def _add(
         entry.last = time
 
 
-def _said(one: Held, attempt: Attempt | None) -> tuple[str, ...]:
+def _said(one: HeldRecipient, attempt: Attempt | None) -> tuple[str, ...]:
     if attempt is None:
         return (one.said,) if one.said else ()
     return (attempt.said, *attempt.details)
 
 
-def chosen(groups: Sequence[Group], partner: str, domain: str) -> tuple[Group, ...]:
-    """The groups of this partner and the entries of this domain, where they are not empty."""
+def select(groups: Sequence[Group], partner: str, domain: str) -> tuple[Group, ...]:
+    """Return the groups of this partner and the entries of this domain that are not empty."""
     found = []
     for group in groups:
         if partner and (group.partner is None or group.partner.name != partner):
@@ -166,7 +166,7 @@ def chosen(groups: Sequence[Group], partner: str, domain: str) -> tuple[Group, .
 
 
 def to_dict(groups: Sequence[Group], now: datetime, *, addresses: bool) -> list[dict[str, object]]:
-    """The JSON form (tlsgate.commands.queue); addresses only where they are asked for."""
+    """Return the JSON form (tlsgate.commands.queue), with addresses only on request."""
     return [
         {
             "partner": group.partner.name if group.partner else None,
@@ -178,7 +178,7 @@ def to_dict(groups: Sequence[Group], now: datetime, *, addresses: bool) -> list[
     ]
 
 
-def _entry_dict(entry: Entry, now: datetime, *, addresses: bool) -> dict[str, object]:
+def _entry_dict(entry: HeldMail, now: datetime, *, addresses: bool) -> dict[str, object]:
     reason = entry.why.reason
     found: dict[str, object] = {
         "domain": entry.domain,

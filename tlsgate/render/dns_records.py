@@ -10,64 +10,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from tlsgate.dns.records import Record, require_hostname
 from tlsgate.render.mta_sts import txt_value
 
 MX_PREFERENCE = 10
-_STRING_LIMIT = 255
-"""Octets of one <character-string> (RFC 1035, section 3.3)."""
-
-_HOSTNAME = re.compile(
-    r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-)
-
-
-def require_hostname(name: str) -> str:
-    """The name itself if it is a canonical host name (lower-case A-labels, no final dot).
-
-    Raises ValueError otherwise, so that no rendered file ever holds a name that its program
-    would read as something else.
-    """
-    if not _HOSTNAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a host name: write lower-case A-labels, no final dot")
-    return name
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Record:
-    """One record set.
-
-    `name` is absolute, without its final dot. `ttl` is in seconds. `values` are in presentation
-    form with absolute names (final dot); for TXT they are the raw text, one string a record.
-    """
-
-    name: str
-    type: str
-    ttl: int
-    values: tuple[str, ...]
-
-    def rdata(self) -> tuple[str, ...]:
-        """The values as a master file and dnspython take them: TXT quoted and split."""
-        if self.type == "TXT":
-            return tuple(quote_txt(value) for value in self.values)
-        return self.values
-
-
-def quote_txt(text: str) -> str:
-    """Raw text as one or more quoted <character-string>s of at most 255 octets each."""
-    octets = text.encode("utf-8")
-    chunks = [
-        octets[start : start + _STRING_LIMIT] for start in range(0, len(octets), _STRING_LIMIT)
-    ] or [b""]
-    return " ".join(f'"{"".join(map(_escape, chunk))}"' for chunk in chunks)
-
-
-def _escape(octet: int) -> str:
-    """One octet in a quoted string (RFC 1035, section 5.1)."""
-    if octet in b'"\\':
-        return f"\\{chr(octet)}"
-    return chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:03d}"
 
 
 def gateway_records(
@@ -85,7 +32,7 @@ def gateway_records(
     addresses. `policy_addresses`: of the policy host, for `mta-sts.<domain>`; empty for none.
     `tlsrpt`: mail addresses or mailto:/https: URIs for TLS reports. `caa_issuers`: CA domains,
     parameters (RFC 8657) allowed after `;`; they go to the certificates' own names only, never
-    to the domain, whose other certificates are none of this stack's business.
+    to the domain, whose other certificates this stack does not manage.
 
     Sorted by name and type. Raises ValueError on a name, address or URI that is not one.
     """
@@ -160,12 +107,3 @@ def _issuer(text: str) -> str:
     if not re.fullmatch(r"[\x20\x21\x23-\x5b\x5d-\x7e]*", parameters):
         raise ValueError(f'CAA issuer is {text!r}: write printable ASCII without " and \\')
     return text.strip()
-
-
-def zone_lines(records: Iterable[Record]) -> str:
-    """Master-file lines (RFC 1035, section 5), for those whose DNS is changed by ticket."""
-    return "".join(
-        f"{record.name}. {record.ttl} IN {record.type} {value}\n"
-        for record in records
-        for value in record.rdata()
-    )

@@ -27,7 +27,7 @@ def lint_nexthops(
     """All routes that change the next hop of a partner or of an own domain, sorted.
 
     `routes`: as in transport(5), the key a domain, `.domain` or `*`. `relayhost`: "" for none.
-    One problem a route, whatever the number of partners that it hits.
+    One problem for each route, however many partners it affects.
     """
     problems = [_own_domain(domain) for domain in own_domains if domain in routes]
     hit: dict[str, set[str]] = defaultdict(set)

@@ -1,10 +1,10 @@
 """How the gateway's notices reach the milter, and how protected ones leave (D20).
 
-Postfix's own `bounce` controls do not go by recipient, so bounce(8) hands what it makes to a
-cleanup(8) of its own, whose milter (tlsgate.notices) decides. A milter that does not answer means
+Postfix's own `bounce` controls do not depend on the recipient, so bounce(8) hands what it makes to
+a cleanup(8) of its own, whose milter (tlsgate.notices) decides. A milter that does not answer means
 that the notice is not made: the message stays in the queue, and Postfix tries again.
 
-The way of a protected notice hangs on a header. Only one that the milter adds counts
+Which way a protected notice takes depends on a header. Only one that the milter adds counts
 (`milter_header_checks`); one that a message brought is never looked at.
 """
 
@@ -12,16 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tlsgate.notices.listed import LISTED, Entry, Listed
-from tlsgate.notices.words import HEADER, PORT, PROTECTED
+from tlsgate.generation.contract import ACTIVE
+from tlsgate.notices.contract import HEADER, PORT, PROTECTED
+from tlsgate.notices.domain_list import DOMAIN_LIST, DomainList, PartnerDomain
 from tlsgate.partners.model import Mode, Partner
-from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.postfix_settings import bracketed
 
 CLEANUP = "notice-cleanup"
 TRANSPORT = "notice"
-MAP = "NOTICE"
-"""The policy helper's map that leaves no destination to a default (tlsgate.policy.outbound)."""
 ROUTES = "notice_routes"
 MAIN_PARAMETERS = {
     # Notices hold headers only, whatever the size: every message is larger than an octet.
@@ -38,10 +36,10 @@ def notice_files(
     domains: Sequence[str], partners: Sequence[Partner], aliases: Iterable[tuple[str, str]] = ()
 ) -> dict[str, str]:
     """File name → content, for the generation. `domains`: the own ones. `aliases`: virtual(5)."""
-    listed = Listed(
+    domain_list = DomainList(
         frozenset(domains),
         {
-            domain: Entry(partner.name, partner.subdomains, partner.mode is Mode.ENFORCE)
+            domain: PartnerDomain(partner.name, partner.subdomains, partner.mode is Mode.ENFORCE)
             for partner in partners
             for domain in partner.domains
         },
@@ -49,7 +47,7 @@ def notice_files(
     )
     # Without a next hop: the recipient's domain (default_filter_nexthop).
     return {
-        LISTED: listed.to_json(),
+        DOMAIN_LIST: domain_list.to_json(),
         ROUTES: f"/^{HEADER}: {PROTECTED}$/ FILTER {TRANSPORT}:\n",
     }
 
@@ -57,8 +55,8 @@ def notice_files(
 def cleanup_service(notices_host: str) -> str:
     """The lines of master.cf; `notices_host`: where the milter answers.
 
-    A milter that hangs costs a notice 2 s, and the message is tried again later. Longer, and the
-    notices of a flood use up the memory: Postfix lets bounce(8) and cleanup(8) have no limit.
+    A milter that hangs delays a notice by 2 s, and the message is tried again later. With more, the
+    notices of a flood would use up the memory: Postfix has no limit for bounce(8) and cleanup(8).
     """
     return f"""\
 # Notices: none is queued that the milter has not judged.

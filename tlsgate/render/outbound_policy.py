@@ -12,11 +12,11 @@ Mail to parts.acme.example is not satisfied by a certificate for acme.example or
 a host that somebody runs for one subdomain could read the mail of all others. A partner whose
 subdomains share the servers of the parent writes `mx: [.acme.example]`.
 
-A record with `tls: compatible` has ` ciphers=medium` behind each of these. In the gateway's
+A record with `tls: compatible` has ` ciphers=medium` after each of these. In the gateway's
 transports for partners Postfix's two grades are the two strengths of tlsgate.tls:
 `tls_high_cipherlist`, which is used without the word, is the strong list, and
-`tls_medium_cipherlist` the compatible one. Postfix's own `medium`, which is much weaker, is not
-to be had there.
+`tls_medium_cipherlist` the compatible one. Postfix's own `medium`, which is much weaker, does
+not exist there.
 
 Time changes a policy in two ways, and only towards what is stricter (D17). An exception is `may`
 or `encrypt` until its end. A private CA is trusted until its certificate ends, for Postfix itself
@@ -30,13 +30,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from tlsgate.generation.contract import ACTIVE
 from tlsgate.partners.ca import anchors, file_name
 from tlsgate.partners.model import Allow, Direction, ExceptionRule, Outbound, Partner, Verify
 from tlsgate.partners.strength import last_day
 from tlsgate.tls import Strength
 
-ACTIVE = "/run/tlsgate/active"
-"""Where the generation in force is seen inside the gateway's container."""
 PLAINTEXT = "may"
 ENCRYPTED = "encrypt"
 COMPATIBLE = " ciphers=medium"
@@ -69,7 +68,7 @@ class Timeline:
 
 
 def outbound_timeline(partner: Partner, key: str) -> Timeline:
-    """The policy of a key of the table, from now on. Raises ValueError for what none enforces."""
+    """The policy of a key of the table, from now on. Raises ValueError if none can enforce it."""
     strict = _strict(partner, key)
     opened = tuple(_opened(partner.exceptions, _ciphers(partner)))
     after = opened[-1].until if opened else datetime.min.replace(tzinfo=UTC)
@@ -84,7 +83,7 @@ def anchor_files(outbound: Outbound) -> dict[str, str]:
 def exception_end(
     rules: tuple[ExceptionRule, ...], direction: Direction, allow: Allow
 ) -> datetime | None:
-    """The time at which as little as `allow` is no longer enough; None if it never is."""
+    """The time until which `allow` is enough; None if it never is."""
     day = last_day(rules, direction, allow)
     return None if day == date.min else end_of_day(day)
 

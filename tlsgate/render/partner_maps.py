@@ -18,7 +18,7 @@ empty, `acme.example` means that domain alone and `.acme.example` all below it (
 
 A session is negotiated before its sender is known. So as soon as one record has `tls: compatible`,
 port 25 offers older encryption to everybody, and what each other record demands is asked of the
-helper: none of them is in partner_tls then.
+helper: none of them is in partner_tls in that case.
 
 The null sender names no domain. It needs TLS from the networks that a record names (`networks`),
 and from the partners' MX hosts, which the helper looks up; or, by `tlsgate:inbound.nullSender`,
@@ -145,7 +145,7 @@ def weakest(partners: Sequence[Partner]) -> Strength:
 
 
 class _Tables:
-    """The tables in the making."""
+    """Builds the tables."""
 
     def __init__(self, strength: Strength) -> None:
         self.strength = strength

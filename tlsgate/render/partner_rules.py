@@ -4,7 +4,7 @@ Postfix's own tables say what holds for ever and for a whole domain. The rest is
 helper, which has it from this file: rules that end with a date, clients' networks and keys, what
 is only observed, from whose servers the null sender needs TLS, and the policies of subdomains. The
 latter because Postfix asks all of its tables for a name before it asks any for the `.parent` of the
-name (TLS_README): without the helper's answer a subdomain's own MTA-STS policy would go before the
+name (TLS_README): without the helper's answer a subdomain's own MTA-STS policy would override the
 partner's.
 
 Postfix names the digest of the file that belongs to its configuration in each question, so that
@@ -13,7 +13,6 @@ it is never answered from the rules of another generation.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,11 +21,9 @@ from functools import cached_property
 from typing import Any
 
 from tlsgate.partners.model import Direction, Partner
+from tlsgate.policy.contract import digest_of
 from tlsgate.render.outbound_policy import Timeline
 from tlsgate.tls import Strength
-
-RULES = "partner_rules.json"
-DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +147,7 @@ class PartnerRules:
     @cached_property
     def digest(self) -> str:
         """Of the file's content: 16 hexadecimal digits."""
-        return hashlib.sha256(self.to_json().encode("ascii")).hexdigest()[:DIGEST_LENGTH]
+        return digest_of(self.to_json().encode("ascii"))
 
     @property
     def answers_outbound(self) -> bool:
@@ -178,7 +175,7 @@ def evidence_digest(partner: Partner, direction: Direction) -> str:
         [rule for rule in values["exceptions"] if rule["direction"] == direction.value],
     ]
     text = json.dumps(demand, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGEST_LENGTH]
+    return digest_of(text.encode("ascii"))
 
 
 def _lines(rules: Iterable[dict[str, Any]]) -> str:

@@ -2,11 +2,11 @@
 
 RFC 8461, section 3.3: HTTPS with a certificate for `mta-sts.<domain>`, media type text/plain, no
 redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else. Cryptography is
-that of tlsgate.tls; whoever came once comes back by HTTPS only (RFC 6797).
+that of tlsgate.tls; a browser that came once comes back by HTTPS only (RFC 6797).
 
 `nginx.conf` stands by itself; `https.conf` names the certificates. The watcher puts `https.conf`
 at `HTTPS_INCLUDE` once the certificates are staged: until then port 80 alone is served, which is
-how the first certificate can be had by http-01 at all.
+needed to get the first certificate by http-01.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlsgate.render.dns_records import require_hostname
+from tlsgate.dns.records import require_hostname
+from tlsgate.generation.contract import ACTIVE, HTTPS_INCLUDE, TLS_DIRECTORY
 from tlsgate.render.mta_sts import PolicySettings, policy_text
 from tlsgate.tls import GROUPS, Strength, cipher_list
 
-HTTPS_INCLUDE = "/run/tlsgate/https.conf"
 POLICY_FILE = "mta-sts.txt"
 NAMES_PER_CERTIFICATE = 25
 """Public CAs' short-lived and TLS-server profiles take no more."""
@@ -69,8 +69,8 @@ def _https(settings: PolicyHostSettings) -> str:
         _SERVER.format(
             listen=_listen("443 ssl", settings.ipv6),
             names="\n            ".join(names),
-            certificate=f"/run/tlsgate/tls/{certificate}.pem",
-            policy=f"/run/tlsgate/active/{POLICY_FILE}",
+            certificate=f"{TLS_DIRECTORY}/{certificate}.pem",
+            policy=f"{ACTIVE}/{POLICY_FILE}",
             hsts=HSTS_SECONDS,
         )
         for certificate, names in group_certificates(settings.domains)
@@ -100,9 +100,9 @@ events {{
 }}
 
 http {{
-    log_format events escape=json '{{"event":"http","at":"$time_iso8601","client":"$remote_addr",'
-        '"host":"$host","request":"$request","status":$status,"bytes":$body_bytes_sent,'
-        '"tls":"$ssl_protocol"}}';
+    log_format events escape=json '{{"event":"http","at":"$time_iso8601","level":"info",'
+        '"what":"a request was answered","client":"$remote_addr","host":"$host",'
+        '"request":"$request","status":$status,"bytes":$body_bytes_sent,"tls":"$ssl_protocol"}}';
     access_log /dev/stdout events;
     server_tokens off;
     default_type text/plain;

@@ -7,11 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from tlsgate.partners.model import Partner
+from tlsgate.policy.contract import EXTRA_CA, RULES
 from tlsgate.problems import ProblemsError
 from tlsgate.render.nexthop import lint_nexthops, parent_names
 from tlsgate.render.notices import notice_files
 from tlsgate.render.partner_maps import PartnerMaps, compile_partners
-from tlsgate.render.partner_rules import RULES
 from tlsgate.render.postfix_inbound import (
     RECIPIENT_SYNTAX,
     SENDER_SYNTAX,
@@ -64,7 +64,7 @@ def render_postfix(settings: PostfixSettings, partners: Sequence[Partner]) -> di
     if settings.own_senders == REFUSE:
         tables["own_senders"] = _table(own_sender_table(settings))
     if settings.extra_ca:
-        tables["extra-ca.pem"] = settings.extra_ca
+        tables[EXTRA_CA] = settings.extra_ca
 
     def files(generation: str) -> dict[str, str]:
         return {

@@ -9,7 +9,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from tlsgate.render.outbound_policy import ACTIVE
+from tlsgate.generation.contract import ACTIVE, SESSIONS, TLS_DIRECTORY
+from tlsgate.policy.contract import (
+    ENFORCE,
+    INBOUND_PORT,
+    NULL_SENDER,
+    OBSERVE_INBOUND,
+    OBSERVE_OUTBOUND,
+    context,
+)
 from tlsgate.render.partner_maps import (
     CLASS_DATED,
     CLASS_IDENTITY,
@@ -21,16 +29,13 @@ from tlsgate.render.partner_maps import (
     PartnerMaps,
 )
 from tlsgate.render.postfix_settings import (
-    IDENTITY_PORT,
     REFUSE,
+    MainCfSection,
     PostfixSettings,
-    Section,
     bracketed,
 )
 from tlsgate.tls import Strength
 
-TLS_DIRECTORY = "/run/tlsgate/tls"
-SESSIONS = "/run/tlsgate/sessions"
 """Below it a table for each generation, empty until another one is in force
 (tlsgate.generation.sessions)."""
 
@@ -58,7 +63,7 @@ ROLES = ("abuse", "postmaster")
 """Addresses that a mail domain has to have (RFC 2142, section 2; RFC 5321, section 4.5.1)."""
 
 
-def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """One offer for everybody: who sends is known only after the handshake.
 
     What only some partners may use is refused to the others by the helper, session by session.
@@ -71,7 +76,7 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         "smtpd_tls_mandatory_protocols": ">=TLSv1.2",
         "smtpd_tls_ciphers": grade,
         "smtpd_tls_mandatory_ciphers": grade,
-        # An anonymous session would be TLS to whoever stands in between.
+        # An anonymous session could be TLS to an attacker in between.
         "smtpd_tls_exclude_ciphers": "aNULL",
         "smtpd_tls_ask_ccert": "yes" if maps.asks_certificates else "no",
         "smtpd_tls_fingerprint_digest": "sha256",
@@ -80,13 +85,13 @@ def inbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """Port 25."""
-    enforce = _ask(settings, f"enforce-{maps.rules.digest}")
-    # Without the helper nobody knows whose server this is: every null sender needs TLS then.
+    enforce = _ask(settings, context(ENFORCE, maps.rules.digest))
+    # Without the helper it is unknown whose server this is: every null sender needs TLS then.
     null_sender = _ask(
         settings,
-        f"null-sender-{maps.rules.digest}",
+        context(NULL_SENDER, maps.rules.digest),
         f"default_action={NEEDS_TLS}",
         "timeout=5s",
         "try_limit=1",
@@ -106,8 +111,12 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
         CLASS_IDENTITY: (NEEDS_TLS, enforce),
         CLASS_DATED: enforce,
         # Observed: mail flows as before, whether the helper answers or not.
-        CLASS_OBSERVED: _ask(settings, f"observe-inbound-{maps.rules.digest}", *_NEVER_REFUSES),
-        CLASS_RECIPIENT: _ask(settings, f"observe-outbound-{maps.rules.digest}", *_NEVER_REFUSES),
+        CLASS_OBSERVED: _ask(
+            settings, context(OBSERVE_INBOUND, maps.rules.digest), *_NEVER_REFUSES
+        ),
+        CLASS_RECIPIENT: _ask(
+            settings, context(OBSERVE_OUTBOUND, maps.rules.digest), *_NEVER_REFUSES
+        ),
         CLASS_NULL_SENDER: (
             f"check_client_access cidr:{ACTIVE}/partner_networks",
             *((null_sender,) if maps.rules.null_senders else ()),
@@ -138,8 +147,8 @@ def public_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
-    """Port 2525. Its senders are the own domains': another's mail could not come back to him."""
+def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
+    """Port 2525. Its senders are the own domains': bounces to others could not be returned."""
     observed = (f"check_recipient_access lmdb:{ACTIVE}/partner_recipients",)
     refused = (
         "static:{550 5.7.1 The sender is in none of the gateway's domains."
@@ -163,7 +172,7 @@ def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def recipients(settings: PostfixSettings) -> Section:
+def recipients(settings: PostfixSettings) -> MainCfSection:
     """Who exists in the own domains (ADDRESS_VERIFICATION_README, LOCAL_RECIPIENT_README)."""
     listed = {"relay_recipient_maps": f"lmdb:{ACTIVE}/recipients"}
     return "Recipients of the own domains", {
@@ -221,10 +230,10 @@ def _is_own(settings: PostfixSettings) -> bool:
     return settings.host_name in settings.domains
 
 
-def _ask(settings: PostfixSettings, context: str, *attributes: str) -> str:
+def _ask(settings: PostfixSettings, policy_context: str, *attributes: str) -> str:
     """A question to the policy helper (SMTPD_POLICY_README); the context says what about."""
-    server = f"inet:{bracketed(settings.policy_host)}:{IDENTITY_PORT}"
-    words = ", ".join((server, f"policy_context={context}", *attributes))
+    server = f"inet:{bracketed(settings.policy_host)}:{INBOUND_PORT}"
+    words = ", ".join((server, f"policy_context={policy_context}", *attributes))
     return f"check_policy_service {{ {words} }}"
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlsgate.generation.contract import ACTIVE
 from tlsgate.render import notices
-from tlsgate.render.outbound_policy import ACTIVE
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_inbound import (
     inbound_tls,
@@ -24,7 +24,7 @@ from tlsgate.render.postfix_outbound import (
     outbound_tls,
     time_outs,
 )
-from tlsgate.render.postfix_settings import PostfixSettings, Section
+from tlsgate.render.postfix_settings import MainCfSection, PostfixSettings
 from tlsgate.render.postfix_transports import ADDRESS_CHECK, INTERNAL, NULL_SENDER
 
 
@@ -64,7 +64,7 @@ def _line(name: str, value: str | Sequence[str]) -> str:
     return f"{name} =\n" + "".join(f"    {item}\n" for item in value)
 
 
-def _identity(settings: PostfixSettings, generation: str) -> Section:
+def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
     return "Who this is", {
         "compatibility_level": "3.10",
         # Read by the watcher; it is in the names of what a session or connection must not outlive.
@@ -72,7 +72,7 @@ def _identity(settings: PostfixSettings, generation: str) -> Section:
         "myhostname": settings.host_name,
         # Bounces come from the organisation, not from the machine.
         "myorigin": settings.domains[0],
-        # Neither the program nor its version is told to strangers.
+        # Strangers learn neither the program nor its version.
         "smtpd_banner": "$myhostname ESMTP",
         "inet_interfaces": "all",
         "inet_protocols": settings.inet_protocols,
@@ -82,12 +82,12 @@ def _identity(settings: PostfixSettings, generation: str) -> Section:
         "data_directory": "/var/lib/postfix",
         # A process that starts loads OpenSSL, certificates and tables anew: a tenth as often.
         "max_use": "1000",
-        # For so long no other one starts after one was killed (tlsgate.generation.listeners).
+        # For this long no other process starts after one was killed (tlsgate.generation.listeners).
         "service_throttle_time": "2s",
     }
 
 
-def _destinations(settings: PostfixSettings) -> Section:
+def _destinations(settings: PostfixSettings) -> MainCfSection:
     return "Where mail goes: own domains to the internal server, all else by MX and the routes", {
         "mydestination": "",
         "local_transport": "error:5.1.1 no mailbox is on this gateway",
@@ -96,9 +96,9 @@ def _destinations(settings: PostfixSettings) -> Section:
         "local_recipient_maps": "",
         "relay_domains": settings.domains,
         "relay_transport": f"{INTERNAL}:{internal_destination(settings)}",
-        # Whoever tries addresses keeps no real mail waiting.
+        # Clients that guess addresses do not delay real mail.
         "address_verify_relay_transport": f"{ADDRESS_CHECK}:{internal_destination(settings)}",
-        # Partners' mail has a way of its own, whatever else is routed (D18).
+        # Partners' mail has transports of its own, whatever else is routed (D18).
         "transport_maps": f"lmdb:{ACTIVE}/routes",
         "sender_dependent_default_transport_maps": f"inline:{{ <>={NULL_SENDER}: }}",
         "verified_status_filter": f"regexp:{ACTIVE}/{VERIFIED_STATUS}",
@@ -113,7 +113,7 @@ def _destinations(settings: PostfixSettings) -> Section:
     }
 
 
-def _queue(settings: PostfixSettings) -> Section:
+def _queue(settings: PostfixSettings) -> MainCfSection:
     return "Held mail", {
         "maximal_queue_lifetime": settings.queue_lifetime,
         "bounce_queue_lifetime": settings.queue_lifetime,
@@ -130,7 +130,7 @@ def _queue(settings: PostfixSettings) -> Section:
     }
 
 
-def _protocol() -> Section:
+def _protocol() -> MainCfSection:
     return "SMTP as strangers speak it", {
         # U-labels would be another key than the A-labels of the partner list.
         # DSN from strangers would send reports of success to whomever they forge as the sender.
@@ -156,7 +156,7 @@ def _protocol() -> Section:
     }
 
 
-def _content(settings: PostfixSettings) -> Section:
+def _content(settings: PostfixSettings) -> MainCfSection:
     return "Messages", {
         "message_size_limit": str(settings.message_size),
         "mailbox_size_limit": "0",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from tlsgate.render import notices
-from tlsgate.render.outbound_policy import ACTIVE
+from tlsgate.generation.contract import ACTIVE
+from tlsgate.policy.contract import DESTINATIONS, EXTRA_CA, NOTICES, OUTBOUND_PORT, PARTNERS
 from tlsgate.render.partner_maps import PartnerMaps
 from tlsgate.render.postfix_settings import (
-    POLICY_PORT,
+    MainCfSection,
     PostfixSettings,
-    Section,
     bracketed,
 )
 from tlsgate.tls import Strength, cipher_list
@@ -18,30 +17,30 @@ VERIFIED_STATUS = "verified_status"
 """The table that says which failures are final (`verified_status_table`)."""
 
 
-def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
+def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
     """Which policy mail has, and the TLS of every class (tlsgate.render.postfix_transports)."""
-    helper = f"socketmap:inet:{bracketed(settings.policy_host)}:{POLICY_PORT}"
-    partners, rules = f"lmdb:{ACTIVE}/partner_policy", f"{helper}:partners-{maps.rules.digest}"
+    helper = f"socketmap:inet:{bracketed(settings.policy_host)}:{OUTBOUND_PORT}"
+    partners, rules = f"lmdb:{ACTIVE}/partner_policy", f"{helper}:{PARTNERS}{maps.rules.digest}"
     return "TLS, gateway to peer", {
         # Mail to partners at a rule without end needs no helper, so none can keep it waiting.
         "partner_policy_maps": partners,
         "dated_policy_maps": (partners, rules),
         # Partners first: the list may have grown since the milter chose a notice's way.
-        "notice_policy_maps": (partners, f"{helper}:{notices.MAP}"),
-        # Everyone else's, and what a fault would bring here of a partner's. The first table that
-        # answers wins: partners, then MTA-STS; else DANE, else opportunistic. All tables are
-        # asked for a name before any is for its `.parent`.
+        "notice_policy_maps": (partners, f"{helper}:{NOTICES}"),
+        # Everyone else's mail, and partners' mail that a fault brings here. The first table that
+        # answers wins: partners, then MTA-STS; without an answer DANE, or opportunistic TLS. All
+        # tables are asked for a name before any is for its `.parent`.
         "smtp_tls_policy_maps": (
             partners,
             *((rules,) if maps.rules.answers_outbound else ()),
-            f"{helper}:QUERY",
+            f"{helper}:{DESTINATIONS}",
         ),
         "smtp_tls_security_level": "dane",
         "smtp_dns_support_level": "dnssec",
         # With the default, the header `TLS-Required: no` would send to a partner in plaintext.
         "tls_required_enable": "no",
         "smtp_tls_CApath": SYSTEM_ROOTS,
-        "smtp_tls_CAfile": f"{ACTIVE}/extra-ca.pem" if settings.extra_ca else "",
+        "smtp_tls_CAfile": f"{ACTIVE}/{EXTRA_CA}" if settings.extra_ca else "",
         "smtp_tls_fingerprint_digest": "sha256",
         "smtp_tls_mandatory_protocols": ">=TLSv1.2",
         "smtp_tls_mandatory_ciphers": "high",
@@ -57,7 +56,7 @@ def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> Section:
     }
 
 
-def cipher_suites() -> Section:
+def cipher_suites() -> MainCfSection:
     """The suites of each grade. What master.cf does not change is strict, in both directions."""
     return "Cryptography (tlsgate.tls)", {
         # Everyone else's, mandatory (DANE, MTA-STS) and opportunistic.
@@ -76,10 +75,10 @@ def cipher_suites() -> Section:
     }
 
 
-def time_outs() -> Section:
-    """How long a server may take. Postfix's own are up to 300 s for each of these."""
+def time_outs() -> MainCfSection:
+    """How long a server may take. Postfix's defaults are up to 300 s for each of these."""
     return "Time-outs, gateway to peer", {
-        # Of a whole request or answer: a byte now and then does not start it anew.
+        # Of a whole request or answer: a byte now and then does not restart it.
         "smtp_per_request_deadline": "yes",
         "smtp_connect_timeout": "15s",
         # Greet delays against spam take up to 30 s.

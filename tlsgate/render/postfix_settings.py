@@ -17,12 +17,10 @@ NULL_SENDERS = (PARTNERS, TLS)
 REFUSE, ACCEPT = "refuse", "accept"
 OWN_SENDERS = (REFUSE, ACCEPT)
 """What happens on port 25 to a sender in an own domain."""
-POLICY_PORT = 8461
-IDENTITY_PORT = 10040
 RECIPIENT_CHECKS = ("verify", "list", "any")
 
 Parameters = Mapping[str, str | Sequence[str]]
-Section = tuple[str, Parameters]
+MainCfSection = tuple[str, Parameters]
 """Parameters of main.cf below their title; a list is written one item a line."""
 
 _HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")

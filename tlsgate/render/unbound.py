@@ -1,4 +1,4 @@
-"""unbound.conf of the validating resolver that DANE stands on (RFC 7672, section 2.1.1; RFC 4033).
+"""unbound.conf of the validating resolver that DANE depends on (RFC 7672, section 2.1.1; RFC 4033).
 
 One file, so that it reaches the container as one upload. unbound runs as an ordinary user on a
 read-only root file system and logs to standard error.
@@ -10,7 +10,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlsgate.render.dns_records import require_hostname
+from tlsgate.dns.records import require_hostname
 
 ROOT_ANCHORS = "/usr/share/dns/root.key"
 """Debian's dns-root-data. Read, never updated in place: a new image brings a new root key."""

@@ -1,1 +1,1 @@
-"""What a reviewer of a partner change is shown: the report of `tlsgate partners diff`."""
+"""The report for reviewers of a partner change: `tlsgate partners diff`."""

@@ -1,4 +1,4 @@
-"""The lines of a report: one for each thing that a change does, however many domains it is for."""
+"""The lines of the report: one for each effect of a change, however many domains it applies to."""
 
 from __future__ import annotations
 
@@ -12,12 +12,21 @@ from pathlib import PurePath
 from tlsgate.partners.diff import DomainChange, ListDiff, PartnerChange
 from tlsgate.partners.model import Partner
 from tlsgate.partners.strength import EXCEPTIONS, LISTED, compare
-from tlsgate.review import words
+from tlsgate.review.describe import (
+    ARROW,
+    UNLISTED,
+    describe_change,
+    describe_effect,
+    describe_rule,
+    exception_days,
+    exception_effect,
+    exception_opened,
+)
 from tlsgate.review.text import SHOWN_VALUES, Text, value
 
 
 class Kind(StrEnum):
-    """What a line is about, the weightiest first."""
+    """What a line is about, the most important first."""
 
     REMOVED = "removed"
     WEAKENED = "weakened"
@@ -40,16 +49,16 @@ class Line:
     kind: Kind
     weakened: bool
     partner: str
-    """The name in the old list; in the new one for what is new."""
+    """The name in the old list; for a new partner, in the new list."""
     successor: str
-    """The name in the new list, "" if there is none."""
+    """The name in the new list; "" if there is none."""
     keys: tuple[str, ...]
     """The keys of the gateway's maps, as in DomainChange; () for a line about the record."""
     aspect: str
     change: Text
     effect: Text
     file: str
-    """Where the record stands now, or stood."""
+    """The file of the record, in the new list if it is there."""
 
 
 def report_lines(changes: ListDiff) -> tuple[Line, ...]:
@@ -63,8 +72,8 @@ def report_lines(changes: ListDiff) -> tuple[Line, ...]:
     )
 
 
-def domains_words(keys: Sequence[str]) -> Text:
-    """Return keys as domains: `acme.example` and below."""
+def describe_domains(keys: Sequence[str]) -> Text:
+    """Return keys of the gateway's maps as domains: `acme.example` and below."""
     given = set(keys)
     names = list(dict.fromkeys(key.lstrip(".") for key in keys))
     said: list[str] = []
@@ -108,13 +117,13 @@ def _lines_of(
 
     if old is None or new is None:
         if old is None:
-            yield line(Kind.ADDED, words.rule_words(one), _added_effect(one))
+            yield line(Kind.ADDED, describe_rule(one), _added_effect(one))
             yield from _exceptions_of_new(one, keys)
         else:
             what = "removed from the list" if name in gone else "no longer listed"
             if all(key.startswith(".") for key in keys) and name not in gone:
                 what = "subdomains are no longer covered"
-            yield line(Kind.REMOVED, (what,), words.UNLISTED)
+            yield line(Kind.REMOVED, (what,), UNLISTED)
     elif not aspect:
         change: Text = ("moved from ", value(old.name), " to ", value(new.name))
         effect = "to a weaker rule" if weaker else "to a rule as strict as before"
@@ -123,8 +132,8 @@ def _lines_of(
         kind = Kind.WEAKENED if weaker else Kind.TIGHTENED
         if aspect.startswith(f"{EXCEPTIONS}."):
             kind = _exception_kind(aspect, old, new)
-        said = words.change(aspect, old, new)
-        yield line(kind, said, words.effect(aspect, weaker, keys, old, new))
+        said = describe_change(aspect, old, new)
+        yield line(kind, said, describe_effect(aspect, weaker, keys, old, new))
 
 
 def _added_effect(partner: Partner) -> Text:
@@ -134,7 +143,7 @@ def _added_effect(partner: Partner) -> Text:
 
 
 def _exceptions_of_new(partner: Partner, keys: tuple[str, ...]) -> Iterator[Line]:
-    """Tell exceptions wherever they are opened, for a new partner too."""
+    """Yield a line for each exception that a new partner has."""
     closed = replace(partner, exceptions=())
     opened = (one.aspect for one in compare(keys[0], closed, partner))
     for aspect in (one for one in opened if one.startswith(f"{EXCEPTIONS}.")):
@@ -145,21 +154,21 @@ def _exceptions_of_new(partner: Partner, keys: tuple[str, ...]) -> Iterator[Line
             partner.name,
             keys,
             aspect,
-            words.exception_opened(aspect, partner),
-            words.exception_effect(aspect, partner),
+            exception_opened(aspect, partner),
+            exception_effect(aspect, partner),
             partner.file,
         )
 
 
 def _exception_kind(aspect: str, old: Partner, new: Partner) -> Kind:
-    before, after = words.exception_days(aspect, old, new)
+    before, after = exception_days(aspect, old, new)
     if after < before:
         return Kind.EXCEPTION_ENDED
     return Kind.EXCEPTION_OPENED if before == date.min else Kind.EXCEPTION_PROLONGED
 
 
 def _partner_lines(changes: ListDiff) -> Iterator[Line]:
-    told = {
+    reported = {
         owner.name
         for one in changes.domains
         for owner in (one.old, one.new)
@@ -171,13 +180,13 @@ def _partner_lines(changes: ListDiff) -> Iterator[Line]:
                 yield _label_line(label, change.old, change.new)
         else:
             one = change.new or change.old
-            if one and one.name not in told:
+            if one and one.name not in reported:
                 yield _owner_line(change, one)
 
 
 def _owner_line(change: PartnerChange, one: Partner) -> Line:
-    """A record that came or went while each of its domains stayed on the list."""
-    said = "a new record" if change.new else "the record is gone"
+    """Return the line for a record that was added or removed while its domains stayed listed."""
+    said = "a new record" if change.new else "the record was removed"
     effect: Text = ("its domains were and are on the list",)
     successor = change.new.name if change.new else ""
     return Line(Kind.NEUTRAL, False, one.name, successor, (), "partner", (said,), effect, one.file)
@@ -185,13 +194,13 @@ def _owner_line(change: PartnerChange, one: Partner) -> Line:
 
 def _label_line(label: str, old: Partner, new: Partner) -> Line:
     before, after = getattr(old, label), getattr(new, label)
-    change: Text = (f"{label}: ", value(before), words.ARROW, value(after))
+    change: Text = (f"{label}: ", value(before), ARROW, value(after))
     effect = "no change to any rule"
     if label == "file":
         before, after = PurePath(old.file).name, PurePath(new.file).name
-        change = ("file renamed: ", value(before), words.ARROW, value(after))
+        change = ("file renamed: ", value(before), ARROW, value(after))
     elif label == "exceptions":
-        change = ("the reason or the approver of an exception is written in other words",)
+        change = ("the wording of an exception's reason or approver changed",)
     elif label == "review":
-        effect = "the day by which the agreement is confirmed again"
+        effect = "the day by which the agreement must be confirmed again"
     return Line(Kind.NEUTRAL, False, old.name, new.name, (), label, change, (effect,), new.file)

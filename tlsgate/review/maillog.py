@@ -1,8 +1,8 @@
-"""What the gateway's mail log says of messages that went through, and of the TLS that they had.
+"""Reads from the gateway's mail log which messages were delivered, and over which TLS.
 
-Postfix writes the TLS of a session in one line and the message in another; the process that wrote
-both joins them. In `smtp[12]` a session's line comes before the deliveries in it, and a session
-that is used again has a line of its own; in `smtpd[34]` it comes after `connect from`.
+Postfix logs the TLS of a session in one line and the message in another; both have the process id.
+For `smtp[12]`, the line of a session comes before its deliveries, and a reused session has its own
+line. For `smtpd[34]`, it comes after `connect from`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import date
 LINE_LIMIT = 4096
 """Characters; Postfix's own lines are shorter."""
 KNOWN_LIMIT = 100_000
-"""Messages whose sender is still waited for."""
+"""Messages whose sender is not known yet."""
 
 OUTBOUND = frozenset({"smtp", "partner/smtp", "partner-dated/smtp", "null-sender/smtp"})
 """The services that send to peers (tlsgate.render.postfix_transports)."""
@@ -41,7 +41,7 @@ _FROM = re.compile(r"(?P<id>\w+): from=<(?P<sender>[^>]*)>")
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """A session's TLS as the log has it."""
+    """The TLS of a session, in the log's words."""
 
     word: str
     """Anonymous, Untrusted, Trusted (the chain) or Verified (the policy too)."""
@@ -52,13 +52,13 @@ class Tls:
 
     @classmethod
     def of(cls, found: re.Match[str]) -> Tls:
-        """Return what a line of the log says."""
+        """Return the TLS in a line of the log."""
         return cls(found["word"], found["version"], found["suite"])
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message that another server took; `tls` is None in plaintext."""
+    """A message that another server accepted; `tls` is None for plaintext."""
 
     day: date | None
     domain: str
@@ -67,7 +67,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message that the gateway took; `domain` is "" for the null sender."""
+    """A message that the gateway accepted; `domain` is "" for the null sender."""
 
     day: date | None
     domain: str
@@ -77,7 +77,7 @@ class Received:
 
 @dataclass(slots=True)
 class _Session:
-    """What one process is doing: its peer's TLS, and the message that had it."""
+    """The current session of one process: its peer, the TLS, and the message sent over it."""
 
     peer: str = ""
     tls: Tls | None = None
@@ -85,9 +85,9 @@ class _Session:
 
 
 def read_log(lines: Iterable[str], today: date) -> Iterator[Sent | Received]:
-    """Yield the messages of a log in their order; whatever else is in it is passed over.
+    """Yield the messages of a log in order; other lines are ignored.
 
-    `today` says which year it is, where the log does not.
+    `today` decides the year if the log has none.
     """
     sessions: dict[tuple[str, str], _Session] = {}
     clients: dict[str, tuple[str, Tls | None]] = {}
@@ -109,7 +109,7 @@ def read_log(lines: Iterable[str], today: date) -> Iterator[Sent | Received]:
 
 
 def _sent(session: _Session, said: str) -> tuple[str, Tls | None] | None:
-    """Follow what an smtp process says; a delivery's domain and TLS once it is through."""
+    """Follow the lines of an smtp process; return domain and TLS of a delivered message."""
     if tls := _TLS.match(said):
         session.peer, session.tls = tls["peer"], Tls.of(tls)
         session.message = ""
@@ -118,7 +118,7 @@ def _sent(session: _Session, said: str) -> tuple[str, Tls | None] | None:
     if delivery is None:
         return None
     if session.peer != delivery["relay"] or session.message not in ("", delivery["id"]):
-        session.tls = None  # another session, of which no TLS was said
+        session.tls = None  # another session, without a TLS line
     session.peer, session.message = delivery["relay"], delivery["id"]
     return (_domain(delivery["to"]), session.tls) if delivery["status"] == "sent" else None
 
@@ -141,7 +141,7 @@ def _domain(address: str) -> str:
 
 
 def _day(head: str, today: date) -> date | None:
-    """Return a line's day; of a log without years, the last such day that is not to come."""
+    """Return a line's day; in a log without years, the last such day that is not in the future."""
     if iso := _ISO.search(head):
         try:
             return date.fromisoformat(iso[1])

@@ -1,8 +1,8 @@
-"""What the messages of a log would have met under a new list: sent, held, or not to be told.
+"""What would have happened to the messages of a log under a new list: sent, held, or unknown.
 
-The log says how a message went, not how it would have gone: it has no names and no keys of a
-certificate. What a message proved under the old rule counts where the new rule accepts all
-that the old one did; for the rest, the answer is that the log cannot tell.
+The log says how a message was sent, but has no names or keys of certificates. If a message was
+verified under the old rule, and the new rule accepts everything that the old one did, it would be
+sent. Where this does not decide, the answer is unknown.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tlsgate.partners.diff import rule_of, rules_by_key
 from tlsgate.partners.model import Allow, Direction, Mode, Partner, Require, Verify
 from tlsgate.partners.strength import compare, last_day, networks_cover
 from tlsgate.review.maillog import Received, Sent, Tls
-from tlsgate.review.report import Section
+from tlsgate.review.report import ReportSection
 from tlsgate.review.text import Text, value
 from tlsgate.tls import allows
 
@@ -39,12 +39,12 @@ CA_UNKNOWN = "the log does not say which CA it was"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What would have become of a message; two empty texts: it would have gone through."""
+    """What would have happened to a message. If both fields are empty, it would have been sent."""
 
     held: str = ""
     """Why it would have been held, or refused."""
     unknown: str = ""
-    """Why the log cannot tell."""
+    """Why the log does not decide it."""
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ def replay(
     new: Sequence[Partner],
     since: date | None = None,
 ) -> tuple[Tally, ...]:
-    """Count what the new list would have done, for each record whose rule is not the old one.
+    """Count what the new list would have done, for each record whose rule has changed.
 
     Messages before the day `since` are left out; those without a day are not.
     """
@@ -89,7 +89,7 @@ def replay(
 
 
 def _in_networks(address: str, networks: Sequence[tuple[str, Partner]]) -> Partner | None:
-    """Return the partner from whose networks a bounce came."""
+    """Return the partner whose networks contain the address."""
     block = _block(address)
     return next((one for wide, one in networks if block and networks_cover([wide], [block])), None)
 
@@ -121,7 +121,7 @@ def _count(
 
 
 def judge_sent(message: Sent, old: Partner | None, new: Partner) -> Verdict:
-    """Say what the new rule would have done with a message that was sent under the old one."""
+    """Return what the new rule would have done with a message that was sent under the old one."""
     tls = message.tls
     if _excepted(message.day, new, Direction.OUTBOUND, tls):
         return _THROUGH
@@ -141,19 +141,19 @@ _WORDS: Mapping[Verify, tuple[frozenset[str], str, str]] = {
     Verify.PIN: (frozenset(), "", KEYS_UNKNOWN),
     Verify.PRIVATE_CA: (frozenset(), "", CA_UNKNOWN),
 }
-"""The log's words that are too little, why, and what the log lacks where they are enough."""
+"""The log's words that are not enough, the reason, and what the log lacks for the others."""
 
 
 def _accepts_all(domain: str, old: Partner, new: Partner) -> bool:
-    """Tell whether a server that the old rule verified is right for the new rule too."""
-    back = compare(domain, new, old)  # old seen as a change of new: stricter, or the same
+    """Return whether the new rule accepts every server that the old rule verified."""
+    back = compare(domain, new, old)  # from new to old: is anything weaker?
     return old.mode is Mode.ENFORCE and not any(
         one.weaker and one.aspect.startswith("outbound.") for one in back
     )
 
 
 def judge_received(message: Received, old: Partner | None, new: Partner) -> Verdict:
-    """Say what the new rule would have done with a message that was accepted."""
+    """Return what the new rule would have done with a message that was accepted."""
     if _excepted(message.day, new, Direction.INBOUND, message.tls):
         return _THROUGH
     fault = _too_weak(message.tls, new)
@@ -177,7 +177,7 @@ def _by_certificate(tls: Tls, old: Partner | None, new: Partner) -> Verdict:
 
 
 def _too_weak(tls: Tls | None, new: Partner) -> str:
-    """Return what is wrong with a session, whoever the peer was."""
+    """Return what is wrong with the TLS of a session, "" if nothing is."""
     if tls is None:
         return NO_TLS
     if tls.version in OLD_VERSIONS:
@@ -190,7 +190,7 @@ def _excepted(day: date | None, new: Partner, direction: Direction, tls: Tls | N
     return (day or date.max) <= last_day(new.exceptions, direction, allow)
 
 
-def replay_section(tallies: Sequence[Tally], days: int) -> Section:
+def replay_section(tallies: Sequence[Tally], days: int) -> ReportSection:
     """Return the report's part on the log.
 
     JSON: `{"days": int, "partners": [{"partner", "direction", "observed": bool, "messages": int,
@@ -211,7 +211,9 @@ def replay_section(tallies: Sequence[Tally], days: int) -> Section:
             for tally in tallies
         ],
     }
-    return Section(f"What the last {days} days of mail would have met", tuple(lines), data)
+    return ReportSection(
+        f"What would have happened to the mail of the last {days} days", tuple(lines), data
+    )
 
 
 _NOTHING: Text = ("the log has no mail to or from a domain whose rule changes",)
@@ -224,7 +226,7 @@ def _line(tally: Tally) -> Text:
     would = f"only be counted as {what} (observe)" if tally.observed else f"be {what}"
     said = [f": of {tally.messages} messages {way} it, {held} would {would}"]
     said += [f" ({_reasons(tally.held)})"] if held else []
-    said += [f"; {unknown} cannot be told ({_reasons(tally.unknown)})"] if unknown else []
+    said += [f"; {unknown} cannot be decided ({_reasons(tally.unknown)})"] if unknown else []
     return (value(tally.partner), *said)
 
 

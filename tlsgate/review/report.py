@@ -1,8 +1,8 @@
 """The whole report, as Markdown for people and as JSON for programs.
 
 JSON of a line: `{"kind", "weakened": bool, "partner", "successor", "domains": [key], "aspect",
-"change", "effect", "file"}`. A key `acme.example` is that domain alone, `.acme.example` what
-stands below it.
+"change", "effect", "file"}`. A key `acme.example` is that domain alone, `.acme.example` the names
+below it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tlsgate.partners.diff import (
     weakenings_of,
 )
 from tlsgate.problems import Problem
-from tlsgate.review.lines import Kind, Line, domains_words, report_lines
+from tlsgate.review.lines import Kind, Line, describe_domains, report_lines
 from tlsgate.review.text import Text, markdown, plain, value
 
 TITLE = "Partner list"
@@ -34,35 +34,35 @@ _TITLES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """More that belongs to the report: a title and its lines."""
+class ReportSection:
+    """An additional section of the report: a title and its lines."""
 
     title: str
     lines: tuple[Text, ...]
     data: Any
-    """The same as JSON."""
+    """The same content as JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a change does; `sections` by their name in JSON."""
+    """What a change does. `sections`: each with its key in JSON."""
 
     lines: tuple[Line, ...]
     weakenings: tuple[Weakening, ...]
     partners: tuple[int, int]
-    """How many the old and the new list have."""
-    sections: tuple[tuple[str, Section], ...] = ()
+    """The number of partners in the old and in the new list."""
+    sections: tuple[tuple[str, ReportSection], ...] = ()
 
     @property
     def digest(self) -> str:
-        """The digest of exactly the weakenings; "" without any."""
+        """The digest of exactly these weakenings; "" if there are none."""
         return weakening_digest(self.weakenings)
 
 
 def make_report(
     changes: ListDiff,
     partners: tuple[int, int],
-    sections: tuple[tuple[str, Section], ...] = (),
+    sections: tuple[tuple[str, ReportSection], ...] = (),
 ) -> Report:
     """Return the report of a change between lists of so many partners."""
     return Report(report_lines(changes), weakenings_of(changes), partners, sections)
@@ -75,8 +75,8 @@ def refusal_markdown(problems: Sequence[Problem], side: str, limit: int = 0) -> 
     head = [
         f"## {TITLE}: refused",
         "",
-        f"{which} has {count} problem{'' if count == 1 else 's'}, so nothing can be said of the"
-        " change.",
+        f"{which} has {count} problem{'' if count == 1 else 's'}, so the change cannot be"
+        " compared.",
         "",
     ]
     return _joined(head, [f"- {markdown((value(str(one), 600),))}" for one in problems], limit)
@@ -85,15 +85,15 @@ def refusal_markdown(problems: Sequence[Problem], side: str, limit: int = 0) -> 
 def to_markdown(report: Report, limit: int = 0) -> str:
     """Return the report as Markdown.
 
-    With a limit (characters), lines are left out from the end and their number is told; the
-    weakened ones stand first.
+    With a limit (characters), lines are left out from the end, and their number is added. Weakened
+    lines are first.
     """
     head = [f"## {TITLE}: {_summary(report)}", ""]
     if report.digest:
         names = weakened_partners(report.weakenings)
         share = f"{len(names)} of {report.partners[0]}"
         head += [
-            f"This change weakens {share} partners; it needs a reviewer who knows why. Exactly"
+            f"This change weakens {share} partners and needs a reviewer who knows why. Exactly"
             f" this change, and no other, has the digest `{report.digest}`.",
             "",
         ]
@@ -145,7 +145,7 @@ def _line_text(line: Line) -> Text:
     owner: Text = (value(line.partner),)
     if line.successor not in ("", line.partner) and line.aspect != "partner":
         owner = (*owner, " (now ", value(line.successor), ")")
-    where = (" (", *domains_words(line.keys), ")") if line.keys else ()
+    where = (" (", *describe_domains(line.keys), ")") if line.keys else ()
     return (*weakened, *owner, *where, ": ", *line.change, "; ", *line.effect)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from tlsgate.smtp.contacts import Contacts
+from tlsgate.dns.mail_route import Dane, MxHost, NoRoute, Route
 from tlsgate.smtp.dialogue import Fault
 from tlsgate.smtp.offers import Offer
 from tlsgate.smtp.reasons import (
@@ -24,18 +24,18 @@ from tlsgate.smtp.reasons import (
     transport_fault,
 )
 from tlsgate.smtp.requirement import Level, Requirement, Terms, allows_host
-from tlsgate.smtp.route import Dane, MxHost, NoRoute, Route
-from tlsgate.smtp.seen import see
+from tlsgate.smtp.server_contact import contact_server
+from tlsgate.smtp.sessions import SessionPool
 
 ADDRESSES_TRIED = 5
 """Postfix's smtp_mx_address_limit."""
 NO_ADDRESS = "address"
-"""The code of a host that has none, so that nobody tries it."""
+"""The code of a host without an address, which is not tried."""
 _SERVES_CLEAR = frozenset({Fault.NO_STARTTLS, Fault.STARTTLS_REFUSED, Fault.HANDSHAKE})
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeliveryAttempt:
     """One try. `reason`: why the mail is not taken there, None if it is.
 
     `version`: of TLS, empty for plaintext.
@@ -46,11 +46,11 @@ class Attempt:
     version: str = ""
 
 
-def final_word(route: Route, made: Sequence[Attempt]) -> str:
-    """On whose word mail to a domain that is not on the list comes back at once; "" if it waits.
+def final_word(route: Route, made: Sequence[DeliveryAttempt]) -> str:
+    """On whose word mail to a domain that is not on the list is returned at once; "" if it waits.
 
-    DNS says that there is no server, or the last server tried turns us away for good before it
-    proved itself. Mail to a partner waits in either case (D19).
+    DNS says that there is no server, or the last server tried rejects us permanently before it
+    was verified. Mail to a partner waits in either case (D19).
     """
     if route.missing is not None:
         return "" if route.missing is NoRoute.LOOKUP else "DNS alone"
@@ -61,22 +61,22 @@ def final_word(route: Route, made: Sequence[Attempt]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """A message to `route` under `requirement`, as far as the servers let it come."""
+class SimulatedDelivery:
+    """The delivery of a message to `route` under `requirement`, up to where a server stops it."""
 
     route: Route
     requirement: Requirement
-    contacts: Contacts
+    sessions: SessionPool
     now: datetime
 
-    async def attempts(self) -> list[Attempt]:
+    async def attempts(self) -> list[DeliveryAttempt]:
         """The tries up to and with the first that succeeds; empty if there is no server."""
-        made: list[Attempt] = []
+        made: list[DeliveryAttempt] = []
         left = ADDRESSES_TRIED
         for host in self.route.hosts:
             passed_over = self._passed_over(host)
             if passed_over is not None:
-                made.append(Attempt(host.name, passed_over))
+                made.append(DeliveryAttempt(host.name, passed_over))
                 continue
             for address in host.addresses[:left]:
                 left -= 1
@@ -103,33 +103,33 @@ class Trial:
             return Reason("tlsa-records", f"{host.name} has no usable TLSA record{unsigned}", "")
         return None
 
-    async def _attempt(self, host: MxHost, address: str) -> Attempt:
+    async def _attempt(self, host: MxHost, address: str) -> DeliveryAttempt:
         place = f"{host.name} [{address}]"
         level = self.requirement.level
         if level in {Level.SECURE, Level.FINGERPRINT, Level.ENCRYPT}:
             return await self._demanded(host, address)
         if host.dane is Dane.USABLE and level is not Level.MAY:
             offer = Offer(self.requirement.terms, host.tlsa_base, verified=True)
-            seen = await see(self.contacts, host.name, address, offer)
+            contact = await contact_server(self.sessions, host.name, address, offer)
             names = (host.tlsa_base, host.name, self.route.domain)
-            reason = dane_fault(seen, host.tlsa, names, self.now)
-            return Attempt(place, reason, seen.shown.version)
-        session = await self.contacts.session(address, Offer(Terms.ANY, self._sni(host)))
+            reason = dane_fault(contact, host.tlsa, names, self.now)
+            return DeliveryAttempt(place, reason, contact.shown.version)
+        session = await self.sessions.session(address, Offer(Terms.ANY, self._sni(host)))
         if session.fault in _SERVES_CLEAR and (host.dane is Dane.NONE or level is Level.MAY):
-            return Attempt(place)
-        return Attempt(place, no_tls_fault(place, session), session.version)
+            return DeliveryAttempt(place)
+        return DeliveryAttempt(place, no_tls_fault(place, session), session.version)
 
-    async def _demanded(self, host: MxHost, address: str) -> Attempt:
+    async def _demanded(self, host: MxHost, address: str) -> DeliveryAttempt:
         requirement = self.requirement
         offer = Offer(requirement.terms, self._sni(host), True, requirement.anchors)
-        seen = await see(self.contacts, host.name, address, offer)
+        contact = await contact_server(self.sessions, host.name, address, offer)
         if requirement.level is Level.SECURE:
-            reason = pkix_fault(seen, requirement.match, self.now)
+            reason = pkix_fault(contact, requirement.match, self.now)
         elif requirement.level is Level.ENCRYPT:
-            reason = transport_fault(seen)
+            reason = transport_fault(contact)
         else:
-            reason = pin_fault(seen, requirement.match)
-        return Attempt(seen.place, reason, seen.shown.version)
+            reason = pin_fault(contact, requirement.match)
+        return DeliveryAttempt(contact.place, reason, contact.shown.version)
 
     def _sni(self, host: MxHost) -> str:
         return host.name if self.requirement.sends_host_name else ""

@@ -1,4 +1,4 @@
-"""The SMTP dialogue up to TLS and not further (RFC 5321, RFC 3207): no message is ever sent.
+"""The SMTP dialogue up to TLS and no further (RFC 5321, RFC 3207): no message is ever sent.
 
 Own code rather than aiosmtplib or smtplib, for three things those do not give: a bound on every
 byte that a hostile server may send, the refusal of bytes that follow the answer to STARTTLS in the
@@ -21,7 +21,7 @@ _SHOWN = 160
 
 
 class Fault(StrEnum):
-    """What kept a session from its end. The value is stable: it stands in `--json`."""
+    """What kept a session from its end. The value is stable: it is part of `--json`."""
 
     UNREACHABLE = "unreachable"
     SLOW = "slow"

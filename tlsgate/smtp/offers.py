@@ -77,7 +77,7 @@ class Contexts:
 def _context(terms: Terms) -> ssl.SSLContext:
     # Not create_default_context: from Python 3.13 on it refuses chains that Postfix accepts.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False  # the names are the policy's matter: tlsgate.smtp.names
+    context.check_hostname = False  # the names are the policy's matter: tlsgate.certificates.names
     with warnings.catch_warnings():
         # TLS 1.0 is deprecated for use, and whether it is in use is to be found out.
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -12,12 +12,12 @@ from datetime import datetime
 
 from dns.rdtypes.ANY.TLSA import TLSA
 
-from tlsgate.smtp.certificate import fingerprints
+from tlsgate.certificates.certificate import fingerprints
+from tlsgate.certificates.names import accepted, described
+from tlsgate.dns.tlsa import matching_record
 from tlsgate.smtp.dialogue import Fault, Session
-from tlsgate.smtp.names import accepted, described
 from tlsgate.smtp.requirement import Terms
-from tlsgate.smtp.seen import Seen
-from tlsgate.smtp.tlsa import matching_record
+from tlsgate.smtp.server_contact import ServerContact
 
 MODERN = frozenset({"TLSv1.2", "TLSv1.3"})
 RENEW = "install a certificate of a public CA and renew it by itself (ACME)"
@@ -51,68 +51,69 @@ class Reason:
     remedy: str
 
 
-def pkix_fault(seen: Seen, patterns: Sequence[str], now: datetime) -> Reason | None:
+def pkix_fault(contact: ServerContact, patterns: Sequence[str], now: datetime) -> Reason | None:
     """At level `secure`: the chain must be trusted and the names match."""
-    reason = _strength_fault(seen)
+    reason = _strength_fault(contact)
     if reason is not None:
         return reason
-    if seen.strict.fault is Fault.UNTRUSTED:
-        return _untrusted(seen, now)
-    names = seen.certificate.names if seen.certificate else ()
+    if contact.strict.fault is Fault.UNTRUSTED:
+        return _untrusted(contact, now)
+    names = contact.certificate.names if contact.certificate else ()
     if accepted(patterns, names) is None:
         return Reason(
             "name",
-            f"the certificate of {seen.place} is for {_some(names)}, not for {described(patterns)}",
+            f"the certificate of {contact.place} is for {_some(names)},"
+            f" not for {described(patterns)}",
             f"install a certificate for {described(patterns)}, or tell us which names yours has",
         )
     return None
 
 
-def pin_fault(seen: Seen, pins: Collection[str]) -> Reason | None:
+def pin_fault(contact: ServerContact, pins: Collection[str]) -> Reason | None:
     """At level `fingerprint`; without `pins` any key is one that could be pinned."""
-    reason = _strength_fault(seen)
+    reason = _strength_fault(contact)
     if reason is not None:
         return reason
-    chain = seen.shown.chain
+    chain = contact.shown.chain
     if not chain:
-        return _handshake(seen)
+        return _handshake(contact)
     if pins and not fingerprints(chain[0]) & set(pins):
         return Reason(
             "pin",
-            f"{seen.place} shows a key that is not one of those agreed",
+            f"{contact.place} shows a key that is not one of those agreed",
             NEXT_KEY,
         )
     return None
 
 
 def dane_fault(
-    seen: Seen, records: Sequence[TLSA], names: Sequence[str], now: datetime
+    contact: ServerContact, records: Sequence[TLSA], names: Sequence[str], now: datetime
 ) -> Reason | None:
-    """Where `records` are usable. `seen`: with the TLSA base as server name."""
-    reason = _strength_fault(seen)
+    """Where `records` are usable. `contact`: with the TLSA base as server name."""
+    reason = _strength_fault(contact)
     if reason is not None:
         return reason
-    if matching_record(seen.shown.chain, records, names, now) is None:
+    if matching_record(contact.shown.chain, records, names, now) is None:
         return Reason(
             "tlsa",
-            f"{seen.place} shows a key that its TLSA records do not name",
+            f"{contact.place} shows a key that its TLSA records do not name",
             NEXT_TLSA,
         )
     return None
 
 
-def transport_fault(seen: Seen) -> Reason | None:
+def transport_fault(contact: ServerContact) -> Reason | None:
     """Why there is no TLS as demanded, whoever the server is; None if there is."""
-    if seen.strict.fault is Fault.HANDSHAKE:
-        return _handshake(seen)
-    return no_tls_fault(seen.place, seen.strict)
+    if contact.strict.fault is Fault.HANDSHAKE:
+        return _handshake(contact)
+    return no_tls_fault(contact.place, contact.strict)
 
 
-def _strength_fault(seen: Seen) -> Reason | None:
+def _strength_fault(contact: ServerContact) -> Reason | None:
     """As `transport_fault`, and the server's key must be strong as well."""
-    reason = transport_fault(seen)
-    if reason is None and seen.weak_key:
-        text = f"{seen.place} shows a certificate whose key is too weak"
+    reason = transport_fault(contact)
+    if reason is None and contact.weak_key:
+        text = f"{contact.place} shows a certificate whose key is too weak"
         return Reason("weak", text, _WEAK_KEY_REMEDY)
     return reason
 
@@ -144,31 +145,31 @@ def no_tls_fault(place: str, session: Session) -> Reason | None:
     return Reason(session.fault.value, f"{place} {text}", remedy)
 
 
-def _handshake(seen: Seen) -> Reason:
-    if seen.lenient is not None and seen.lenient.version:
-        return _old(seen.place, seen.lenient) or _weak(seen, seen.lenient)
+def _handshake(contact: ServerContact) -> Reason:
+    if contact.lenient is not None and contact.lenient.version:
+        return _old(contact.place, contact.lenient) or _weak(contact, contact.lenient)
     return Reason(
         Fault.HANDSHAKE.value,
-        f"{seen.place} does not complete TLS ({seen.strict.detail})",
+        f"{contact.place} does not complete TLS ({contact.strict.detail})",
         _FIX_TLS,
     )
 
 
-def _weak(seen: Seen, lenient: Session) -> Reason:
-    if seen.lenient_terms is Terms.COMPATIBLE:
+def _weak(contact: ServerContact, lenient: Session) -> Reason:
+    if contact.lenient_terms is Terms.COMPATIBLE:
         return Reason(
             "weak",
-            f"{seen.place} offers TLS 1.2 only with CBC, without authenticated encryption",
+            f"{contact.place} offers TLS 1.2 only with CBC, without authenticated encryption",
             f"{_WEAK_SUITES_REMEDY}; until it does, `tls: compatible` in the partner's record"
             " would accept CBC with SHA-2, which is weaker",
         )
     if not lenient.chain:
-        text = f"{seen.place} offers only anonymous TLS, without a certificate"
+        text = f"{contact.place} offers only anonymous TLS, without a certificate"
         return Reason("weak", text, f"install a certificate, and {_WEAK_SUITES_REMEDY}")
     return Reason(
         "weak",
-        f"{seen.place} offers only key exchange or ciphers that are too weak"
-        f" ({lenient.cipher}; {seen.strict.detail})",
+        f"{contact.place} offers only key exchange or ciphers that are too weak"
+        f" ({lenient.cipher}; {contact.strict.detail})",
         _WEAK_SUITES_REMEDY,
     )
 
@@ -180,35 +181,37 @@ def _old(place: str, session: Session) -> Reason | None:
     return Reason("old-tls", text, NEWER)
 
 
-def _untrusted(seen: Seen, now: datetime) -> Reason:
-    leaf, code = seen.certificate, seen.strict.code
+def _untrusted(contact: ServerContact, now: datetime) -> Reason:
+    leaf, code = contact.certificate, contact.strict.code
     if code in {_EXPIRED, _NOT_YET_VALID}:
         if leaf and leaf.not_after < now:
-            text = f"the certificate of {seen.place} ended on {leaf.not_after:%Y-%m-%d}"
+            text = f"the certificate of {contact.place} ended on {leaf.not_after:%Y-%m-%d}"
         elif leaf and leaf.not_before > now:
-            text = f"the certificate of {seen.place} is not valid before {leaf.not_before:%Y-%m-%d}"
+            text = (
+                f"the certificate of {contact.place} is not valid before {leaf.not_before:%Y-%m-%d}"
+            )
         else:
-            text = f"{seen.place} sends an intermediate certificate that is out of its dates"
+            text = f"{contact.place} sends an intermediate certificate that is out of its dates"
         return Reason("dates", text, RENEW)
     if code == _SELF_SIGNED:
-        return Reason("self-signed", f"{seen.place} shows a self-signed certificate", RENEW)
+        return Reason("self-signed", f"{contact.place} shows a self-signed certificate", RENEW)
     if code in _UNKNOWN_ISSUER:
         issuer = leaf.issuer if leaf else "an unknown issuer"
         return Reason(
             "issuer",
-            f"{seen.place} shows a certificate of {issuer!r}, which leads to no public CA",
+            f"{contact.place} shows a certificate of {issuer!r}, which leads to no public CA",
             f"send the intermediate certificates with it, or {RENEW}",
         )
     if code in _WEAK_CHAIN:
         return Reason(
             "weak",
-            f"{seen.place} shows a certificate that a CA with too weak a key or signature issued"
-            f" ({seen.strict.detail})",
+            f"{contact.place} shows a certificate that a CA with too weak a key or signature issued"
+            f" ({contact.strict.detail})",
             "install a certificate of a CA with keys of at least 2048 bits RSA and no SHA-1",
         )
     return Reason(
         "untrusted",
-        f"the certificate of {seen.place} is not accepted ({seen.strict.detail})",
+        f"the certificate of {contact.place} is not accepted ({contact.strict.detail})",
         RENEW,
     )
 

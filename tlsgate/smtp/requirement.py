@@ -1,7 +1,7 @@
 """What the gateway demands of a destination, read from the policies that its Postfix gets.
 
 Read back from the compiled table and from the policy helper's answers (postconf(5),
-smtp_tls_policy_maps), so that what is told is what is enforced, word by word.
+smtp_tls_policy_maps), so that what is reported is exactly what is enforced.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def parse_policy(text: str, domain: str, *, partner: bool = True) -> Requirement
     A partner's mail has a transport of its own, which offers strong TLS, sends the MX host's name,
     and knows `ciphers=medium` as what `tls: compatible` allows.
 
-    Raises ValueError for a level or an attribute that is not known here: it is never passed over.
+    Raises ValueError for a level or an attribute that is not known here: it is never ignored.
     """
     level, _, rest = text.partition(" ")
     match: tuple[str, ...] = ()

@@ -49,6 +49,13 @@ def debian_mirror(lines: Iterable[str]) -> str | None:
     return None
 
 
+def own_mirror(context: Context) -> str | None:
+    """Return the address of this machine's own Debian mirror, None where apt knows none."""
+    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN)"]
+    listing = answer([*targets, "Created-By: Packages"], context.environment)
+    return debian_mirror((listing or "").splitlines())
+
+
 def debian_archive(context: Context) -> Path:
     """Return the image as a tar archive in the tool cache; make it once a month."""
     month = int(time.time() // (_KEPT_DAYS * 24 * 3600))
@@ -61,9 +68,7 @@ def _make(context: Context, archive: Path) -> None:
     tool = context.which("mmdebstrap")
     if way(context.machine, has_tool=tool is not None) is Way.INSTALL_TOOL:
         install(context, ["mmdebstrap"], "the base image")
-    targets = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(ORIGIN)"]
-    listing = answer([*targets, "Created-By: Packages"], context.environment)
-    mirror = debian_mirror((listing or "").splitlines())
+    mirror = own_mirror(context)
     context.progress.doing(f"Debian {versions.BASE_SUITE} by mmdebstrap, about 20 s")
     run_logged(
         ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", versions.BASE_SUITE,

@@ -16,14 +16,14 @@ import pytest
 
 from tests.integration.acme.acme_world import AGENT_TSIG, Volumes, World
 from tlsgate.acme.__main__ import main
-from tlsgate.acme.build import issuer
+from tlsgate.acme.agent.assembly import renewer
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import load
-from tlsgate.acme.issue import Issuer
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.running import Stop
-from tlsgate.acme.store import Generation, Store
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.process import Stop
+from tlsgate.acme.renewal.renewer import Renewer
+from tlsgate.acme.rollover.tlsa_records import value
+from tlsgate.acme.state.paths import Paths
 
 MX = "mx1.corp.example"
 OWNER = f"_25._tcp.{MX}"
@@ -92,15 +92,15 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [line for line in lines if "event" in line]
 
 
-def issuer_at(volumes: Volumes, later: timedelta) -> Issuer:
+def issuer_at(volumes: Volumes, later: timedelta) -> Renewer:
     """The code that orders, with a clock that is ahead."""
     used = paths(volumes)
-    return issuer(load(used.config), used, Stop().pause, lambda: datetime.now(UTC) + later)
+    return renewer(load(used.config), used, Stop().pause, lambda: datetime.now(UTC) + later)
 
 
-def served(volumes: Volumes, volume: str = "mx", name: str = MX) -> Generation:
+def served(volumes: Volumes, volume: str = "mx", name: str = MX) -> CertificateGeneration:
     """The generation in service."""
-    current = Store(volumes.keys / volume / name).current()
+    current = CertificateStore(volumes.keys / volume / name).current()
     assert current is not None
     return current
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tlsgate.generation.files import link_target
+from tlsgate.files import link_target
 
 
 class MailServer:

@@ -143,7 +143,7 @@ def test_unhealthy_without_certificates(stack: Stack, world: World) -> None:
     assert (check.exit_code, check.output) == (1, f"certificate {MX} is missing\n".encode())
     failures = agent.exec_run(["cat", "/acme/failures.json"]).output
     assert isinstance(failures, bytes)
-    assert json.loads(failures)[f"mx/{MX}"]["count"] == 1
+    assert json.loads(failures)["data"][f"mx/{MX}"]["count"] == 1
     agent.stop(timeout=10)
     alerts = [json.loads(line) for line in agent.logs().splitlines() if b'"alert"' in line]
     assert len(alerts) == 1
@@ -161,7 +161,7 @@ def test_volumes_that_cannot_be_written(stack: Stack, world: World) -> None:
     assert container.wait(timeout=30)["StatusCode"] == 1
     log = container.logs().decode()
     assert "the state volume cannot be used: [Errno 30] Read-only file system" in log
-    assert "What to do: see that it is mounted writable for user 10001" in log
+    assert "What to do: check that it is writable for user 10001" in log
 
 
 def test_the_image_keeps_nothing_of_its_build(world: World) -> None:

@@ -25,17 +25,17 @@ from tests.integration.acme.acme_agent import (
 )
 from tests.integration.acme.acme_world import BLOCKED, EAB_KEY, EAB_KEY_ID, Volumes, World
 from tests.unit.acme.acme_pki import Root
-from tlsgate.acme.account import account_key
-from tlsgate.acme.authority import Authority, Means
-from tlsgate.acme.build import agent_zone
+from tlsgate.acme.agent.assembly import agent_zone
+from tlsgate.acme.ca.account import account_key
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import DnsUpdates, load
-from tlsgate.acme.dns01 import Dns01
+from tlsgate.acme.challenges.dns01 import Dns01
+from tlsgate.acme.challenges.responses import ChallengeResponse, ChallengeResponses
+from tlsgate.acme.config.agent_json import DnsUpdates, load
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.keys import new_key
-from tlsgate.acme.proofs import Proof, Proofs
-from tlsgate.acme.request import Request
-from tlsgate.acme.running import Stop
+from tlsgate.acme.orders.authorities import CaContext, CertificateAuthority
+from tlsgate.acme.orders.request import Request
+from tlsgate.acme.process import Stop
 
 pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
@@ -81,7 +81,7 @@ def test_down_then_up_with_everything_forgotten(
     world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CA comes back without the account, and with another root."""
-    monkeypatch.setattr("tlsgate.acme.server.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("tlsgate.acme.ca.client.CONNECT_SECONDS", 1)
     volumes = world.volumes("down")
     configure(world, volumes, [mx()])
     assert run(volumes, "issue") == 0
@@ -94,14 +94,14 @@ def test_down_then_up_with_everything_forgotten(
     finally:
         world.restart_ca()
     assert f"the CA at {world.directory} cannot be reached" in words
-    assert "What to do: See that the CA runs" in words
+    assert "What to do: Check that the CA runs" in words
     assert served(volumes) == first
     assert_nothing_half_done(world, volumes, "policy")
 
     (volumes.config / "extra-ca.pem").write_text(world.roots())
     assert run(volumes, "issue") == 0
     reasons = [event["reason"] for event in events(capsys) if event["event"] == "due"]
-    assert "peers would refuse it" in reasons[0]
+    assert "peers would reject it" in reasons[0]
     assert facts(served(volumes).chain).spki_sha256 == facts(first.chain).spki_sha256
     assert facts(served(volumes, "policy", "policy-1").chain).names == tuple(sorted(STS))
 
@@ -153,10 +153,10 @@ def test_external_account(world: World, capsys: Capture) -> None:
     configure(world, volumes, [mx()], directory=directory, eab=eab)
     words = refusal(volumes, capsys)
     assert "registering the account: the CA refused with HTTP status 4" in words
-    assert "Mend tlsgate:acme.eab: key id and MAC key" in words
+    assert "Correct tlsgate:acme.eab: key id and MAC key" in words
 
     configure(world, volumes, [mx()], directory=directory, eab={**eab, "key_id": EAB_KEY_ID})
-    for secret, expected in (("d3Jvbmc", "Mend tlsgate:acme.eab"), ("%%%", "is not base64url")):
+    for secret, expected in (("d3Jvbmc", "Correct tlsgate:acme.eab"), ("%%%", "is not base64url")):
         key_file.write_text(secret)
         words = refusal(volumes, capsys)
         assert expected in words
@@ -176,21 +176,21 @@ def test_http_01_that_the_ca_cannot_reach(world: World, capsys: Capture) -> None
     for name in STS:
         assert f"the http-01 challenge for {name} failed: " in words
         assert f"The CA asks http://{name}/.well-known/acme-challenge/" in words
-    assert "What to do: See that the CA can reach the name at this port" in words
+    assert "What to do: Check that the CA can reach this name on this port" in words
     assert_nothing_half_done(world, volumes, "policy")
 
 
 class Misplaced(Dns01):
     """Publishes something else than the CA looks for."""
 
-    def place(self, proof: Proof) -> None:
-        super().place(Proof(proof.name, proof.token, "wrong"))
+    def place(self, proof: ChallengeResponse) -> None:
+        super().place(ChallengeResponse(proof.name, proof.token, "wrong"))
 
-    def wait(self, proof: Proof) -> None:
+    def wait(self, proof: ChallengeResponse) -> None:
         return
 
-    def remove(self, proof: Proof) -> None:
-        super().remove(Proof(proof.name, proof.token, "wrong"))
+    def remove(self, proof: ChallengeResponse) -> None:
+        super().remove(ChallengeResponse(proof.name, proof.token, "wrong"))
 
 
 def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None:
@@ -198,16 +198,16 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
     config = load(configure(world, volumes, [mx()]))
     assert isinstance(config.challenge, DnsUpdates)
     used = paths(volumes)
-    proofs = Proofs(Misplaced(agent_zone(config.challenge), 5), used.proofs)
+    proofs = ChallengeResponses(Misplaced(agent_zone(config.challenge), 5), used.proofs)
     with pytest.raises(AcmeFault) as caught:
-        Authority(
-            config.ca,
+        CertificateAuthority(
+            config,
             used.account(config.directory),
-            Means(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
-        ).obtain(Request(f"mx/{MX}", (MX,), new_key(), None))
+            CaContext(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
+        ).obtain(Request((MX,), new_key(), None))
     assert f"the dns-01 challenge for {MX} failed: " in caught.value.reason
     assert f"The CA looks for TXT _acme-challenge.{MX} " in caught.value.reason
-    wrong = Proof(MX, "", "wrong").text
+    wrong = ChallengeResponse(MX, "", "wrong").text
     assert f"; the authoritative server has {wrong}" in caught.value.reason
     assert_nothing_half_done(world, volumes)
     assert account_key(used.account(config.directory)).curve.name == "secp256r1"

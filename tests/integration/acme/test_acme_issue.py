@@ -23,7 +23,7 @@ from tests.integration.acme.acme_agent import (
 )
 from tests.integration.acme.acme_world import World
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import load
+from tlsgate.acme.config.agent_json import load
 
 pytestmark = pytest.mark.integration
 

@@ -22,13 +22,12 @@ from tests.integration.acme.acme_agent import (
     served,
 )
 from tests.integration.acme.acme_world import Volumes, World
-from tlsgate.acme.account import account_uri
-from tlsgate.acme.ari import certificate_id
+from tlsgate.acme.ca.account import Connector, account_uri
+from tlsgate.acme.ca.renewal_info import certificate_id
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.config import load
-from tlsgate.acme.connection import Connector
-from tlsgate.acme.due import renewal_time
-from tlsgate.acme.renewals import Renewals
+from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.renewal.decision import renewal_time
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
 
 pytestmark = pytest.mark.integration
 Capture = pytest.CaptureFixture[str]
@@ -66,7 +65,7 @@ def orders(capsys: Capture) -> list[dict[str, Any]]:
 
 def connector(volumes: Volumes) -> Connector:
     config = load(paths(volumes).config)
-    return Connector(config.ca, paths(volumes).account(config.directory), now)
+    return Connector(config, paths(volumes).account(config.directory), now)
 
 
 def test_the_cas_own_window_is_kept(world: World, capsys: Capture) -> None:
@@ -74,7 +73,7 @@ def test_the_cas_own_window_is_kept(world: World, capsys: Capture) -> None:
     chain = served(volumes).chain
     assert run(volumes, "issue") == 0
     kept = paths(volumes).renewals.read_text()
-    chosen = Renewals(paths(volumes).renewals, lambda *_: None, now).time(chain)
+    chosen = RenewalInfo(paths(volumes).renewals, now).time(chain)
     found = facts(chain)
     middle = found.not_after - (found.not_after - found.not_before) / 3
     assert middle - 2 * DAY < chosen < middle + 2 * DAY
@@ -224,7 +223,7 @@ def test_the_account_key_is_changed(world: World, capsys: Capture) -> None:
     folder = paths(volumes).account(world.directory)
     key, uri = (folder / "key.pem").read_bytes(), account_uri(folder)
     assert run(volumes, "account-key") == 0
-    assert f"{uri} has another key" in capsys.readouterr().out
+    assert f"{uri} has a new key" in capsys.readouterr().out
     assert (folder / "key.pem").read_bytes() != key
     world.set_renewal_info(served(volumes).chain, window(-2 * HOUR, -HOUR))
     before = served(volumes)
@@ -287,7 +286,7 @@ def test_an_order_is_gone_on_with_by_the_next_process(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"tlsgate.acme.server.Protocol.{step}", killed)
+        patch.setattr(f"tlsgate.acme.ca.client.Protocol.{step}", killed)
         with pytest.raises(KilledError):
             run(volumes, "issue")
     assert run(volumes, "issue") == 0

@@ -32,12 +32,13 @@ from tests.integration.acme.acme_agent import (
 )
 from tests.integration.acme.acme_server import MailServer
 from tests.integration.acme.acme_world import ROOT, Volumes, World, wait_for
-from tlsgate.acme import build
-from tlsgate.acme.agent import Agent
+from tlsgate.acme.agent import assembly
+from tlsgate.acme.agent.loop import Agent
 from tlsgate.acme.certificate import facts
-from tlsgate.acme.probe import Probe, Servers, shown
-from tlsgate.acme.running import Stop
-from tlsgate.acme.tlsa import value
+from tlsgate.acme.config.agent_json import Probe
+from tlsgate.acme.gateway.tls_probe import Servers, served_certificate
+from tlsgate.acme.process import Stop
+from tlsgate.acme.rollover.tlsa_records import value
 
 pytestmark = pytest.mark.integration
 TTL = 2
@@ -60,7 +61,7 @@ def server(
     zones = {"zones": ["corp.example"], "tsig_key_file": tsig, "ttl": TTL}
     tlsa = {"server": world.dns_address, **zones}
     configure(world, volumes, [{**mx(), "probe": probe}], tlsa=tlsa, rotate_days=0, look_seconds=1)
-    monkeypatch.setattr(build, "Servers", partial(Servers, seconds=2.0))
+    monkeypatch.setattr(assembly, "Servers", partial(Servers, seconds=2.0))
     assert run(volumes, "issue") == 0
     capsys.readouterr()
     with made.running():
@@ -91,7 +92,7 @@ class Watcher:
         while not self._end.wait(0.1):
             now = time.monotonic()
             self.sets.append((now, frozenset(answers(self._world, OWNER, "TLSA"))))
-            key = facts(_pem(shown(self._probe, MX))).spki_sha256
+            key = facts(_pem(served_certificate(self._probe, MX))).spki_sha256
             if key not in self.keys:
                 self.keys.append(key)
             cached = [found for at, found in self.sets if at > now - TTL]
@@ -144,7 +145,7 @@ def test_what_the_server_does_not_show_is_taken_back(
     world: World, volumes: Volumes, server: MailServer, capsys: Capture
 ) -> None:
     first = served(volumes)
-    shown(Probe("127.0.0.1", server.port, starttls=True), MX)
+    served_certificate(Probe("127.0.0.1", server.port, starttls=True), MX)
     server.deaf = True
     assert run(volumes, "renew", MX) == 0
     capsys.readouterr()
@@ -153,8 +154,10 @@ def test_what_the_server_does_not_show_is_taken_back(
     assert served(volumes) == first
     (alert,) = [event for event in told if event["event"] == "alert"]
     assert alert["what"] == f"certificate {MX} could not be issued"
-    assert f"still shows the certificate with serial {facts(first.chain).serial}" in alert["reason"]
-    assert "The one before is back in its place, and is shown" in alert["reason"]
+    assert (
+        f"still serves the certificate with serial {facts(first.chain).serial}" in alert["reason"]
+    )
+    assert "The previous certificate is back in its place, and is served" in alert["reason"]
 
     # Mended, and asked for again: the certificate from before needs no second order.
     server.deaf = False
@@ -184,7 +187,7 @@ def test_a_server_that_does_not_run_is_no_reason_to_keep_an_old_certificate(
     agent(volumes).look()
     assert served(volumes) != first
     (unproven,) = [event for event in events(capsys) if event["event"] == "unproven"]
-    assert "shows no certificate" in unproven["reason"]
+    assert "serves no certificate" in unproven["reason"]
 
 
 def test_a_compromised_key_is_revoked(
@@ -192,7 +195,7 @@ def test_a_compromised_key_is_revoked(
 ) -> None:
     first = facts(served(volumes).chain)
     assert run(volumes, "rotate", "--now", "--revoke", MX) == 0
-    assert f"refuse the new key for up to {TTL} s from" in capsys.readouterr().out
+    assert f"reject the new key for up to {TTL} s after" in capsys.readouterr().out
     assert revocation(world, first.serial) == "Valid"
     agent(volumes).look()
     now = facts(served(volumes).chain)
@@ -202,7 +205,7 @@ def test_a_compromised_key_is_revoked(
     assert tlsa_is_right(world, volumes)
     assert status(volumes, capsys)["kept"] == []
     assert run(volumes, "undo", MX) == 1
-    assert "no certificate of that key from before is kept" in capsys.readouterr().err
+    assert "no valid earlier certificate of that key is kept" in capsys.readouterr().err
 
 
 def revocation(world: World, serial: str) -> str:

@@ -32,7 +32,7 @@ def start(stack: Stack, world: World, **options: Any) -> Container:
     )
 
 
-def shown(container: Container) -> dict[str, Any]:
+def served_certificate(container: Container) -> dict[str, Any]:
     """`status` of the one certificate."""
     done = container.exec_run(["python3", "-m", "tlsgate.acme", "status", "--json"])
     assert isinstance(done.output, bytes)
@@ -60,21 +60,23 @@ def test_a_full_disk(stack: Stack, world: World) -> None:
     tmpfs = {"/tmp": "", "/acme": TMPFS, "/keys/mx": TMPFS}  # noqa: S108 - the container's own
     agent = start(stack, world, volumes=config, tmpfs=tmpfs)
     try:
-        wait_for(lambda: shown(agent)["served"] is not None, "the first certificate", 30)
-        before = shown(agent)["served"]
+        wait_for(
+            lambda: served_certificate(agent)["served"] is not None, "the first certificate", 30
+        )
+        before = served_certificate(agent)["served"]
         shell(agent, FILL)
         renew(agent)
         wait_for(lambda: bool(alerts(agent)), "an alert")
         (alert,) = alerts(agent)
         assert "No space left on device" in alert["reason"]
-        assert shown(agent)["served"] == before
-        assert shown(agent)["failure"]["count"] == 1
+        assert served_certificate(agent)["served"] == before
+        assert served_certificate(agent)["failure"]["count"] == 1
 
         # With room again, the next attempt succeeds: asked for here, by itself after a minute.
         shell(agent, "rm /keys/mx/filler")
         shell(agent, "python3 -m tlsgate.acme issue")
-        assert shown(agent)["served"]["serial"] != before["serial"]
-        assert shown(agent)["failure"] is None
+        assert served_certificate(agent)["served"]["serial"] != before["serial"]
+        assert served_certificate(agent)["failure"] is None
     finally:
         world.remove(agent)
 
@@ -89,11 +91,11 @@ def test_a_volume_that_became_read_only(stack: Stack, world: World) -> None:
     agent = start(stack, world, volumes={**config, **mounts}, tmpfs=tmpfs)
     try:
         wait_for(lambda: b'"agent"' in agent.logs(), "the agent runs")
-        before = shown(agent)["served"]
+        before = served_certificate(agent)["served"]
         renew(agent)
         wait_for(lambda: bool(alerts(agent)), "an alert")
         assert "Read-only file system" in alerts(agent)[0]["reason"]
-        assert shown(agent)["served"] == before
+        assert served_certificate(agent)["served"] == before
     finally:
         world.remove(agent)
     assert stack.run("issue")[0] == 0

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from tests.integration.dns.knot_server import Knot, key_text
+from tlsgate.dns.records import Record
 from tlsgate.dns.tsig import TsigKey
-from tlsgate.render.dns_records import Record
 
 REPOSITORY = Path(__file__).parents[3]
 PROGRAM = """\
 import pulumi
-from components.dns import DnsRecords, DnsRecordsArgs
-from components.settings import Endpoint
-from tlsgate.render.dns_records import Record
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
+from tlsgate_pulumi.settings import Endpoint
+from tlsgate.dns.records import Record
 {before}
 made = DnsRecords("records", DnsRecordsArgs({arguments}))
 pulumi.export("records", made.records)

@@ -18,10 +18,10 @@ from tlsgate.dns.errors import (
     ZoneError,
 )
 from tlsgate.dns.plan import Change, message
+from tlsgate.dns.records import Record
 from tlsgate.dns.sets import to_rdataset
 from tlsgate.dns.tsig import TsigKey
 from tlsgate.dns.updates import live, publish, rehearse, withdraw
-from tlsgate.render.dns_records import Record
 
 pytestmark = pytest.mark.integration
 

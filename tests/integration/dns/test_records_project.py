@@ -9,9 +9,9 @@ import pytest
 
 from tests.integration.dns.knot_server import ZONES, Knot, new_key
 from tests.integration.dns.records_project import RecordsProject
+from tlsgate.dns.records import Record
 from tlsgate.dns.sets import to_lines
 from tlsgate.dns.updates import live, publish, withdraw
-from tlsgate.render.dns_records import Record
 
 pytestmark = pytest.mark.integration
 

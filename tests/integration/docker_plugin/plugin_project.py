@@ -116,7 +116,8 @@ def open_project(tmp_path: Path, *, is_stand_in: bool) -> Iterator[Project]:
         f"name: plugin\nruntime: python\nbackend: {{url: 'file://{directory}/state'}}\n"
     )
     client = docker.APIClient(base_url=os.environ.get("DOCKER_HOST"), version="auto")
-    made = Project(directory, run, _environment(tmp_path, is_stand_in), client, is_stand_in)
+    variables = environment(tmp_path, is_stand_in=is_stand_in)
+    made = Project(directory, run, variables, client, is_stand_in)
     try:
         outcome = made.pulumi("stack", "init", "dev")
         assert outcome.ok, outcome.text
@@ -126,7 +127,8 @@ def open_project(tmp_path: Path, *, is_stand_in: bool) -> Iterator[Project]:
         client.close()
 
 
-def _environment(tmp_path: Path, is_stand_in: bool) -> dict[str, str]:
+def environment(tmp_path: Path, *, is_stand_in: bool) -> dict[str, str]:
+    """Return the variables for the CLI in `tmp_path`/project, with one of the plugins."""
     bin_directory = tmp_path / "bin"
     bin_directory.mkdir()
     environment = {

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.notices.notices_world import DATE, NoticesWorld
 from tests.integration.postfix.world import until
-from tlsgate.notices.words import HEADER, PROTECTED
+from tlsgate.notices.contract import HEADER, PROTECTED
 
 pytestmark = pytest.mark.integration
 

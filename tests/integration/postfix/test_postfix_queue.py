@@ -95,7 +95,7 @@ def test_where_the_log_is_gone_the_queue_speaks(
     assert held["postfix"] == ["Server certificate not verified"]
     assert held["next_attempt"]
     _, text = ask(world, capsys, "--domain", "strange.example")
-    assert "not in the log any more: known after the next attempt (not before 2" in text
+    assert "no longer in the log: known after the next attempt (not before 2" in text
     world.run("postqueue", "-f")
     until(lambda: world.deliveries("a@strange.example"))
     _, text = ask(world, capsys, "--json")

@@ -18,11 +18,11 @@ import pytest
 from tests.integration.postfix.pki import new_key
 from tests.integration.postfix.world import HOST, NONE, World, archive, partner
 from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
+from tlsgate.dns.nameservers import Resolver
 from tlsgate.partners.model import Outbound, Partner, Verify
+from tlsgate.probe.check import CheckSettings, predict_all
+from tlsgate.probe.probe import ProbeSettings, probe_domains
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.smtp.check import CheckSettings, predict_all
-from tlsgate.smtp.probe import ProbeSettings, probe_domains
-from tlsgate.smtp.resolver import Resolver
 from tlsgate.tls import Strength
 
 pytestmark = pytest.mark.integration

@@ -19,15 +19,15 @@ from lab.driver import Lab
 from lab.trial import Seen, run_outbound
 from tests.integration.probe import posttls_finger
 from tests.integration.probe.posttls_finger import Finger
+from tlsgate.dns.nameservers import Resolver
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Partner, Verify
+from tlsgate.probe.check import CheckSettings, predict_all
+from tlsgate.probe.prediction import Prediction
+from tlsgate.probe.probe import ProbeSettings, probe_domains
+from tlsgate.probe.result import ProbeResult
 from tlsgate.render.partner_maps import compile_partners
-from tlsgate.smtp.check import CheckSettings, predict_all
 from tlsgate.smtp.dialogue import Fault
-from tlsgate.smtp.prediction import Prediction
-from tlsgate.smtp.probe import ProbeSettings, probe_domains
-from tlsgate.smtp.resolver import Resolver
-from tlsgate.smtp.result import ProbeResult
 
 pytestmark = pytest.mark.e2e
 
@@ -74,7 +74,7 @@ def dane_fingers(client: docker.DockerClient) -> Fingers:
 def word(result: ProbeResult) -> str:
     """The probe's verdict on `secure` in posttls-finger's words."""
     (server,) = result.servers
-    match server.seen.strict.fault:
+    match server.contact.strict.fault:
         case None if Verify.PKIX in result.ready:
             return "Verified"
         case None:
@@ -91,7 +91,7 @@ def test_at_level_secure(domain: str, probed: Probed, fingers: Fingers) -> None:
     assert word(result) == finger.word
     if finger.word:
         (server,) = result.servers
-        assert server.seen.shown.version == finger.version
+        assert server.contact.shown.version == finger.version
         assert result.public_keys == (finger.key,)
         assert Verify.PIN in result.ready
     else:

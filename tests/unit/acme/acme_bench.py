@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.memory_ca import Call, Reply
 from tests.support.memory_world import START, World
-from tlsgate.acme.config import Config, Wanted
+from tlsgate.acme.config.agent_json import Config, WantedCertificate
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.request import Issued
-from tlsgate.acme.store import Generation, Store
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.orders.request import Issued
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 NAMES = ("a.example", "b.example")
@@ -22,26 +22,26 @@ Capture = pytest.CaptureFixture[str]
 __all__ = ["START", "World"]
 
 
-def wanted(config: Config, index: int = 0) -> Wanted:
+def wanted(config: Config, index: int = 0) -> WantedCertificate:
     """One of the configured certificates."""
     return config.certificates[index]
 
 
-def served(world: World, one: Wanted) -> Generation:
+def served(world: World, one: WantedCertificate) -> CertificateGeneration:
     """What is in service."""
-    current = Store(world.paths.certificate(one.volume, one.name)).current()
+    current = CertificateStore(world.paths.certificate(one.volume, one.name)).current()
     assert current is not None
     return current
 
 
-def issued(generation: Generation) -> Issued:
+def issued(generation: CertificateGeneration) -> Issued:
     """As the CA gave it."""
     return Issued(generation.chain, generation.meta)
 
 
-def refused(world: World, one: Wanted) -> AcmeFault:
+def refused(world: World, one: WantedCertificate) -> AcmeFault:
     """The fault of an attempt by a fresh process."""
-    fault = world.issuer().attempt(one)
+    fault = world.renewer().attempt(one)
     assert fault is not None
     return fault
 

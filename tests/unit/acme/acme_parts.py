@@ -8,33 +8,33 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.unit.acme.acme_pki import NOW, Root
-from tlsgate.acme.ca import Ca
-from tlsgate.acme.config import Config, HttpTokens, Wanted
+from tlsgate.acme.certificate import Meta
+from tlsgate.acme.config.agent_json import Config, HttpTokens, Probe, WantedCertificate
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.issue import Issuer
+from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
+from tlsgate.acme.gateway.install import Installer
+from tlsgate.acme.gateway.tls_probe import Servers
 from tlsgate.acme.keys import Key
-from tlsgate.acme.paths import Paths
-from tlsgate.acme.probe import Probe
-from tlsgate.acme.renewals import Renewals
-from tlsgate.acme.request import Issued, Request
-from tlsgate.acme.roll import Roller
-from tlsgate.acme.store import Generation, Meta, Store
-from tlsgate.acme.switch import Switch
-from tlsgate.acme.tlsa import Tlsa
+from tlsgate.acme.orders.authorities import CertificateAuthorities
+from tlsgate.acme.orders.request import Issued, Request
+from tlsgate.acme.renewal.renewal_info import RenewalInfo
+from tlsgate.acme.renewal.renewer import Renewer
+from tlsgate.acme.rollover.roller import Roller
+from tlsgate.acme.rollover.tlsa_records import Tlsa
+from tlsgate.acme.state.paths import Paths
 
-MX = Wanted("mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",))
-STS = Wanted("policy-1", "policy", ("mta-sts.corp.example",), ())
+MX = WantedCertificate(
+    "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)
+)
+STS = WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ())
 
 
-def settings(*wanted: Wanted, directory: str = "https://ca.example/dir") -> Config:
+def settings(*wanted: WantedCertificate, directory: str = "https://ca.example/dir") -> Config:
     """A configuration of these certificates."""
     return Config(
-        ca=Ca(directory),
-        roots_file=None,
+        directory=directory,
         challenge=HttpTokens(Path("/challenge")),
-        tlsa=None,
         certificates=wanted or (MX,),
-        look_seconds=60,
     )
 
 
@@ -62,33 +62,32 @@ class Parts:
             self.root / "heartbeat",
         )
 
-    def issuer(self, config: Config | None = None) -> Issuer:
+    def renewer(self, config: Config | None = None) -> Renewer:
         """As the program builds it."""
         self.paths.state.mkdir(exist_ok=True)
-        return Issuer(
+        cas = MemoryAuthorities(self)
+        return Renewer(
             config or settings(),
             self.paths,
             roots=[self.ca.certificate],
-            obtain=self._obtain,
-            renewals=Renewals(self.paths.renewals, self._suggestion, self._clock),
-            roller=Roller(
-                config or settings(), self.paths, Records(self), self._revoke, self._clock
-            ),
-            switch=Switch(Servers()),
+            cas=cas,
+            renewals=RenewalInfo(self.paths.renewals, self._clock),
+            roller=Roller(config or settings(), self.paths, Records(self), cas, self._clock),
+            installer=Installer(NoServers()),
             clock=self._clock,
         )
 
-    def store(self, wanted: Wanted = MX) -> Store:
+    def store(self, wanted: WantedCertificate = MX) -> CertificateStore:
         """A certificate's directory."""
-        return Store(self.paths.certificate(wanted.volume, wanted.name))
+        return CertificateStore(self.paths.certificate(wanted.volume, wanted.name))
 
-    def served(self, wanted: Wanted = MX) -> Generation:
+    def served(self, wanted: WantedCertificate = MX) -> CertificateGeneration:
         """What is in service."""
         current = self.store(wanted).current()
         assert current is not None
         return current
 
-    def _obtain(self, request: Request) -> Issued:
+    def obtain(self, request: Request) -> Issued:
         self.orders.append(request.names)
         if self.fault is not None:
             raise self.fault
@@ -101,11 +100,26 @@ class Parts:
     def _clock(self) -> datetime:
         return self.now
 
-    def _suggestion(self, _directory: str, _identifier: str) -> None:
-        return None
 
-    def _revoke(self, generation: Generation) -> None:
-        self.revoked.append(generation.id)
+class MemoryAuthorities(CertificateAuthorities):
+    """One CA that is a function, without renewal information."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def obtain(self, _directory: str, request: Request) -> Issued:
+        """As the CA issues."""
+        return self._parts.obtain(request)
+
+    def suggestion(self, _directory: str, _identifier: str) -> None:
+        """There is none."""
+
+    def update_contacts(self) -> None:
+        """There is no account."""
+
+    def revoke(self, generation: CertificateGeneration) -> None:
+        """Notes it."""
+        self._parts.revoked.append(generation.id)
 
 
 class Records(Tlsa):
@@ -125,8 +139,11 @@ class Records(Tlsa):
         return self._parts.now
 
 
-class Servers:
+class NoServers(Servers):
     """No server runs: nobody can be asked what is shown."""
+
+    def __init__(self) -> None:
+        pass
 
     def answer(self, _probe: Probe, _name: str) -> bool:
         """Whether there is a server to look at."""

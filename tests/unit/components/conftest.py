@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,13 @@ def event_loop() -> None:
     asyncio.set_event_loop(_LOOP)
 
 
+@pytest.fixture(autouse=True)
+def one_pickler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pulumi.dynamic wraps this method once for every resource and never unwraps it."""
+    method = "_batch_setitems"
+    monkeypatch.setattr(pickle._Pickler, method, getattr(pickle._Pickler, method))
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project folder, which is the current one."""
@@ -28,5 +36,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """An engine with the volumes `keys` and `config`, in place of the machine's."""
     fake = FakeEngine("keys", "config")
-    monkeypatch.setattr("components.engine.engine", lambda: fake)
+    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at: fake)
     return fake

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.stack import Stack
 from tests.unit.components.program import (
+    Engine,
     Program,
     absolute,
     run,
 )
 from tests.unit.components.stack_config import as_pulumi_gives
+from tlsgate_pulumi.gateway import MailGateway
+from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
 
 MANUAL = (
     ("  tlsgate:dns:\n", "  tlsgate:dns:\n    sink: manual\n"),
@@ -35,6 +37,21 @@ def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
-def declared(inputs: Inputs) -> Program:
-    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
-    return run(lambda: MailGateway("gateway", args).outputs)
+def declared(inputs: Inputs, engine: Engine | None = None) -> Program:
+    of_stack = replace(inputs, stack="test")
+    return run(lambda: told(MailGateway("gateway", of_stack)), engine)
+
+
+def told(gateway: MailGateway) -> dict[str, Any]:
+    """What `__main__.py` exports of a gateway."""
+    return {
+        "hosts": gateway.hosts,
+        "smtp": gateway.smtp,
+        "policyUrls": gateway.policy_urls,
+        "policyId": gateway.policy_id,
+        "records": gateway.records,
+        "certificates": gateway.certificates,
+        "acmeAccount": gateway.acme_account,
+        "partners": gateway.partners,
+        "generation": gateway.generation,
+    }

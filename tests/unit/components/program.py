@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,17 @@ class Registered:
     urn: str
     type: str
     name: str
+    """Without the gateway's in front: its role."""
     inputs: dict[str, Any]
     depends: frozenset[str]
     """URNs."""
     retained: bool
     """Whether `pulumi destroy` leaves the thing itself."""
+
+
+def role_of(name: str) -> str:
+    """The name of a resource without that of its gateway, `gateway` or `<x>-gateway`, in front."""
+    return re.sub(r"^([a-z]+-)?gateway-", "", name)
 
 
 class Engine(mocks.MockMonitor):
@@ -44,16 +51,19 @@ class Engine(mocks.MockMonitor):
         super().__init__(Answers(preview))
         self.preview = preview
         self.registered: list[Registered] = []
+        self.requests: list[Any] = []
+        """As they came, but for the stack's own."""
 
     def RegisterResource(self, request: Any) -> Any:
         """Keep the request, then answer as mocks do."""
         response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if request.type != "pulumi:pulumi:Stack":
+            self.requests.append(request)
             self.registered.append(
                 Registered(
                     urn=response.urn,
                     type=request.type,
-                    name=request.name,
+                    name=role_of(request.name),
                     inputs=rpc.deserialize_properties(request.object, keep_unknowns=True),
                     depends=frozenset(request.dependencies),
                     retained=request.retainOnDelete,
@@ -78,9 +88,9 @@ class Answers(mocks.Mocks):
             return "", args.inputs
         computed: dict[str, Any] = {}
         if args.typ == "docker:index/remoteImage:RemoteImage":
-            computed = {"imageId": f"sha256:{args.name}"}
+            computed = {"imageId": f"sha256:{role_of(args.name)}"}
         elif args.typ.endswith(":Job"):
-            computed = {"result": RESULTS[args.name]}
+            computed = {"result": RESULTS[role_of(args.name)]}
         elif args.typ.endswith(":Delivery"):
             computed = {"live": "live", "delivered": "live"}
         elif args.typ.endswith(":DnsRecords"):

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from ruamel.yaml import YAML
 
-from components.inputs import Inputs, locator, parse_inputs, raw_values
 from tlsgate.problems import ProblemsError
+from tlsgate_pulumi.inputs import Inputs, locator, parse_inputs, raw_values
 
 FILE = "Pulumi.test.yaml"
 CONFIG = """\

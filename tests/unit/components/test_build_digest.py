@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.stack import build_digest
+from tlsgate_pulumi.build_context import build_digest
 
 DOCKERFILE = """\
 FROM base

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 from pulumi.output import Unknown
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.records import published_records
-from components.stack import Stack
-from tests.unit.components.program import ACCOUNT, Engine, Program, absolute, run
+from tests.unit.components import gateway_parts
+from tests.unit.components.program import ACCOUNT, Engine, Program, absolute
 from tests.unit.components.stack_config import as_pulumi_gives
 from tlsgate.problems import ProblemsError
 from tlsgate.render.dns_records import with_accounts
+from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
+from tlsgate_pulumi.records import published_records
 
 ISSUERS = "    caaIssuers: [pebble.letsencrypt.org]\n"
 BOUND = "    caaIssuers: [pebble.letsencrypt.org, other.example]\n    caaAccountUri: true\n"
@@ -32,8 +31,7 @@ def parsed(folder: Path, *changes: tuple[str, str]) -> Inputs:
 
 
 def declared(inputs: Inputs, engine: Engine | None = None) -> Program:
-    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
-    return run(lambda: MailGateway("gateway", args).outputs, engine)
+    return gateway_parts.declared(inputs, engine)
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from components.change_guard import refusal
-from components.delivery import DeliveryProvider
 from tests.unit.components.fake_engine import FakeContainer, FakeEngine
 from tests.unit.partners.partner_files import load, record
 from tlsgate.partners.diff import weakening_digest, weakenings
 from tlsgate.partners.format import LIST_FILE, canonical_json
 from tlsgate.partners.model import Mode, Partner
+from tlsgate_pulumi.change_guard import refusal
+from tlsgate_pulumi.delivery import DeliveryProvider
 
 SERVER = "tlsgate-test-gateway"
 

@@ -8,20 +8,21 @@ from typing import Any
 
 import pytest
 
-from components.gateway import MailGateway, MailGatewayArgs
-from components.inputs import Inputs, parse_inputs, raw_values
-from components.settings import Endpoint, Settings
-from components.stack import Stack
-from tests.unit.components.program import Program, absolute, run
+from tests.unit.components import gateway_parts
+from tests.unit.components.program import absolute
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
+from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
+from tlsgate_pulumi.settings import Endpoint, Settings
 
 
 @pytest.fixture(scope="module", autouse=True)
 def same_images() -> Iterator[None]:
     """Somebody who works on the sources while the tests run changes an image's digest."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("components.stack.build_digest", lambda _root, role: f"{role:0<64}")
+        patch.setattr(
+            "tlsgate_pulumi.build_context.build_digest", lambda _root, role: f"{role:0<64}"
+        )
         yield
 
 
@@ -35,8 +36,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 def declared(inputs: Inputs) -> dict[str, dict[str, Any]]:
     """Type and name of every resource → its inputs."""
-    args = MailGatewayArgs(Stack("test"), inputs.settings, inputs.partners)
-    program: Program = run(lambda: MailGateway("gateway", args).outputs)
+    program = gateway_parts.declared(inputs)
     return {f"{one.type.rpartition(':')[2]} {one.name}": one.inputs for one in program.registered}
 
 

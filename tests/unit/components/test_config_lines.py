@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.inputs import locator, raw_values
+from tlsgate_pulumi.inputs import locator, raw_values
 
 CONFIG = """\
 # a comment

@@ -158,10 +158,13 @@ def test_a_path_may_start_in_the_home_folder(
 
 
 @pytest.mark.parametrize("path", ["ca.pem", "images/../ca.pem", "/images/ca.pem"])
-def test_an_image_build_sees_nothing_outside_images(project: Path, path: str) -> None:
+def test_an_image_build_sees_nothing_outside_images(
+    project: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = f"  tlsgate:images: {{buildCaFile: {path}}}\n  tlsgate:tlsRpt:"
     write_project(project, changed(("  tlsgate:tlsRpt:", images)))
     (project / "images").mkdir()
+    monkeypatch.setattr("tlsgate_pulumi.build_context.CHECKOUT", project)
     (project / "ca.pem").write_text(root("build"))
     assert complaints()[-2] == (
         f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, "
@@ -187,9 +190,9 @@ def test_problems_of_config_files_and_partners_come_in_one_report(project: Path)
         "Pulumi.test.yaml:35: tlsgate:extraCaFile: no.pem cannot be read (No such file or "
         "directory). Name a file that is there, relative to the project. [no-file]",
         "partners/acme.yaml:6: mood: is not a key of the record. Did you mean mode? [unknown-key]",
-        "partners/own.yaml:5: domains[0]: `mail.corp.example` lies below your own domain "
-        "`corp.example`. List the partner's domains only: your own servers are settings of the "
-        "stack. [own-domain]",
+        "partners/own.yaml:5: domains[0]: `mail.corp.example` is below your own domain "
+        "`corp.example`. List only the partner's domains; your own are set in the stack's "
+        "config. [own-domain]",
         "4 problems.",
     ]
 

@@ -15,24 +15,26 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from components.certificates import agent_config_text
-from components.inputs import raw_values
-from components.mta_sts import policy_settings
-from components.partner_list import postfix_settings
-from components.records import published_records
-from components.settings import Settings
-from components.settings_reader import parse_settings
 from tests.unit.components.stack_config import CONFIG, as_pulumi_gives, write_project
 from tests.unit.render.test_postfix import parameters
-from tlsgate.acme.config import load
+from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.config.typed_json import to_json
+from tlsgate.dns.records import zone_lines
 from tlsgate.dns.sets import by_key, to_rdataset
 from tlsgate.problems import ProblemsError
-from tlsgate.render.dns_records import mta_sts_record, zone_lines
+from tlsgate.render.dns_records import mta_sts_record
 from tlsgate.render.mta_sts import policy_id, policy_text
 from tlsgate.render.nexthop import lint_nexthops
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
 from tlsgate.render.postfix import render_postfix
 from tlsgate.render.unbound import ResolverSettings, render_unbound
+from tlsgate_pulumi.certificates import agent_config
+from tlsgate_pulumi.inputs import raw_values
+from tlsgate_pulumi.mta_sts import policy_settings
+from tlsgate_pulumi.partner_list import postfix_settings
+from tlsgate_pulumi.records import published_records
+from tlsgate_pulumi.settings import Settings
+from tlsgate_pulumi.settings_reader import parse_settings
 
 RIGHT = raw_values(as_pulumi_gives(CONFIG))
 LONG = ".".join(["a" * 60] * 3)
@@ -194,7 +196,7 @@ def render(settings: Settings, folder: Path) -> dict[str, str]:
     records = [*published_records(settings), *ids]
     for record in by_key(records).values():
         to_rdataset(record)
-    agent = agent_config_text(settings)
+    agent = to_json(agent_config(settings))
     for inside, outside in (("/config/", f"{folder}/"), ("/challenge", f"{folder}/challenge")):
         agent = agent.replace(f'"{inside}', f'"{outside}')
     (folder / "agent.json").write_text(agent)

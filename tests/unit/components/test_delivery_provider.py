@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from components.delivery import DeliveryProvider
-from components.engine import DeploymentError
 from tests.unit.components.fake_engine import FakeContainer, FakeEngine
-from tlsgate.generation.awaiting import LACKS_CERTIFICATE
+from tlsgate.generation.in_force import LACKS_CERTIFICATE
+from tlsgate_pulumi.delivery import DeliveryProvider
+from tlsgate_pulumi.engine import DeploymentError
 
 PROPS: dict[str, Any] = {
     "kind": "postfix",

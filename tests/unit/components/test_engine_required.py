@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from docker.errors import DockerException
 
-from components.engine import DeploymentError, require_engine
+from tlsgate_pulumi.engine import DeploymentError, require_engine
 
 HOST = "unix:///run/other/docker.sock"
 

@@ -9,20 +9,18 @@ import docker
 import pytest
 from docker.errors import DockerException
 
-from components.engine import (
+from tests.unit.components.fake_engine import FakeContainer, FakeEngine
+from tlsgate_pulumi.engine import (
     DeploymentError,
     Run,
     VolumeMount,
     archive,
+    connect,
     created,
     digest_of,
     read_host_file,
     run_to_end,
 )
-from components.engine import (
-    engine as connect,
-)
-from tests.unit.components.fake_engine import FakeContainer, FakeEngine
 
 RUN = Run(
     name="tlsgate-test-issue",

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from components.gateway import CAPABILITIES
-from components.inputs import Inputs
 from tests.unit.components.gateway_parts import MANUAL, declared, inputs_of
 from tests.unit.components.program import (
     ACCOUNT,
@@ -18,6 +16,8 @@ from tests.unit.components.program import (
     texts,
 )
 from tests.unit.components.stack_config import EAB_SECRET, SECRETS
+from tlsgate_pulumi.gateway import CAPABILITIES
+from tlsgate_pulumi.inputs import Inputs
 
 CONTAINERS = ("agent", "gateway", "notices", "policy", "policy-host", "resolver")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from components.engine import DeploymentError
-from components.job import INPUTS, JobProvider, parse_result
 from tests.unit.components.fake_engine import FakeEngine
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.job import INPUTS, JobProvider, parse_result
 
 MOUNT = {"volume": "keys", "target": "/keys", "read_only": False}
 PROPS: dict[str, Any] = {
@@ -27,6 +27,7 @@ PROPS: dict[str, Any] = {
     "labels": {"tlsgate.stack": "test"},
     "timeout": 120,
     "triggers": {"config": "d1"},
+    "engine": None,
 }
 LEFT: dict[str, Any] = {"account": None, "certificates": []}
 DONE = {**PROPS, "result": LEFT, "settled": LEFT}
@@ -45,6 +46,7 @@ OTHERS: dict[str, Any] = {
     "labels": {},
     "timeout": 60,
     "triggers": {"config": "d2"},
+    "engine": {"host": "tcp://192.0.2.9:2376"},
 }
 
 
@@ -79,6 +81,14 @@ def test_the_result_is_the_last_line(engine: FakeEngine) -> None:
     assert made.outs == DONE
     assert engine.only.arguments["command"] == ["issue"]
     assert JobProvider().update("id", DONE, PROPS).outs == DONE
+
+
+def test_a_job_may_do_without_a_network_and_a_user(engine: FakeEngine) -> None:
+    """Pulumi hands a provider no input that is None."""
+    engine.of_the_next = {"output": b"{}\n"}
+    JobProvider().create({k: v for k, v in PROPS.items() if k not in ("network", "user")})
+    assert engine.only.arguments["network"] is None
+    assert engine.only.arguments["user"] is None
 
 
 def test_a_job_that_fails_is_not_recorded(engine: FakeEngine) -> None:

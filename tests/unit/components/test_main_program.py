@@ -32,7 +32,7 @@ def own_config() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
     """Unit tests need no engine."""
-    monkeypatch.setattr("components.inputs.require_engine", lambda: None)
+    monkeypatch.setattr("tlsgate_pulumi.inputs.require_engine", lambda _at: None)
 
 
 def main(config: str, engine: Engine) -> Program:

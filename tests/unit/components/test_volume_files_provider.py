@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pulumi.output import UNKNOWN
 
-from components.engine import DeploymentError
-from components.volume_files import VolumeFilesProvider, content_digest
 from tests.unit.components.fake_engine import FakeEngine
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.volume_files import VolumeFilesProvider, content_digest
 
 FILES = {"agent.json": "{}\n", "ca.pem": "PEM\n"}
 

@@ -16,11 +16,11 @@ import dns.rrset
 import dns.update
 
 from tlsgate.dns.errors import UnreachableError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer, SetKey
 from tlsgate.dns.sets import key_of, to_rdataset, to_record
 from tlsgate.dns.transport import parse
 from tlsgate.dns.tsig import TsigKey
-from tlsgate.render.dns_records import Record
 
 KEY = TsigKey("stack", "hmac-sha256", b"0123456789abcdef")
 ZONES = ("corp.example", "brand.example")

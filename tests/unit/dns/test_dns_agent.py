@@ -12,8 +12,8 @@ import pytest
 from tests.unit.dns.fake_server import KEY, ZONES, FakeNet, FakeServer
 from tlsgate.dns.agent import AgentZone
 from tlsgate.dns.errors import DnsError, PrerequisiteError, ZoneError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
-from tlsgate.render.dns_records import Record
 
 CHALLENGE = "_acme-challenge.mx1.corp.example"
 TLSA_NAME = "_25._tcp.mx1.corp.example"

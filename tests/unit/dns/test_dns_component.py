@@ -11,15 +11,15 @@ import pulumi
 import pytest
 from pulumi.output import UNKNOWN
 
-from components import dns as component
-from components.dns import DnsRecords, DnsRecordsArgs, DnsRecordsProvider, expected
-from components.engine import DeploymentError
-from components.settings import Endpoint
 from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_server import ZONES, FakeServer
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.sets import from_lines, to_lines
-from tlsgate.render.dns_records import Record
+from tlsgate_pulumi import dns as component
+from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs, DnsRecordsProvider, expected
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.settings import Endpoint
 
 MX = Record("corp.example", "MX", 300, ("10 mx1.corp.example.",))
 A = Record("mx1.corp.example", "A", 300, ("192.0.2.1",))

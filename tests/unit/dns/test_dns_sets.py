@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlsgate.dns.errors import DnsError, ZoneError
+from tlsgate.dns.records import Record
 from tlsgate.dns.sets import (
     by_key,
     from_lines,
@@ -20,7 +21,6 @@ from tlsgate.dns.sets import (
     to_record,
     zone_of,
 )
-from tlsgate.render.dns_records import Record
 
 TLSA = "3 1 1 " + "ab" * 32
 RECORDS = (

@@ -11,8 +11,8 @@ import pytest
 from tests.unit.dns.fake_server import ZONES, FakeServer
 from tlsgate.dns.errors import ConflictError, DnsError, KeyRefusedError, ZoneError
 from tlsgate.dns.plan import BATCH_OCTETS
+from tlsgate.dns.records import Record
 from tlsgate.dns.updates import live, publish, rehearse, withdraw
-from tlsgate.render.dns_records import Record
 
 MX = Record("corp.example", "MX", 300, ("10 mx1.corp.example.",))
 A = Record("mx1.corp.example", "A", 300, ("192.0.2.1",))

@@ -11,9 +11,9 @@ import pytest
 
 from tests.unit.dns.fake_server import KEY, FakeServer
 from tlsgate.dns.errors import DnsError, KeyRefusedError, PrerequisiteError, ZoneError
+from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
 from tlsgate.dns.tsig import TsigKey
-from tlsgate.render.dns_records import Record
 
 MX = Record("corp.example", "MX", 300, ("10 mx1.corp.example.",))
 ALIAS = Record("www.corp.example", "CNAME", 300, ("web.corp.example.",))

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tlsgate.generation.certificate import Fault, check
+from tlsgate.generation.certificate import CertificateFault, check
 
 KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
@@ -73,7 +73,7 @@ def test_check(tmp_path: Path, content: str, names: list[str], fault: str | None
     if fault is None:
         assert found is None
         return
-    assert isinstance(found, Fault)
+    assert isinstance(found, CertificateFault)
     assert fault in found.reason
     assert found.expired == (fault == "expired")
     assert "PRIVATE KEY" not in found.reason

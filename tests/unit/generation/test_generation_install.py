@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tlsgate.generation.awaiting import verdict
-from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, write_json
+from tlsgate.files import write_json
+from tlsgate.generation.in_force import verdict
 from tlsgate.generation.install import install, show
 from tlsgate.generation.manifest import MANIFEST, Refused, generation_id
+from tlsgate.generation.paths import Paths
+from tlsgate.generation.servers import ServerProgram
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def prepare(directory: Path, sources: Mapping[str, bytes]) -> None:
     (directory / "routes.lmdb").write_bytes(sources["routes"] * 2)
 
 
-ENGINE = Engine(
+ENGINE = ServerProgram(
     "postfix",
     prepare,
     stage=lambda _, __: None,

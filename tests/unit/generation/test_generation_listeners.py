@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tlsgate.generation import listeners
-from tlsgate.generation.files import Paths
 from tlsgate.generation.listeners import LOOKS, Listeners
+from tlsgate.generation.paths import Paths
 
 _HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when\n"
 WAITS = f"{_HEAD}   1: 00000000:0019 00000000:0000 0A 00000000:00000004 00:00000000 00000000\n"
@@ -60,5 +60,5 @@ def test_only_processes_of_before_are_ended_and_only_for_a_silent_port(
     watched = Listeners()
     for table in looks:
         (listeners.PROC / "net" / "tcp").write_text(table)
-        watched.look(Paths())
+        watched.check(Paths())
     assert ended == expected

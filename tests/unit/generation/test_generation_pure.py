@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlsgate.generation import needs
-from tlsgate.generation.certificate import Fault
-from tlsgate.generation.decide import Alert, Decision, Seen, Wanted, decide
+from tlsgate.generation import requirements
+from tlsgate.generation.certificate import CertificateFault
 from tlsgate.generation.health import authenticated, soa_query
 from tlsgate.generation.manifest import (
     MANIFEST,
@@ -19,6 +18,7 @@ from tlsgate.generation.manifest import (
     require_sources,
     verify,
 )
+from tlsgate.generation.next_step import Alert, NextStep, VolumeState, WantedGeneration, next_step
 
 FILES = st.dictionaries(st.text("abc.", min_size=1), st.binary(max_size=20), max_size=5)
 
@@ -50,7 +50,11 @@ def test_an_intact_generation() -> None:
         (NAME, installed(routes_lmdb=b"x"), "routes.lmdb"),
         (NAME, installed(new=b"x"), "changed since it was installed: new"),
         (NAME, {k: v for k, v in installed().items() if k != "routes"}, "routes"),
-        (NAME, {k: v for k, v in installed().items() if k != MANIFEST}, "not installed to its end"),
+        (
+            NAME,
+            {k: v for k, v in installed().items() if k != MANIFEST},
+            "its installation was not completed",
+        ),
         (NAME, installed(manifest_json=b"{"), "cannot be read"),
         (NAME, installed(manifest_json=b"[]"), "cannot be read"),
         ("0" * 16, installed(), f"those of generation {NAME}"),
@@ -79,14 +83,16 @@ x = cidr:/run/tlsgate/active/networks
 
 def test_what_postfix_needs() -> None:
     files = {"main.cf": MAIN, "master.cf": b"", "routes": b"", "networks": b""}
-    assert needs.tables(files) == {"routes": "lmdb", "networks": "cidr"}
-    assert needs.certificates(needs.POSTFIX, files) == {"mx1.corp.example": ("mx1.corp.example",)}
+    assert requirements.tables(files) == {"routes": "lmdb", "networks": "cidr"}
+    assert requirements.certificates(requirements.POSTFIX, files) == {
+        "mx1.corp.example": ("mx1.corp.example",)
+    }
     with pytest.raises(Refused, match="missing: networks"):
-        needs.tables({name: text for name, text in files.items() if name != "networks"})
+        requirements.tables({name: text for name, text in files.items() if name != "networks"})
     with pytest.raises(Refused, match=r"main\.cf is missing"):
-        needs.tables({})
+        requirements.tables({})
     with pytest.raises(Refused, match="one certificate"):
-        needs.certificates(needs.POSTFIX, {"main.cf": b"myhostname = a\n"})
+        requirements.certificates(requirements.POSTFIX, {"main.cf": b"myhostname = a\n"})
 
 
 def test_what_nginx_needs() -> None:
@@ -96,75 +102,109 @@ def test_what_nginx_needs() -> None:
     domains = tuple(f"d{number}.example" for number in range(26))
     policy = PolicySettings("enforce", 86400, ("mx1.corp.example",))
     files = render_policy_host(PolicyHostSettings(domains, policy))
-    wanted = needs.certificates(needs.NGINX, {k: v.encode() for k, v in files.items()})
+    wanted = requirements.certificates(
+        requirements.NGINX, {k: v.encode() for k, v in files.items()}
+    )
     assert wanted == {
         "policy-1": tuple(f"mta-sts.d{number}.example" for number in range(25)),
         "policy-2": ("mta-sts.d25.example",),
     }
 
 
-OLD = Wanted("old", {"mx": ("mx.example",)})
-NEW = Wanted("new", {"mx": ("mx.example",)})
-RENAMED = Wanted("new", {"mx2": ("mx2.example",)})
-BAD = Alert("generation new refused", "changed")
-EXPIRED, WRONG = Fault("certificate has expired", expired=True), Fault("wrong key")
+OLD = WantedGeneration("old", {"mx": ("mx.example",)})
+NEW = WantedGeneration("new", {"mx": ("mx.example",)})
+RENAMED = WantedGeneration("new", {"mx2": ("mx2.example",)})
+NEXT = "What is in force stays. Correct the configuration and run `pulumi up` again."
+BAD = Alert("generation new refused", "changed", NEXT)
+EXPIRED, WRONG = (
+    CertificateFault("certificate has expired", expired=True),
+    CertificateFault("wrong key"),
+)
 MX = frozenset({"mx"})
 
 
-def refused(fault: Fault) -> Alert:
-    return Alert("certificate mx refused", fault.reason)
+def refused(fault: CertificateFault) -> Alert:
+    return Alert(
+        "certificate mx refused",
+        fault.reason,
+        "The certificate in use stays, if there is one. The agent's log says more.",
+    )
 
 
-NO_CERTIFICATE = Alert("generation new refused", "no certificate mx")
+NO_CERTIFICATE = Alert("generation new refused", "no certificate mx", NEXT)
 
 
 @pytest.mark.parametrize(
-    ("kind", "seen", "decision"),
+    ("kind", "state", "decision"),
     [
         # At the start
-        ("postfix", Seen(None, NEW, {"mx": None}, frozenset()), Decision(NEW, ("mx",))),
-        ("postfix", Seen(None, BAD, {}, frozenset()), Decision(alerts=(BAD,))),
-        ("postfix", Seen(None, NEW, {}, frozenset()), Decision(alerts=(NO_CERTIFICATE,))),
+        ("postfix", VolumeState(None, NEW, {"mx": None}, frozenset()), NextStep(NEW, ("mx",))),
+        ("postfix", VolumeState(None, BAD, {}, frozenset()), NextStep(alerts=(BAD,))),
+        ("postfix", VolumeState(None, NEW, {}, frozenset()), NextStep(alerts=(NO_CERTIFICATE,))),
         (
             "postfix",
-            Seen(None, NEW, {"mx": WRONG}, frozenset()),
-            Decision(alerts=(refused(WRONG), NO_CERTIFICATE)),
+            VolumeState(None, NEW, {"mx": WRONG}, frozenset()),
+            NextStep(alerts=(refused(WRONG), NO_CERTIFICATE)),
         ),
         (
             "postfix",
-            Seen(None, NEW, {"mx": EXPIRED}, frozenset()),
-            Decision(NEW, ("mx",), alerts=(refused(EXPIRED),)),
+            VolumeState(None, NEW, {"mx": EXPIRED}, frozenset()),
+            NextStep(NEW, ("mx",), alerts=(refused(EXPIRED),)),
         ),
-        ("postfix", Seen(None, None, {}, frozenset()), Decision()),
+        ("postfix", VolumeState(None, None, {}, frozenset()), NextStep()),
         # While it runs
-        ("postfix", Seen(OLD, None, {"mx": None}, MX), Decision(None, ("mx",))),
-        ("postfix", Seen(OLD, None, {"mx": WRONG}, MX), Decision(alerts=(refused(WRONG),))),
-        ("postfix", Seen(OLD, None, {"mx": EXPIRED}, MX), Decision(alerts=(refused(EXPIRED),))),
-        ("postfix", Seen(OLD, None, {}, MX), Decision()),
-        ("postfix", Seen(OLD, NEW, {"mx": None}, MX), Decision(NEW, ("mx",))),
-        ("postfix", Seen(OLD, NEW, {"mx": WRONG}, MX), Decision(NEW, alerts=(refused(WRONG),))),
-        ("postfix", Seen(OLD, BAD, {"mx": None}, MX), Decision(None, ("mx",), alerts=(BAD,))),
-        ("postfix", Seen(OLD, RENAMED, {"mx2": None}, frozenset()), Decision(RENAMED, ("mx2",))),
+        ("postfix", VolumeState(OLD, None, {"mx": None}, MX), NextStep(None, ("mx",))),
+        ("postfix", VolumeState(OLD, None, {"mx": WRONG}, MX), NextStep(alerts=(refused(WRONG),))),
         (
             "postfix",
-            Seen(OLD, RENAMED, {}, frozenset()),
-            Decision(alerts=(Alert("generation new refused", "no certificate mx2"),)),
+            VolumeState(OLD, None, {"mx": EXPIRED}, MX),
+            NextStep(alerts=(refused(EXPIRED),)),
+        ),
+        ("postfix", VolumeState(OLD, None, {}, MX), NextStep()),
+        ("postfix", VolumeState(OLD, NEW, {"mx": None}, MX), NextStep(NEW, ("mx",))),
+        (
+            "postfix",
+            VolumeState(OLD, NEW, {"mx": WRONG}, MX),
+            NextStep(NEW, alerts=(refused(WRONG),)),
+        ),
+        (
+            "postfix",
+            VolumeState(OLD, BAD, {"mx": None}, MX),
+            NextStep(None, ("mx",), alerts=(BAD,)),
+        ),
+        (
+            "postfix",
+            VolumeState(OLD, RENAMED, {"mx2": None}, frozenset()),
+            NextStep(RENAMED, ("mx2",)),
+        ),
+        (
+            "postfix",
+            VolumeState(OLD, RENAMED, {}, frozenset()),
+            NextStep(alerts=(Alert("generation new refused", "no certificate mx2", NEXT),)),
         ),
         # The policy host
-        ("nginx", Seen(None, NEW, {}, frozenset()), Decision(NEW)),
-        ("nginx", Seen(None, NEW, {"mx": None}, frozenset()), Decision(NEW, ("mx",), https=True)),
-        ("nginx", Seen(OLD, None, {"mx": None}, frozenset()), Decision(None, ("mx",), https=True)),
-        ("nginx", Seen(OLD, NEW, {}, frozenset()), Decision(NEW)),
+        ("nginx", VolumeState(None, NEW, {}, frozenset()), NextStep(NEW)),
         (
             "nginx",
-            Seen(OLD, NEW, {}, frozenset(), https=True),
-            Decision(None, https=True, alerts=(NO_CERTIFICATE,)),
+            VolumeState(None, NEW, {"mx": None}, frozenset()),
+            NextStep(NEW, ("mx",), https=True),
         ),
-        ("nginx", Seen(OLD, None, {}, MX, https=True), Decision(https=True)),
+        (
+            "nginx",
+            VolumeState(OLD, None, {"mx": None}, frozenset()),
+            NextStep(None, ("mx",), https=True),
+        ),
+        ("nginx", VolumeState(OLD, NEW, {}, frozenset()), NextStep(NEW)),
+        (
+            "nginx",
+            VolumeState(OLD, NEW, {}, frozenset(), https=True),
+            NextStep(None, https=True, alerts=(NO_CERTIFICATE,)),
+        ),
+        ("nginx", VolumeState(OLD, None, {}, MX, https=True), NextStep(https=True)),
     ],
 )
-def test_decisions(kind: str, seen: Seen, decision: Decision) -> None:
-    assert decide(kind, seen) == decision
+def test_decisions(kind: str, state: VolumeState, decision: NextStep) -> None:
+    assert next_step(kind, state) == decision
 
 
 def test_dns_probe() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tlsgate.generation import engines, sessions
-from tlsgate.generation.engines import OBEY_SECONDS, engine
-from tlsgate.generation.files import Paths
+from tlsgate.generation import servers, sessions
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
+from tlsgate.generation.servers import OBEY_SECONDS, server_program
 
 
 class Machine:
@@ -25,8 +25,8 @@ class Machine:
         (self.paths.run / "sessions").mkdir(parents=True)
         self.ended: list[tuple[str, str]] = []
         self.states: list[Sequence[int]] = []
-        monkeypatch.setattr(engines, "PROC", self.proc)
-        monkeypatch.setattr(engines, "run", self._run)
+        monkeypatch.setattr(servers, "PROC", self.proc)
+        monkeypatch.setattr(servers, "run", self._run)
         monkeypatch.setattr(sessions, "run", self._postmap)
         monkeypatch.setattr("time.monotonic", lambda: self.now)
         monkeypatch.setattr("time.sleep", self._sleep)
@@ -35,7 +35,7 @@ class Machine:
         """The ids of the queue managers, before the reload and after it."""
         self._show(states[0])
         self.states = list(states[1:])
-        engine("postfix").reload(self.paths)
+        server_program("postfix").reload(self.paths)
 
     def _run(self, command: Sequence[str]) -> str:
         self.said.append(command[0])
@@ -83,7 +83,7 @@ def test_it_is_over_with_a_new_queue_manager(machine: Machine, states: list[list
 
 @pytest.mark.parametrize("states", [([7], [7]), ([7], []), ([],), ([7], [7, 9])])
 def test_it_fails_without_one(machine: Machine, states: list[list[int]]) -> None:
-    with pytest.raises(Refused, match="not taken it up within 5 s"):
+    with pytest.raises(Refused, match="not loaded it within 5 s"):
         machine.run(*states)
     assert machine.now > OBEY_SECONDS
     assert machine.said == ["postfix"]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +10,12 @@ import pytest
 
 from tests.unit.generation.test_generation_certificate import OTHER, issue, pem
 from tests.unit.generation.test_generation_install import paths, prepare  # noqa: F401
-from tlsgate.generation.awaiting import lacks_certificate, verdict
-from tlsgate.generation.engines import Engine
-from tlsgate.generation.files import Paths, link_target, point
+from tlsgate.files import link_target, point
+from tlsgate.generation.in_force import lacks_certificate, verdict
 from tlsgate.generation.install import install
 from tlsgate.generation.manifest import Refused
+from tlsgate.generation.paths import Paths
+from tlsgate.generation.servers import ServerProgram
 from tlsgate.generation.watch import STARTING_SECONDS, Watcher
 
 HOST = "mx.example"
@@ -27,7 +30,9 @@ class Server:
         self.reloads = 0
         self.refuses: str | None = None
         self.staged_for: list[tuple[str, str | None]] = []
-        self.engine = Engine(kind, prepare, self._stage, self._check, self._reload, self._tidy, 25)
+        self.program = ServerProgram(
+            kind, prepare, self._stage, self._check, self._reload, self._tidy, 25
+        )
 
     def _stage(self, _paths: Paths, directory: Path) -> None:
         if self.refuses == "stage":
@@ -58,7 +63,7 @@ class Server:
         for name, text in files.items():
             (directory / name).write_text(text)
         point_before = self.paths.active.readlink() if self.paths.active.is_symlink() else None
-        name = install(self.paths, self.engine, directory).generation
+        name = install(self.paths, self.program, directory).generation
         # The job has a /run of its own.
         if point_before is None:
             self.paths.active.unlink(missing_ok=True)
@@ -82,7 +87,7 @@ class Server:
         return self.paths.active_id.read_text().strip()
 
     def start(self) -> Watcher:
-        watcher = Watcher(self.paths, self.engine)
+        watcher = Watcher(self.paths, self.program)
         assert watcher.start()
         watcher.step()
         self.reloads = 0
@@ -101,7 +106,7 @@ def alerts(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 def test_start_stages_and_does_not_reload(server: Server) -> None:
     name, staged = server.deliver(), server.certify(1)
-    watcher = Watcher(server.paths, server.engine)
+    watcher = Watcher(server.paths, server.program)
     assert watcher.start()
     assert server.active() == name
     assert server.paths.active.resolve() == (server.paths.generations / name).resolve()
@@ -130,7 +135,7 @@ def test_start_fails_closed(
     server.deliver()
     server.certify(1)
     break_it(server)
-    assert not Watcher(server.paths, server.engine).start()
+    assert not Watcher(server.paths, server.program).start()
     assert reason in "\n".join(alerts(capsys))
     assert not server.paths.active.exists()
 
@@ -145,7 +150,7 @@ def test_start_falls_back_to_the_last_good_generation(
     (server.paths.generations / bad / "routes").write_text("edited")
     for leftover in (server.paths.active, server.paths.active_id):
         leftover.unlink()  # a new container has a new tmpfs
-    assert Watcher(server.paths, server.engine).start()
+    assert Watcher(server.paths, server.program).start()
     assert server.active() == good
     assert f"generation {bad} refused" in "\n".join(alerts(capsys))
 
@@ -298,7 +303,7 @@ def test_a_restarted_watcher_goes_on(server: Server) -> None:
     server.certify(1)
     server.start()
     new = server.deliver(routes="r2")
-    watcher = Watcher(server.paths, server.engine)
+    watcher = Watcher(server.paths, server.program)
     assert watcher.start()
     watcher.step()
     assert (server.active(), server.reloads) == (new, 1)
@@ -370,3 +375,44 @@ def test_sessions_that_cannot_be_ended_are_told(
     watcher.step()
     watcher.step()
     assert alerts(capsys) == ["sessions of an older generation go on: a session goes on"]
+
+
+@pytest.mark.parametrize("content", [b"", b"../x\n", b"\0\xff", b"0123456789abcdeg\n"])
+def test_a_damaged_name_of_the_last_generation_is_told_and_not_followed(
+    server: Server, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    assert server.paths.state is not None
+    server.paths.state.write_bytes(content)
+    assert not Watcher(server.paths, server.program).start()
+    known, none = events(capsys)
+    assert known["what"] == "the last generation in force is not known"
+    assert known["reason"] == f"{server.paths.state} is damaged"
+    assert none["what"] == "no generation to serve"
+
+
+def test_volumes_that_cannot_be_read_at_the_start_are_told(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a link that could not be read counted as none."""
+
+    def fails(_path: Path) -> Path:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "readlink", fails)
+    assert not Watcher(server.paths, server.program).start()
+    (alert,) = events(capsys)
+    assert (alert["what"], alert["level"]) == ("the volumes cannot be read", "error")
+    assert "Input/output error" in alert["reason"]
+
+
+def test_every_alert_says_what_happens_next(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not Watcher(server.paths, server.program).start()
+    (alert,) = events(capsys)
+    assert [*alert] == ["event", "at", "level", "what", "reason", "next"]
+    assert alert["next"].startswith("The container ends and is started again.")
+
+
+def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tlsgate.notices.listed import Entry, Listed
+from tlsgate.notices.domain_list import DomainList, PartnerDomain
 
 BOUNDARY = "59F3ED8392.1795798686/mx1.corp.example"
 CONTENT_TYPE = f'multipart/report; report-type=delivery-status;\n\tboundary="{BOUNDARY}"'
 REASON = b"host mx.one.example[192.0.2.1] said: 550 5.1.1 nobody of that name"
-LISTED = Listed(
+LISTED = DomainList(
     frozenset({"corp.example", "brand.example"}),
     {
-        "one.example": Entry("One", True, True),
-        "one.test": Entry("One", False, True),
-        "two.example": Entry("Two", False, True),
-        "watched.example": Entry("Watched", True, False),
+        "one.example": PartnerDomain("One", True, True),
+        "one.test": PartnerDomain("One", False, True),
+        "two.example": PartnerDomain("Two", False, True),
+        "watched.example": PartnerDomain("Watched", True, False),
     },
     {
         "abuse@corp.example": "roles@free.example",

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.notices.parts import CONTENT_TYPE, LISTED, notice
-from tlsgate.notices.decision import Outcome, decide
+from tlsgate.notices.decision import ContentChange, decide
 from tlsgate.notices.report import UNREADABLE_BODY, UNREADABLE_TYPE
 
-AS_MADE, REDUCED = (Outcome.UNCHANGED, False), (Outcome.REDUCED, False)
-PROTECTED = (Outcome.REDUCED, True)
-NOTHING = (Outcome.UNREADABLE, True)
+AS_MADE, REDUCED = (ContentChange.UNCHANGED, False), (ContentChange.REDUCED, False)
+PROTECTED = (ContentChange.REDUCED, True)
+NOTHING = (ContentChange.UNREADABLE, True)
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ NOTHING = (Outcome.UNREADABLE, True)
         ("", ["x@other.example"], NOTHING),
     ],
 )  # fmt: skip
-def test_decision(receiver: str, about: list[str], expected: tuple[Outcome, bool]) -> None:
+def test_decision(receiver: str, about: list[str], expected: tuple[ContentChange, bool]) -> None:
     decision = decide(LISTED, [f"<{receiver}>"], CONTENT_TYPE, notice(about))
     assert (decision.outcome, decision.protect) == expected
-    assert (decision.body is None) == (decision.outcome is Outcome.UNCHANGED)
+    assert (decision.body is None) == (decision.outcome is ContentChange.UNCHANGED)
     assert decision.content_type == (UNREADABLE_TYPE if expected == NOTHING else None)
 
 
@@ -61,7 +61,7 @@ def test_the_original_recipient_counts_too() -> None:
     body = notice(["x@other.example"]).replace(
         b"Action:", b"Original-Recipient: rfc822;y@one.example\r\nAction:"
     )
-    assert decide(LISTED, ["<a@free.example>"], CONTENT_TYPE, body).outcome is Outcome.REDUCED
+    assert decide(LISTED, ["<a@free.example>"], CONTENT_TYPE, body).outcome is ContentChange.REDUCED
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,12 @@ def test_the_original_recipient_counts_too() -> None:
 )
 def test_what_cannot_be_read_holds_nothing(receivers: list[str], protect: bool) -> None:
     decision = decide(LISTED, receivers, "text/plain", b"Subject: secret\r\n")
-    assert (decision.outcome, decision.protect) == (Outcome.UNREADABLE, protect)
+    assert (decision.outcome, decision.protect) == (ContentChange.UNREADABLE, protect)
     assert (decision.body, decision.content_type) == (UNREADABLE_BODY, UNREADABLE_TYPE)
 
 
 def test_to_an_own_domain_goes_even_what_cannot_be_read() -> None:
-    assert decide(LISTED, ["<a@corp.example>"], "", b"").outcome is Outcome.UNCHANGED
+    assert decide(LISTED, ["<a@corp.example>"], "", b"").outcome is ContentChange.UNCHANGED
 
 
 def test_one_of_several_receivers_is_enough_to_protect() -> None:

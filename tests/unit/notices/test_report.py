@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.notices.parts import BOUNDARY, CONTENT_TYPE, LISTED, REASON, notice
-from tlsgate.notices.decision import BODY_LIMIT, Outcome, decide
+from tlsgate.notices.decision import BODY_LIMIT, ContentChange, decide
 from tlsgate.notices.report import Unreadable, read_report, reduced
 
 WORD = b"sEcReT"
@@ -137,7 +137,7 @@ def test_nothing_of_a_message_leaves_in_a_notice(
 ) -> None:
     body = notice(recipients, b"Subject: " + WORD + b"\r\n" + original, kind)
     decision = decide(LISTED, ["<u@free.example>"], CONTENT_TYPE, body)
-    assert decision.outcome is Outcome.REDUCED
+    assert decision.outcome is ContentChange.REDUCED
     assert decision.protect
     new = decision.body or b""
     # A Message-ID has a form and no words: what fits it is one.
@@ -156,7 +156,7 @@ def test_nothing_of_a_message_leaves_in_a_notice(
 @given(st.binary(max_size=400), st.text(max_size=60))
 def test_whatever_comes_is_decided(body: bytes, content_type: str) -> None:
     decision = decide(LISTED, ["<u@free.example>"], content_type, body + WORD)
-    assert decision.outcome is Outcome.UNREADABLE
+    assert decision.outcome is ContentChange.UNREADABLE
     assert decision.protect
     assert WORD not in (decision.body or WORD)
 
@@ -164,4 +164,4 @@ def test_whatever_comes_is_decided(body: bytes, content_type: str) -> None:
 def test_a_notice_beyond_the_limit_holds_nothing() -> None:
     many = [f"nobody-{number}@free.example" for number in range(BODY_LIMIT // 100)]
     decision = decide(LISTED, ["<u@free.example>"], CONTENT_TYPE, notice(many))
-    assert decision.outcome is Outcome.UNREADABLE
+    assert decision.outcome is ContentChange.UNREADABLE

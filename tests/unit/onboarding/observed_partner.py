@@ -1,4 +1,4 @@
-"""An observed partner, and what the gateway may have counted of it."""
+"""An observed partner, and possible counts of the gateway."""
 
 from __future__ import annotations
 

@@ -14,16 +14,16 @@ from tests.unit.onboarding.observed_partner import ACME_FILE, TODAY
 from tests.unit.partners.ca_certificates import ca_pem
 from tlsgate import cli
 from tlsgate.commands import partners_add
-from tlsgate.onboarding import ourselves
-from tlsgate.onboarding.ourselves import OurDomain, OurHost
+from tlsgate.onboarding import own_domains
+from tlsgate.onboarding.own_domains import OwnDomain, OwnHost
 from tlsgate.partners.load import load_partners
 from tlsgate.partners.model import Mode, Verify
-from tlsgate.smtp import probe
-from tlsgate.smtp.published import Sts
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.probe import probe
+from tlsgate.probe.published import Sts
+from tlsgate.probe.result import ProbeResult
 
 OURS = ["--own-domain", "corp.example"]
-YES = [*OURS, "--name", "Beta & Söhne", "--yes"]
+YES = [*OURS, "--name", "Beta & Söhne", "--non-interactive"]
 KEY = "ab" * 32
 BETA = """\
 name: "Beta & Söhne"
@@ -62,12 +62,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for one in domains
         ]
 
-    def look(domains: Sequence[str], resolver: object, extra_ca: str) -> tuple[OurDomain, ...]:
-        host = OurHost("mx1.corp.example")
-        return tuple(OurDomain(one, (host,), Sts.NONE) for one in domains)
+    def look(domains: Sequence[str], resolver: object, extra_ca: str) -> tuple[OwnDomain, ...]:
+        host = OwnHost("mx1.corp.example")
+        return tuple(OwnDomain(one, (host,), Sts.NONE) for one in domains)
 
     monkeypatch.setattr(probe, "probe_domains", probe_domains)
-    monkeypatch.setattr(ourselves, "look_at_ourselves", look)
+    monkeypatch.setattr(own_domains, "look_up_own_domains", look)
     monkeypatch.setattr("sys.stdin", io.StringIO())
     return tmp_path / "partners"
 
@@ -77,7 +77,9 @@ def test_the_file_and_the_letter(folder: Path, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr()
     assert (folder / "beta-s-hne.yaml").read_text() == BETA
     assert said.out.startswith("To: postmaster@beta.example\nSubject: Encrypted mail between corp")
-    assert said.out.endswith("Questions, and word of changes: postmaster@corp.example\n")
+    assert said.out.endswith(
+        "Please send questions and notice of changes to postmaster@corp.example\n"
+    )
     assert said.err.splitlines() == [
         "beta.example is ready.",
         "partners/beta-s-hne.yaml: written, in mode observe",
@@ -89,7 +91,7 @@ def test_the_file_and_the_letter(folder: Path, capsys: pytest.CaptureFixture[str
 def test_the_letter_in_a_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     letter = folder.parent / "letter.txt"
     command = ["partners", "add", "beta.example", *YES, "--letter", "letter.txt"]
-    assert cli.main([*command, "--ask", "security@corp.example"]) == 0
+    assert cli.main([*command, "--own-contact", "security@corp.example"]) == 0
     assert capsys.readouterr().out == ""
     assert letter.read_text().endswith("security@corp.example\n")
     assert sorted(path.name for path in folder.parent.iterdir()) == ["letter.txt", "partners"]
@@ -129,7 +131,7 @@ def test_how_the_servers_prove_themselves(
     assert (beta.outbound.verify, beta.outbound.public_keys) == (verify, keys)
 
 
-def test_a_person_is_asked(
+def test_answers_are_prompted_for(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", Terminal("Names Ltd\n\n\n\ncorp.example\ny\n"))
@@ -148,12 +150,16 @@ NAMED = ["--name", "Beta", *OURS]
     ("arguments", "status", "says"),
     [
         (["beta.example"], 2, ["--name NAME:", "--own-domain DOMAIN:"]),
-        (["names.example", "--yes"], 2, ["--name NAME:", "--own-domain DOMAIN:", "--mx NAME:"]),
-        (["acme.example", *NAMED], 1, ["partners/acme.yaml: acme.example: is on the list already"]),
+        (
+            ["names.example", "--non-interactive"],
+            2,
+            ["--name NAME:", "--own-domain DOMAIN:", "--mx NAME:"],
+        ),
+        (["acme.example", *NAMED], 1, ["partners/acme.yaml: acme.example: is already on the list"]),
         (["parts.acme.example", *NAMED], 1, ["acme.yaml"]),
         (["corp.example", *NAMED], 1, ["corp.example"]),
         (["beta.example", "--name", "acme motors ag", *OURS], 1, ["acme.yaml"]),
-        (["beta.example", "--name", " ", *OURS], 1, ["name: ` ` says nothing"]),
+        (["beta.example", "--name", " ", *OURS], 1, ["name: ` ` has no letters or digits"]),
         (["beta.example", *NAMED, "--agreed", "2026-11-25"], 1, ["is in the future"]),
         (
             ["beta.example", *NAMED, "--network", "10.0.0.1/8", "--inbound", "certificate"],
@@ -163,7 +169,7 @@ NAMED = ["--name", "Beta", *OURS]
         (["beta.example", *NAMED, "--verify", "private-ca"], 1, ["outbound.ca: is needed"]),
         (["beta.example", *NAMED, "--letter", "partners/acme.yaml"], 1, ["is not overwritten"]),
         (["beta.example", *NAMED, "--letter", "no/letter.txt"], 1, ["cannot be written"]),
-        (["beta.example", *NAMED, "--folder", "nowhere"], 1, ["cannot be read as a folder"]),
+        (["beta.example", *NAMED, "--partners", "nowhere"], 1, ["cannot be read as a folder"]),
     ],
 )
 def test_nothing_is_written(
@@ -183,7 +189,7 @@ def test_nothing_is_written(
     assert (folder / "acme.yaml").read_text() == ACME_FILE
 
 
-def test_a_list_with_problems_is_mended_first(
+def test_a_list_with_problems_must_be_fixed_first(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "bad.yaml").write_text("name: [\n")
@@ -192,7 +198,7 @@ def test_a_list_with_problems_is_mended_first(
     assert not (folder / "beta-s-hne.yaml").exists()
 
 
-def test_a_file_that_is_there_is_never_overwritten(folder: Path) -> None:
+def test_an_existing_file_is_never_overwritten(folder: Path) -> None:
     (folder / "beta.yaml").write_text(ACME_FILE.replace("acme", "other").replace("Acme", "Other"))
     before = (folder / "beta.yaml").read_text()
     assert cli.main(["partners", "add", "beta.example", "--name", "Beta", *OURS]) == 0
@@ -200,14 +206,14 @@ def test_a_file_that_is_there_is_never_overwritten(folder: Path) -> None:
     assert "name: Beta\n" in (folder / "beta-2.yaml").read_text()
 
 
-def test_one_that_came_meanwhile_is_left_alone_and_the_letter_taken_back(
+def test_a_file_created_meanwhile_is_not_changed_and_the_letter_is_removed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def look(domains: Sequence[str], resolver: object, extra_ca: str) -> tuple[OurDomain, ...]:
+    def look(domains: Sequence[str], resolver: object, extra_ca: str) -> tuple[OwnDomain, ...]:
         (folder / "beta.yaml").write_text("somebody else's")
-        return (OurDomain("corp.example", (OurHost("mx1.corp.example"),), Sts.NONE),)
+        return (OwnDomain("corp.example", (OwnHost("mx1.corp.example"),), Sts.NONE),)
 
-    monkeypatch.setattr(ourselves, "look_at_ourselves", look)
+    monkeypatch.setattr(own_domains, "look_up_own_domains", look)
     command = ["partners", "add", "beta.example", "--name", "Beta", *OURS]
     assert cli.main([*command, "--letter", "letter.txt"]) == 1
     assert (folder / "beta.yaml").read_text() == "somebody else's"

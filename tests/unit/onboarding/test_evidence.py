@@ -10,7 +10,7 @@ import pytest
 from tests.unit.onboarding.observed_partner import ACME, OTHER, at, both, counted
 from tlsgate.onboarding.evidence import (
     BadEvidenceError,
-    Wanted,
+    EvidenceThresholds,
     read_evidence,
     shortfalls,
     summary,
@@ -18,11 +18,11 @@ from tlsgate.onboarding.evidence import (
 from tlsgate.partners.model import Direction
 
 NEVER_SEEN = (
-    "The gateway does not observe `Acme Motors AG`: take its record live with `pulumi up` first."
+    "The gateway does not observe `Acme Motors AG`: deploy its record with `pulumi up` first."
 )
 ANOTHER_RULE = (
-    "outbound: the evidence is about another rule than the file has now. Take the file live with"
-    " `pulumi up`: the observation begins anew."
+    "outbound: the evidence is about another rule than the file has now. Deploy the file with"
+    " `pulumi up`: the observation starts again."
 )
 
 
@@ -90,25 +90,27 @@ def out(**changes: Any) -> dict[str, Any]:
 )
 def test_what_is_missing(entry: dict[str, Any] | None, missing: list[str]) -> None:
     evidence = read_evidence(json.dumps({"Acme Motors AG": entry} if entry else {}))
-    assert list(shortfalls(ACME, evidence.get(ACME.name), Wanted())) == missing
+    assert list(shortfalls(ACME, evidence.get(ACME.name), EvidenceThresholds())) == missing
 
 
-def test_both_directions_are_told_at_once() -> None:
+def test_both_directions_are_reported_together() -> None:
     evidence = read_evidence(json.dumps({"A": both(clean=clean(1))}))
-    directions = [text.partition(":")[0] for text in shortfalls(ACME, evidence["A"], Wanted())]
+    directions = [
+        text.partition(":")[0] for text in shortfalls(ACME, evidence["A"], EvidenceThresholds())
+    ]
     assert directions == ["outbound", "inbound"]
 
 
-def test_how_much_is_enough_can_be_said() -> None:
+def test_thresholds_can_be_set() -> None:
     evidence = read_evidence(json.dumps({"A": both()}))["A"]
-    assert len(shortfalls(ACME, evidence, Wanted(days=10))) == 2
-    assert len(shortfalls(ACME, evidence, Wanted(outbound=31))) == 1
-    assert shortfalls(ACME, evidence, Wanted(9, 30, 30)) == ()
+    assert len(shortfalls(ACME, evidence, EvidenceThresholds(days=10))) == 2
+    assert len(shortfalls(ACME, evidence, EvidenceThresholds(outbound=31))) == 1
+    assert shortfalls(ACME, evidence, EvidenceThresholds(9, 30, 30)) == ()
 
 
-def test_a_changed_file_makes_the_evidence_of_its_old_rule_worthless() -> None:
+def test_evidence_for_an_old_rule_does_not_count() -> None:
     evidence = read_evidence(json.dumps({"A": both()}))["A"]
-    assert shortfalls(OTHER, evidence, Wanted(0, 0, 0)) == (ANOTHER_RULE,)
+    assert shortfalls(OTHER, evidence, EvidenceThresholds(0, 0, 0)) == (ANOTHER_RULE,)
 
 
 def test_summary() -> None:
@@ -134,6 +136,6 @@ def test_summary() -> None:
         json.dumps({"A": out(last="soon")}),
     ],
 )
-def test_what_the_gateway_did_not_print_is_refused(text: str) -> None:
+def test_text_in_another_format_is_refused(text: str) -> None:
     with pytest.raises(BadEvidenceError):
         read_evidence(text)

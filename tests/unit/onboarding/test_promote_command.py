@@ -49,19 +49,19 @@ def promote(*arguments: str) -> int:
 )
 def test_with_enough_evidence(name: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert promote(name, "--evidence", "enough.json") == 0
-    told = "partners/acme.yaml: Acme Motors AG is enforced from the next `pulumi up` on\n"
-    assert capsys.readouterr().out == told
+    reported = "partners/acme.yaml: Acme Motors AG is enforced from the next `pulumi up`\n"
+    assert capsys.readouterr().out == reported
     assert file.read_text() == ACME_FILE.replace("mode: observe", f"{GROUND}mode: enforce")
     assert file.stat().st_mode & 0o777 == 0o640
     assert [path.name for path in file.parent.iterdir()] == ["acme.yaml"]
     assert promote(name, "--evidence", "enough.json") == 0
-    assert "is enforced already" in capsys.readouterr().out
+    assert "is already enforced" in capsys.readouterr().out
 
 
-def test_what_is_missing_is_told(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_reported(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert promote("acme", "--evidence", "short.json") == 3
     assert capsys.readouterr().out.splitlines() == [
-        "partners/acme.yaml: Acme Motors AG stays observed; what is missing:",
+        "partners/acme.yaml: Acme Motors AG stays observed; missing:",
         f"  {SHORT}",
     ]
     assert file.read_text() == ACME_FILE
@@ -76,10 +76,10 @@ def test_what_is_missing_is_told(file: Path, capsys: pytest.CaptureFixture[str])
     }
 
 
-def test_how_much_is_enough_can_be_said(file: Path) -> None:
-    assert promote("acme", "--evidence", "enough.json", "--days", "10") == 3
-    assert promote("acme", "--evidence", "enough.json", "--inbound", "31") == 3
-    assert promote("acme", "--evidence", "short.json", "--outbound", "3") == 0
+def test_thresholds_can_be_set(file: Path) -> None:
+    assert promote("acme", "--evidence", "enough.json", "--min-days", "10") == 3
+    assert promote("acme", "--evidence", "enough.json", "--min-inbound", "31") == 3
+    assert promote("acme", "--evidence", "short.json", "--min-outbound", "3") == 0
     assert "outbound 3 messages in 9 days" in file.read_text()
 
 
@@ -89,14 +89,18 @@ def test_an_override_goes_into_the_file(
 ) -> None:
     reason = "they never write to us, ticket 4711"
     assert promote("acme", *evidence, "--override", reason, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["mode"], told["changed"], bool(told["missing"])) == ("enforce", True, True)
-    ground = f"# Enforced since 2026-11-24 without enough evidence: {reason}\n"
-    assert file.read_text() == ACME_FILE.replace("mode: observe", f"{ground}mode: enforce")
+    reported = json.loads(capsys.readouterr().out)
+    assert (reported["mode"], reported["changed"], bool(reported["missing"])) == (
+        "enforce",
+        True,
+        True,
+    )
+    comment = f"# Enforced since 2026-11-24 without enough evidence: {reason}\n"
+    assert file.read_text() == ACME_FILE.replace("mode: observe", f"{comment}mode: enforce")
     assert cli.main(["partners", "fmt", "--check"]) == 0
 
 
-def test_an_override_that_was_not_needed_is_not_claimed(file: Path) -> None:
+def test_an_override_that_was_not_needed_is_not_written(file: Path) -> None:
     assert promote("acme", "--evidence", "enough.json", "--override", "to be sure") == 0
     assert file.read_text() == ACME_FILE.replace("mode: observe", f"{GROUND}mode: enforce")
 
@@ -104,11 +108,11 @@ def test_an_override_that_was_not_needed_is_not_claimed(file: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["acme"], "where is the evidence? Name the gateway's stack with --stack"),
-        (["acmee", "--stack", "x"], "no partner is called `acmee`. Is `Acme Motors AG` meant?"),
+        (["acme"], "there is no evidence. Give the gateway's stack with --stack"),
+        (["acmee", "--stack", "x"], "there is no partner `acmee`. Did you mean `Acme Motors AG`?"),
         (["acme", "--evidence", "no.json"], "no.json cannot be read (No such file or directory)"),
-        (["acme", "--evidence", "partners/acme.yaml"], "this is no evidence of the gateway's"),
-        (["acme", "--stack", "nowhere"], "tlsgate-nowhere-policy cannot be asked: no engine"),
+        (["acme", "--evidence", "partners/acme.yaml"], "this is not evidence from the gateway"),
+        (["acme", "--stack", "nowhere"], "tlsgate-nowhere-policy cannot be used: no engine"),
         (["acme", "--stack", "broken"], "tlsgate-broken-policy has no evidence: it is broken."),
     ],
 )
@@ -134,8 +138,8 @@ def test_a_list_with_problems(file: Path, capsys: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     "option",
     [
-        ["--days", "-1"],
-        ["--outbound", "many"],
+        ["--min-days", "-1"],
+        ["--min-outbound", "many"],
         ["--override", " "],
         ["--override", "a\nmode: enforce"],
         ["--stack", "prod", "--evidence", "enough.json"],
@@ -148,7 +152,9 @@ def test_wrong_usage(option: list[str], file: Path) -> None:
     assert file.read_text() == ACME_FILE
 
 
-def test_the_running_gateway_is_asked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_running_gateway_gives_the_evidence(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = engine(monkeypatch)
     monkeypatch.setenv("PULUMI_STACK", "prod")
     assert promote("acme") == 0
@@ -163,7 +169,7 @@ def test_without_the_library_it_says_what_to_do(
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", missing)
-    with pytest.raises(partners_promote._StopError, match="uv sync --group deploy"):
+    with pytest.raises(partners_promote._PromotionError, match="uv sync --group deploy"):
         partners_promote._ask("tlsgate-prod-policy")
 
 
@@ -172,7 +178,7 @@ class _EngineError(Exception):
 
 
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """An engine with the stacks `prod` and `broken`; returns what its containers are asked."""
+    """An engine with the stacks `prod` and `broken`; returns the commands run in its containers."""
     asked: list[tuple[str, str]] = []
 
     def get(name: str) -> Any:

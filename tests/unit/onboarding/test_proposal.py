@@ -1,4 +1,4 @@
-"""What is proposed from what the servers show, and how they stand against it."""
+"""What is proposed from what the servers show, and how they meet the record."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.onboarding.observed_partner import ACME
-from tests.unit.smtp.probe.probe_pki import issue
-from tlsgate.onboarding.proposal import Proposal, judged, propose
+from tests.unit.probe.probe_pki import issue
+from tlsgate.certificates.certificate import read_certificate
+from tlsgate.dns.mail_route import MxHost, Route
+from tlsgate.onboarding.proposal import Proposal, compare_with_record, propose
 from tlsgate.partners.model import Outbound, Verify
-from tlsgate.smtp.certificate import read_certificate
+from tlsgate.probe.result import ProbeResult, Server
 from tlsgate.smtp.dialogue import Session
-from tlsgate.smtp.result import ProbeResult, Server
-from tlsgate.smtp.route import MxHost, Route
-from tlsgate.smtp.seen import Seen
+from tlsgate.smtp.server_contact import ServerContact
 
 PKIX, DANE, PIN = Verify.PKIX, Verify.DANE, Verify.PIN
 HOST = "mx.provider.example"
@@ -60,7 +60,7 @@ def seen_at_provider() -> ProbeResult:
     leaf = issue((HOST,), issue(("CA",), ca=True))
     host = MxHost(HOST, 10, ("192.0.2.1",))
     session = Session(version="TLSv1.3", chain=leaf.chain)
-    seen = Seen(HOST, "192.0.2.1", session, certificate=read_certificate(leaf.der))
+    seen = ServerContact(HOST, "192.0.2.1", session, certificate=read_certificate(leaf.der))
     server = Server(host, seen)
     return ProbeResult(
         "acme.example",
@@ -75,13 +75,13 @@ def seen_at_provider() -> ProbeResult:
     ("outbound", "ready"),
     [(Outbound(), False), (Outbound(mx=(HOST,)), True), (Outbound(mx=("mx.else.example",)), False)],
 )
-def test_the_findings_are_held_against_the_record(outbound: Outbound, ready: bool) -> None:
-    (result,) = judged([seen_at_provider()], replace(ACME, outbound=outbound))
+def test_the_results_are_compared_with_the_record(outbound: Outbound, ready: bool) -> None:
+    (result,) = compare_with_record([seen_at_provider()], replace(ACME, outbound=outbound))
     assert (result.listed, result.satisfied) == (PKIX, ready)
     assert result.sentence != "Not judged."
 
 
-def test_a_private_ca_cannot_be_judged_from_outside() -> None:
+def test_a_private_ca_cannot_be_checked_from_outside() -> None:
     partner = replace(ACME, outbound=Outbound(Verify.PRIVATE_CA, ca="a CA"))
     results = [seen_at_provider()]
-    assert judged(results, partner) == results
+    assert compare_with_record(results, partner) == results

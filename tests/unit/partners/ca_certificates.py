@@ -1,4 +1,4 @@
-"""Certificates of private CAs, and what is none, as PEM."""
+"""Certificates of private CAs, and other texts that are none, as PEM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ca_pem(
     ca: bool | None = True,
     signs: bool | None = True,
 ) -> str:
-    """A certificate; `ca` and `signs`: of its constraints and its key usage, None without them."""
+    """A certificate. `ca`, `signs`: its constraints and key usage, None without them."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()

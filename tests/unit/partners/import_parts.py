@@ -1,4 +1,4 @@
-"""Reads the lists of others in tests: every problem is seen, nothing is lost."""
+"""Reads lists in other formats in tests: every problem is collected, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes partner files into a folder of their own, loads them, and returns what the user sees."""
+"""Writes partner files into a new folder, loads them, and returns what the user sees."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE = "partners/acme.yaml"
 
 
 def record(**changes: str) -> str:
-    """The least record with keys replaced or added; an empty text takes a key out."""
+    """The smallest record with keys replaced or added; an empty string removes a key."""
     lines = dict(line.split(": ", 1) for line in RECORD.splitlines())
     lines.update(changes)
     return "".join(f"{key}: {value}\n" for key, value in lines.items() if value)
@@ -40,7 +40,7 @@ def load(own_domains: Sequence[str] = (), **files: str | bytes) -> tuple[Partner
 
 
 def complaints(own_domains: Sequence[str] = (), **files: str | bytes) -> list[str]:
-    """The lines that the user sees for a list, without the count; [] if all is well.
+    """The lines that the user sees for a list, without the count; [] if there is no problem.
 
     The folder is called `partners` in them.
     """
@@ -48,8 +48,8 @@ def complaints(own_domains: Sequence[str] = (), **files: str | bytes) -> list[st
         load(own_domains, **files)
     except ProblemsError as error:
         folders = {str(Path(one.file).parent) for one in error.problems if one.file}
-        told = str(error)
+        reported = str(error)
         for folder in folders:
-            told = told.replace(folder, "partners")
-        return told.splitlines()[:-1]
+            reported = reported.replace(folder, "partners")
+        return reported.splitlines()[:-1]
     return []

@@ -52,47 +52,47 @@ def test_import_writes_files_that_load_and_export_gives_the_table_back(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mode": "observe"}, "is only observed: the table would hold its mail"),
+        ({"mode": "observe"}, "is only observed, but the table would hold mail"),
         (
             {
                 "exceptions": "[{until: 2099-01-01, direction: outbound, allow: plaintext,"
                 " reason: late, approved_by: s@corp.example}]"
             },
-            "has an exception, which a table cannot end",
+            "has an exception, which would not end in a table",
         ),
-        ({"tls": "compatible"}, "allows older encryption, which a table cannot say alone"),
+        ({"tls": "compatible"}, "allows older encryption, which needs more than a table"),
     ],
 )
-def test_what_a_table_cannot_say_is_not_exported_in_silence(
+def test_records_that_a_table_cannot_express_are_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], said: str
 ) -> None:
     folder.mkdir()
     (folder / "acme.yaml").write_text(record(**changes))
     (folder / "beta.yaml").write_text(record(name="Beta", domains="[beta.example]"))
     assert cli.main(["partners", "export", "--to", "postfix"]) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert f"partners/acme.yaml: Acme Motors AG {said}" in told.err
-    assert cli.main(["partners", "export", "--to", "postfix", "--partly"]) == 1
-    told = capsys.readouterr()
-    assert "acme.example" not in told.out
-    assert "\nbeta.example secure" in told.out
-    assert said in told.err
+    reported = capsys.readouterr()
+    assert reported.out == ""
+    assert f"partners/acme.yaml: Acme Motors AG {said}" in reported.err
+    assert cli.main(["partners", "export", "--to", "postfix", "--partial"]) == 1
+    reported = capsys.readouterr()
+    assert "acme.example" not in reported.out
+    assert "\nbeta.example secure" in reported.out
+    assert said in reported.err
 
 
-def test_with_problems_nothing_is_written_but_partly(
+def test_with_problems_nothing_is_written_without_partial(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("map").write_text("a.example dane-only\nb.example may\n")
     assert run("--from", "postfix", "map") == 1
     assert not folder.exists()
-    assert "--partly writes what can be said." in capsys.readouterr().err
-    assert run("--from", "postfix", "map", "--partly", "--dry-run") == 1
+    assert "Use --partial to import the other entries." in capsys.readouterr().err
+    assert run("--from", "postfix", "map", "--partial", "--dry-run") == 1
     assert not folder.exists()
-    assert run("--from", "postfix", "map", "--partly") == 1
+    assert run("--from", "postfix", "map", "--partial") == 1
     assert [path.name for path in folder.iterdir()] == ["a-example.yaml"]
     written = (folder / "a-example.yaml").read_text()
-    assert run("--from", "postfix", "map", "--partly") == 1
+    assert run("--from", "postfix", "map", "--partial") == 1
     assert "`a.example` is already in partners/a-example.yaml." in capsys.readouterr().err
     assert (folder / "a-example.yaml").read_text() == written
 
@@ -103,10 +103,10 @@ def test_records_that_collide_are_never_written(
     folder.mkdir()
     (folder / "acme.yaml").write_text(record())
     Path("list.csv").write_text("domains\nparts.acme.example\nb.example\n")
-    assert run("--from", "csv", "list.csv", "--partly", "--json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert [problem["code"] for problem in told["problems"]] == ["domain-overlap"]
-    assert told["files"] == []
+    assert run("--from", "csv", "list.csv", "--partial", "--json") == 1
+    reported = json.loads(capsys.readouterr().out)
+    assert [problem["code"] for problem in reported["problems"]] == ["domain-overlap"]
+    assert reported["files"] == []
     assert [path.name for path in folder.iterdir()] == ["acme.yaml"]
 
 
@@ -114,7 +114,7 @@ def test_records_that_collide_are_never_written(
     ("content", "code"),
     [(None, "unreadable"), (b"\xff", "not-utf-8"), (b"x" * 40_000_000, "file-too-large")],
 )
-def test_a_source_that_cannot_be_read_is_told(
+def test_a_source_that_cannot_be_read_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], content: bytes | None, code: str
 ) -> None:
     if content is not None:

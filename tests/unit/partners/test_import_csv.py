@@ -1,4 +1,4 @@
-"""Tables as records: they read back the same, and what is wrong is told with its line."""
+"""CSV tables as records: they read back the same, and problems are reported with their lines."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_a_list_as_csv_reads_back_the_same(
     [
         ("", "list:1: has no column `domains`."),
         ("name\nAcme\n", "list:1: has no column `domains`."),
-        ("domains,colour\n", "list:1: the column `colour` is not known, and is never ignored."),
-        ("domains,domains\n", "the column `domains` is there twice."),
+        ("domains,colour\n", "list:1: the column `colour` is not known; no column is ignored."),
+        ("domains,domains\n", "the column `domains` appears twice."),
         ("domains\na.example,b.example\n", "list:2: has 2 cells for 1 columns."),
         ('domains\n"a.example\n', "is not CSV (unexpected end of data)"),
         ("domains,mode\n\na.example,off\n", "list:3: mode: `off` is not one of enforce, observe."),
@@ -60,11 +60,11 @@ def test_a_list_as_csv_reads_back_the_same(
         ("domains,verify\na.example,pin\n", "list:2: outbound.public_keys: is needed"),
     ],
 )
-def test_what_is_wrong_in_a_table_is_told_with_its_line(text: str, said: str) -> None:
+def test_problems_of_a_table_are_reported_with_their_lines(text: str, said: str) -> None:
     assert any(line.startswith(said) or said in line for line in problems(read_csv, text))
 
 
-def test_what_a_table_leaves_out_has_the_defaults() -> None:
+def test_values_that_a_table_leaves_out_have_the_defaults() -> None:
     partner = only(read_csv, "Domains , MX\na.example b.example,.mx.a.example\n")
     assert (partner.name, partner.domains) == ("a.example", ("a.example", "b.example"))
     assert (partner.agreed, partner.review) == (AGREED.agreed, AGREED.review)

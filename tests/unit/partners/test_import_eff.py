@@ -68,7 +68,7 @@ def test_an_expired_list_protects_as_much_as_one_that_has_not_expired(expires: o
         ({"mode": "enforce", "mxs": [7]}, "bad-mx"),
     ],
 )
-def test_a_policy_that_no_record_says_is_a_problem(policy: object, code: str) -> None:
+def test_a_policy_that_no_record_can_express_is_a_problem(policy: object, code: str) -> None:
     aliases = {"policy-aliases": {"big": {"mode": "enforce", "mxs": ["mx.a.example"]}}}
     partners, source = imported(read_eff, policy_list({"a.example": policy}, **aliases))
     assert (partners, [problem.code for problem in source.problems]) == ([], [code])
@@ -86,7 +86,7 @@ def test_a_policy_that_no_record_says_is_a_problem(policy: object, code: str) ->
         ('{"version": "0.1", "policies": {}, "tls-blocklist": {}}', "unknown-key"),
     ],
 )
-def test_what_is_no_such_list_is_a_problem(text: str, code: str) -> None:
+def test_a_file_that_is_not_such_a_list_is_a_problem(text: str, code: str) -> None:
     assert [line for line in problems(read_eff, text) if line.endswith(f"[{code}]")]
 
 

@@ -1,4 +1,4 @@
-"""Postfix policy tables as records: what can be said is said, what cannot is told."""
+"""Postfix policy tables as records: what a record can express is imported, the rest reported."""
 
 from __future__ import annotations
 
@@ -62,27 +62,31 @@ def test_a_postfix_entry_becomes_a_record(text: str, subdomains: bool, outbound:
     [
         ("a.example may", "too-weak", "list:1: a.example: the level `may` sends in plaintext"),
         ("a.example none", "too-weak", "sends without TLS"),
-        ("a.example encrypt", "too-weak", "proves nobody's identity"),
-        ("a.example verify", "too-weak", "believes the server's name that DNS gave"),
+        ("a.example encrypt", "too-weak", "authenticates nobody"),
+        ("a.example verify", "too-weak", "trusts the server name that DNS gave"),
         ("a.example dane", "too-weak", "falls back to opportunistic TLS"),
-        ("a.example secur", "too-weak", "the level `secur` is no level of a TLS policy"),
-        ("a.example", "too-weak", "the level `` is no level"),
-        ("a.example secure match=hostname", "too-weak", "`match=hostname` believes"),
-        ("a.example secure tafile=/x.pem", "not-said", "`tafile=/x.pem` cannot be said"),
-        ("a.example secure protocols=>=TLSv1.3", "not-said", "cannot be said in a record"),
-        ("a.example secure protocols=!TLSv1.2", "not-said", "cannot be said in a record"),
-        ("a.example secure policy_ttl=1", "not-said", "cannot be said in a record"),
-        ("a.example fingerprint match=AA:BB", "not-sha256", "is no SHA-256"),
-        ("a.example fingerprint", "not-sha256", "is no SHA-256"),
+        ("a.example secur", "too-weak", "the level `secur` is not a TLS policy level"),
+        ("a.example", "too-weak", "the level `` is not a TLS policy level"),
+        ("a.example secure match=hostname", "too-weak", "`match=hostname` trusts"),
+        ("a.example secure tafile=/x.pem", "not-said", "`tafile=/x.pem` cannot be expressed"),
+        ("a.example secure protocols=>=TLSv1.3", "not-said", "cannot be expressed in a record"),
+        ("a.example secure protocols=!TLSv1.2", "not-said", "cannot be expressed in a record"),
+        ("a.example secure policy_ttl=1", "not-said", "cannot be expressed in a record"),
+        ("a.example fingerprint match=AA:BB", "not-sha256", "is not a SHA-256"),
+        ("a.example fingerprint", "not-sha256", "is not a SHA-256"),
         ("[mx.a.example] secure", "not-a-domain", "is a next hop, not a mail domain"),
         ("a.example:587 secure", "not-a-domain", "is a next hop"),
         (".a.example secure", "below-only", "Write an entry for a.example too"),
-        ("a.example secure\na.example may", "doubled", "list:2: a.example: is in the table twice"),
-        ("a.example secure\n.a.example dane-only", "two-rules", "demands something else than"),
+        (
+            "a.example secure\na.example may",
+            "doubled",
+            "list:2: a.example: appears twice in the table",
+        ),
+        ("a.example secure\n.a.example dane-only", "two-rules", "has other requirements than"),
         (
             "a.example secure\n.a.example secure match=mx.a.example",
             "two-rules",
-            "demands something else than .a.example",
+            "has other requirements than .a.example",
         ),
         ("a.example secure\n.a.example may", "too-weak", "list:2: .a.example: the level `may`"),
         ("co.uk secure", "bad-domain", "is a public suffix"),
@@ -90,7 +94,7 @@ def test_a_postfix_entry_becomes_a_record(text: str, subdomains: bool, outbound:
         ("a.example secure match=.com", "bad-mx", "outbound.mx[0]"),
     ],
 )
-def test_what_no_record_says_is_a_problem(text: str, code: str, said: str) -> None:
+def test_an_entry_that_no_record_can_express_is_a_problem(text: str, code: str, said: str) -> None:
     partners, source = imported(read_postfix, text)
     assert code in {problem.code for problem in source.problems}
     assert said in str(source.problems[0])
@@ -108,7 +112,7 @@ def test_what_no_record_says_is_a_problem(text: str, code: str, said: str) -> No
         ("servername=mx.a.example", "not-taken"),
     ],
 )
-def test_what_the_gateway_does_for_all_is_a_note(attribute: str, code: str) -> None:
+def test_what_the_gateway_sets_for_all_partners_is_a_note(attribute: str, code: str) -> None:
     partners, source = imported(read_postfix, f"a.example secure {attribute}")
     assert len(partners) == 1
     assert [note.code for note in source.notes] == [code]
@@ -116,7 +120,7 @@ def test_what_the_gateway_does_for_all_is_a_note(attribute: str, code: str) -> N
 
 
 def outbound_rules(partners: list[Partner]) -> dict[str, object]:
-    """The compiled map; names that a certificate may have in any order."""
+    """The compiled map; accepted names are in any order."""
     return {
         key: (policy.partition("match=")[0], frozenset(policy.partition("match=")[2].split(":")))
         for key, policy in compile_partners(partners).outbound
@@ -124,7 +128,7 @@ def outbound_rules(partners: list[Partner]) -> dict[str, object]:
 
 
 def apart(partners: list[Partner]) -> list[Partner]:
-    """Those whose domains no other has."""
+    """The partners that share no domain with another."""
     seen: set[str] = set()
     kept = []
     for number, partner in enumerate(partners):
@@ -161,6 +165,8 @@ def test_every_key_of_any_table_is_a_record_or_a_problem(text: str) -> None:
     for line in text.split("\n"):
         key = "".join(line.split()[:1]).lower()
         if key in ("a.example", "b.example") and not line[0].isspace():
-            # The key below may be the one at fault: a record says both or neither.
-            told = {key, f".{key}"} & said or any(p.code.startswith("bad") for p in source.problems)
-            assert key in records or told
+            # The key of the subdomains may be the cause: a record covers both or neither.
+            reported = {key, f".{key}"} & said or any(
+                p.code.startswith("bad") for p in source.problems
+            )
+            assert key in records or reported

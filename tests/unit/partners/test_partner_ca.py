@@ -1,4 +1,4 @@
-"""The CA of a partner: which texts are one, and how it is written."""
+"""The CA of a partner: which texts are valid, and how it is written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_record_with_a_ca_is_read_and_written() -> None:
     assert load(acme=written)[0].outbound == partner.outbound
 
 
-def test_the_order_of_certificates_and_what_a_line_holds_say_nothing() -> None:
+def test_the_order_and_the_line_lengths_of_certificates_do_not_matter() -> None:
     swapped = ca_pem("Next CA", EARLY) + ca_pem().replace("\n", "\r\n")
     wrapped = ca_pem("Next CA", EARLY) + "\n" + ca_pem() + ca_pem()
     first = load(acme=record(outbound=yaml_ca(BOTH)))
@@ -44,14 +44,14 @@ def test_fmt_keeps_comments_beside_a_ca_and_is_stable() -> None:
     assert format_file(once.text.encode(), FILE).text == once.text
 
 
-def test_anchors_end_one_after_the_other() -> None:
+def test_anchors_are_sorted_by_their_end() -> None:
     assert [anchor.not_after for anchor in anchors(parse_ca(BOTH))] == [
         EARLY,
         datetime(2036, 1, 1, tzinfo=UTC),
     ]
 
 
-def test_another_ca_is_told_as_weaker() -> None:
+def test_another_ca_is_reported_as_weaker() -> None:
     (old,), (new,) = (
         load(acme=record(outbound=yaml_ca(pem))) for pem in (ca_pem(), ca_pem("Other"))
     )
@@ -65,31 +65,31 @@ def test_another_ca_is_told_as_weaker() -> None:
     [
         ("hello\n", "is not PEM."),
         (ca_pem() + "more\n", "is not PEM."),
-        (ca_pem().replace("MII", "MI!"), "holds a certificate that cannot be read."),
-        (ca_pem()[:200] + "\n" + ca_pem()[-60:], "holds a certificate that cannot be read."),
-        (ca_pem(ca=False), "holds a certificate that is not a CA's."),
-        (ca_pem(ca=None), "holds a certificate that is not a CA's."),
-        (ca_pem(signs=False), "holds a certificate that is not a CA's."),
-        (ca_pem() + key_pem(), "holds a private key, which has no place here."),
-        (ca_pem().replace("CERTIFICATE", "X509 CRL"), "holds a PEM block of another kind"),
-        ("".join(ca_pem(f"CA {n}") for n in range(6)), "holds more than 5 certificates."),
+        (ca_pem().replace("MII", "MI!"), "contains a certificate that cannot be read."),
+        (ca_pem()[:200] + "\n" + ca_pem()[-60:], "contains a certificate that cannot be read."),
+        (ca_pem(ca=False), "contains a certificate that is not a CA's."),
+        (ca_pem(ca=None), "contains a certificate that is not a CA's."),
+        (ca_pem(signs=False), "contains a certificate that is not a CA's."),
+        (ca_pem() + key_pem(), "contains a private key, which must not be here."),
+        (ca_pem().replace("CERTIFICATE", "X509 CRL"), "contains a PEM block of another kind"),
+        ("".join(ca_pem(f"CA {n}") for n in range(6)), "contains more than 5 certificates."),
         (ca_pem() * 40, "is longer than 16 KiB."),
     ],
 )
-def test_what_is_no_ca_is_refused_and_never_shown(pem: str, complaint: str) -> None:
-    (told,) = complaints(acme=record(outbound=yaml_ca(pem)))
-    assert told.startswith(f"{FILE}:8: outbound.ca: {complaint}")
-    assert key_pem().splitlines()[1][:20] not in told
-    assert told.endswith("[bad-ca]")
+def test_a_text_that_is_not_a_ca_is_refused_and_never_shown(pem: str, complaint: str) -> None:
+    (reported,) = complaints(acme=record(outbound=yaml_ca(pem)))
+    assert reported.startswith(f"{FILE}:8: outbound.ca: {complaint}")
+    assert key_pem().splitlines()[1][:20] not in reported
+    assert reported.endswith("[bad-ca]")
 
 
-def test_usage_of_keys_that_is_not_said_is_no_refusal() -> None:
+def test_a_ca_without_key_usage_is_accepted() -> None:
     assert load(acme=record(outbound=yaml_ca(ca_pem(signs=None))))
 
 
-def test_a_ca_stands_beside_private_ca_alone() -> None:
-    (told,) = complaints(acme=record(outbound="{verify: private-ca}"))
-    assert "outbound.ca: is needed with `verify: private-ca`." in told
+def test_a_ca_is_allowed_only_with_private_ca() -> None:
+    (reported,) = complaints(acme=record(outbound="{verify: private-ca}"))
+    assert "outbound.ca: is needed with `verify: private-ca`." in reported
     wrong = yaml_ca(ca_pem()).replace("private-ca", "pkix")
-    (told,) = complaints(acme=record(outbound=wrong))
-    assert "outbound.ca: is not used with `verify: pkix`." in told
+    (reported,) = complaints(acme=record(outbound=wrong))
+    assert "outbound.ca: is not used with `verify: pkix`." in reported

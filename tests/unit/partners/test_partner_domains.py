@@ -57,7 +57,7 @@ def test_canonical_domains_pass(name: str) -> None:
         ("acme.example, b.example", "white space", "one domain"),
     ],
 )
-def test_what_is_no_canonical_domain_is_told_what_to_write(
+def test_a_domain_that_is_not_canonical_is_refused_with_what_to_write(
     name: str, message: str, remedy: str
 ) -> None:
     fault = domain_fault(name)
@@ -87,7 +87,7 @@ def test_is_within(name: str, domain: str, within: bool) -> None:
 
 
 @given(st.text())
-def test_any_text_is_judged_and_every_remedy_prints(name: str) -> None:
+def test_any_string_is_checked_and_every_remedy_is_printable(name: str) -> None:
     fault = domain_fault(name)
     if fault is None:
         assert name == name.lower().strip(".") and name.isascii() and "." in name

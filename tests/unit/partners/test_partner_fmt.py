@@ -169,8 +169,8 @@ def test_a_file_with_problems_is_left_alone_and_the_others_are_formatted(
     (folder / "acme.yaml").write_text("name: [\n")
     (folder / "link.yaml").symlink_to("beta.yaml")
     assert cli.main(["partners", "fmt"]) == 1
-    told = capsys.readouterr()
-    assert told.out == "partners/beta.yaml: formatted\n"
-    assert "partners/acme.yaml:2: is not YAML" in told.err
-    assert "partners/link.yaml: is a symbolic link" in told.err
+    reported = capsys.readouterr()
+    assert reported.out == "partners/beta.yaml: formatted\n"
+    assert "partners/acme.yaml:2: is not YAML" in reported.err
+    assert "partners/link.yaml: is a symbolic link" in reported.err
     assert (folder / "acme.yaml").read_text() == "name: [\n"

@@ -76,7 +76,7 @@ partners = st.builds(
     outbound=outbounds,
     inbound=inbounds,
 )
-"""Enforced, without what the clock changes."""
+"""Enforced partners without exceptions, so that time changes nothing."""
 every_partner = st.builds(
     replace,
     partners,

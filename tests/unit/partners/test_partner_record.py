@@ -94,7 +94,7 @@ def test_a_pin_is_read_in_every_usual_form(written: str) -> None:
 
 @pytest.mark.parametrize("verify", ["dane", "pkix"])
 @pytest.mark.parametrize("require", ["tls", "network"])
-def test_networks_stand_beside_any_requirement(verify: str, require: str) -> None:
+def test_networks_are_allowed_with_any_requirement(verify: str, require: str) -> None:
     inbound = f"{{require: {require}, networks: [172.29.53.0/24, '2001:db8:1::/48']}}"
     (partner,) = load(acme=record(outbound=f"{{verify: {verify}}}", inbound=inbound))
     assert partner.inbound.networks == ("172.29.53.0/24", "2001:db8:1::/48")
@@ -113,12 +113,12 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"colour": "red"},
-            "6: colour: is not a key of the record. Known here: name, contact, agreed, review,"
+            "6: colour: is not a key of the record. Known keys: name, contact, agreed, review,"
             " mode, tls, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
         ),
         (
             {"<<": "{mode: enforce}"},
-            "6: <<: is not a key of the record. Known here: name, contact, agreed, review,"
+            "6: <<: is not a key of the record. Known keys: name, contact, agreed, review,"
             " mode, tls, domains, subdomains, outbound, inbound, exceptions. [unknown-key]",
         ),
         (
@@ -127,8 +127,8 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"inbound": "tls"},
-            "6: inbound: is not a mapping. Write `require: …` and the like below it, indented"
-            " with spaces. [not-a-mapping]",
+            "6: inbound: is not a mapping. Write `require: …` and other keys below it,"
+            " indented with spaces. [not-a-mapping]",
         ),
         ({"name": "[Acme]"}, "1: name: is a list. Write one value. [not-a-value]"),
         (
@@ -149,11 +149,17 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
             "6: subdomains: `true` is not true or false. Write true or false, without quotes.",
         ),
         # Name, contact, dates
-        ({"name": '"…"'}, "1: name: `…` says nothing. Write words. [bad-text]"),
-        ({"name": '" Acme"'}, "1: name: ` Acme` has spaces around it. Write Acme. [bad-text]"),
+        (
+            {"name": '"…"'},
+            "1: name: `…` has no letters or digits. Write at least one word. [bad-text]",
+        ),
+        (
+            {"name": '" Acme"'},
+            "1: name: ` Acme` starts or ends with a space. Write Acme. [bad-text]",
+        ),
         (
             {"name": r'"Acme\u202eGA"'},
-            r"1: name: `Acme\u202eGA` holds characters that do not print. Write it without them",
+            r"1: name: `Acme\u202eGA` contains unprintable characters. Write it without them",
         ),
         ({"name": "A" * 101}, f"1: name: `{'A' * 79}…` is longer than 100 characters."),
         (
@@ -173,7 +179,7 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"agreed": "2026-02-30"},
-            "3: agreed: `2026-02-30` is not a real date. Write a day that the calendar has,"
+            "3: agreed: `2026-02-30` is not a real date. Write a day of the calendar,"
             " as year-month-day. [bad-date]",
         ),
         (
@@ -183,7 +189,7 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         (
             {"review": "2026-10-01"},
             "4: review: 2026-10-01 is not after 2026-10-01, the day of the agreement. Write the"
-            " day by which the agreement is to be confirmed again. [bad-date]",
+            " day by which the agreement must be confirmed again. [bad-date]",
         ),
         # Mode, encryption and domains
         (
@@ -218,7 +224,7 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"domains": "[acme.example, acme.example]"},
-            "5: domains[1]: `acme.example` is already in line 5. Delete one of the two. [doubled]",
+            "5: domains[1]: `acme.example` is already on line 5. Delete one of the two. [doubled]",
         ),
         # Outbound
         (
@@ -233,13 +239,13 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"outbound": "{verify: dane, mx: [mx.acme.example]}"},
-            "6: outbound.mx: is not used with `verify: dane`: DNS says which server is right."
-            " Delete it, or write `verify: pkix`. [not-used]",
+            "6: outbound.mx: is not used with `verify: dane`: TLSA records identify the"
+            " server. Delete it, or write `verify: pkix`. [not-used]",
         ),
         (
             {"outbound": f"{{verify: pin, public_keys: [{PIN}], mx: [mx.acme.example]}}"},
-            "6: outbound.mx: is not used with `verify: pin`: the pinned key says which server is"
-            " right. Delete it, or write `verify: pkix`. [not-used]",
+            "6: outbound.mx: is not used with `verify: pin`: the pinned key identifies the"
+            " server. Delete it, or write `verify: pkix`. [not-used]",
         ),
         (
             {"outbound": "{mx: []}"},
@@ -248,8 +254,8 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"outbound": "{mx: [.co.uk]}"},
-            "6: outbound.mx[0]: `.co.uk` is a public suffix: it would accept anyone's name."
-            " Write the name of the partner's own mail servers, such as .mail.acme.example."
+            "6: outbound.mx[0]: `.co.uk` is a public suffix: it would accept other organisations'"
+            " names. Write the name of the partner's own mail servers, such as .mail.acme.example."
             " [bad-mx]",
         ),
         ({"outbound": "{mx: [.com]}"}, "6: outbound.mx[0]: `.com` has no dot."),
@@ -260,8 +266,8 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"outbound": "{mx: ['*.acme.example']}"},
-            "6: outbound.mx[0]: `*.acme.example` has a wildcard. Write .acme.example: the dot"
-            " accepts any name below. [bad-mx]",
+            "6: outbound.mx[0]: `*.acme.example` has a wildcard. Write .acme.example: the leading"
+            " dot accepts any name below it. [bad-mx]",
         ),
         (
             {"outbound": "{verify: pin, public_keys: [abc]}"},
@@ -303,7 +309,7 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         (
             {"inbound": "{networks: [0.0.0.0/0]}"},
             "6: inbound.networks[0]: `0.0.0.0/0` is wider than /12."
-            " Write the blocks that the partner's mail servers stand in. [bad-network]",
+            " Write the blocks that contain the partner's mail servers. [bad-network]",
         ),
         ({"inbound": "{networks: ['::/0']}"}, "6: inbound.networks[0]: `::/0` is wider than /28."),
         (
@@ -312,7 +318,7 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
         (
             {"inbound": "{networks: ['::ffff:192.0.2.0/120']}"},
-            "6: inbound.networks[0]: `::ffff:192.0.2.0/120` is a mapped IPv4 block."
+            "6: inbound.networks[0]: `::ffff:192.0.2.0/120` is an IPv4-mapped block."
             " Write it as IPv4. [bad-network]",
         ),
         (
@@ -322,17 +328,17 @@ def test_networks_stand_beside_any_requirement(verify: str, require: str) -> Non
         ),
     ],
 )
-def test_each_mistake_is_told_with_its_line_and_what_to_write(
+def test_each_mistake_is_reported_with_its_line_and_what_to_write(
     changes: dict[str, str], complaint: str
 ) -> None:
-    (told,) = complaints(acme=record(**changes))
-    assert told.startswith(f"{FILE}:{complaint}")
+    (reported,) = complaints(acme=record(**changes))
+    assert reported.startswith(f"{FILE}:{complaint}")
 
 
 @pytest.mark.parametrize("content", ["just text\n", "- a\n- b\n", "---\n---\n" + RECORD])
-def test_a_document_that_is_no_record_is_told(content: str) -> None:
-    (told,) = complaints(acme=content)
-    assert "is not a record. Write the record's keys, such as `name: Acme Motors AG`." in told
+def test_a_document_that_is_not_a_record_is_reported(content: str) -> None:
+    (reported,) = complaints(acme=content)
+    assert "is not a record. Write the record's keys, such as `name: Acme Motors AG`." in reported
 
 
 @pytest.mark.parametrize("until", ["2026-12-24", "2026-10-01"])
@@ -349,10 +355,10 @@ def test_an_exception_is_read_whether_it_has_ended_or_not(until: str) -> None:
     )
 
 
-def test_an_exception_that_allows_nothing_is_told() -> None:
+def test_an_exception_that_allows_nothing_is_reported() -> None:
     text = EXCEPTION.format(until="2026-12-24").replace("outbound", "inbound")
-    (told,) = complaints(acme=RECORD + text)
-    assert told == (
+    (reported,) = complaints(acme=RECORD + text)
+    assert reported == (
         f"{FILE}:9: exceptions[0].allow: allows nothing that `require: tls` does not allow anyway."
         " Delete the exception, or write `allow: plaintext`. [not-used]"
     )
@@ -364,24 +370,24 @@ def test_observe_is_a_mode() -> None:
 
 
 @pytest.mark.parametrize("strength", Strength)
-def test_what_encryption_is_enough(strength: Strength) -> None:
+def test_the_required_encryption_is_read(strength: Strength) -> None:
     assert load(acme=record(tls=strength.value))[0].tls is strength
 
 
-def test_a_wrong_exception_is_told_key_by_key() -> None:
+def test_a_wrong_exception_is_reported_key_by_key() -> None:
     exceptions = "exceptions:\n  - until: 2026-09-30\n    allow: all\n    reason: ''\n  - late\n"
-    told = complaints(acme=RECORD + exceptions)
-    assert [line.partition(". ")[0] for line in told] == [
+    reported = complaints(acme=RECORD + exceptions)
+    assert [line.partition(". ")[0] for line in reported] == [
         f"{FILE}:7: exceptions[0].approved_by: is missing",
         f"{FILE}:7: exceptions[0].direction: is missing",
         f"{FILE}:7: exceptions[0].until: 2026-09-30 is before 2026-10-01, the day of the agreement",
         f"{FILE}:8: exceptions[0].allow: `all` is not one of encrypted, plaintext",
-        f"{FILE}:9: exceptions[0].reason: `` says nothing",
+        f"{FILE}:9: exceptions[0].reason: `` has no letters or digits",
         f"{FILE}:10: exceptions[1]: is not a mapping",
     ]
 
 
-def test_all_mistakes_of_a_record_are_told_at_once() -> None:
+def test_all_mistakes_of_a_record_are_reported_together() -> None:
     text = record(contact="nobody", agreed="soon", mode="maybe", domains="[com, a.example]")
     keys = [line.split(": ")[1] for line in complaints(acme=text)]
     assert keys == ["contact", "agreed", "domains[0]", "mode"]

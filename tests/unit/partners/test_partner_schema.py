@@ -1,4 +1,4 @@
-"""The schema is the model's, and agrees with the loader on what a schema can say."""
+"""The schema matches the model, and agrees with the loader on what a schema can express."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIN = "8f434346648f6b96df89dda901c5176b10a6d83961dd3c1ac88b59b2dc327aa4"
 
 
 def read(text: str) -> Any:
-    """The file as an editor reads it: YAML 1.2, dates as texts."""
+    """The file as an editor reads it: YAML 1.2, dates as strings."""
     return YAML(typ="safe", pure=True).load(re.sub(r"(\d{4}-\d\d-\d\d)", r'"\1"', text))
 
 

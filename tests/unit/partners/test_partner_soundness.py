@@ -1,6 +1,6 @@
 """Where no weakening is found, nothing gets through that did not get through before.
 
-The judge here is another implementation: it plays every peer against every name on every day.
+The reference is another implementation: it tries every peer with every name on every day.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DAYS = tuple(date(2026, 12, day) for day in range(1, 5))
 
 
 def find(partners: Sequence[Partner], name: str) -> Partner | None:
-    """The record that is nearest to the name."""
+    """The record whose domain is nearest to the name."""
     for partner in partners:
         if name in partner.domains:
             return partner
@@ -160,7 +160,7 @@ records = st.builds(
 
 
 def valid(partners: list[Partner]) -> list[Partner]:
-    """Those that collide with none before them, as in a list that loads."""
+    """The partners that do not conflict with one before them, as in a valid list."""
     kept: list[Partner] = []
     for partner in partners:
         others = [domain for one in kept for domain in one.domains]
@@ -181,7 +181,7 @@ lists = st.lists(records, max_size=3).map(valid)
 
 @st.composite
 def changes(draw: st.DrawFn) -> tuple[list[Partner], list[Partner]]:
-    """A list and another one that shares much with it: else hardly any is as strict."""
+    """A list and another one that shares much with it: otherwise hardly any is as strict."""
     old = draw(st.lists(records, min_size=1, max_size=2).map(valid))
     parts = st.sampled_from(
         ["mode", "tls", "domains", "subdomains", "outbound", "inbound", "exceptions", "name"]

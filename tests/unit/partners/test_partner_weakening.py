@@ -1,4 +1,4 @@
-"""Each path by which a partner could be weakened, and what tightens or changes nothing."""
+"""Each way to weaken a partner, and changes that tighten it or change nothing."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def until(day: int, allow: str = "encrypted", direction: str = "outbound") -> Ex
     return ExceptionRule(last, Direction(direction), Allow(allow), "late", "s@corp.example")
 
 
-def told(old: Sequence[Partner], new: Sequence[Partner]) -> list[tuple[str, str]]:
+def reported(old: Sequence[Partner], new: Sequence[Partner]) -> list[tuple[str, str]]:
     return [(one.key, one.aspect) for one in weakenings(old, new)]
 
 
@@ -218,16 +218,16 @@ def test_what_is_not_provably_as_strict_is_weaker(
     before: dict[str, object], after: dict[str, object], aspect: str
 ) -> None:
     old, new = replace(ACME, **before), replace(ACME, **after)  # type: ignore[arg-type]
-    assert set(told([old], [new])) == set(both(aspect))
+    assert set(reported([old], [new])) == set(both(aspect))
     # The same in a record that moved to another file, with another name and beside others.
     moved = replace(new, name="Acme Group", file="partners/z.yaml")
-    assert set(told([old, BETA], [BETA, moved])) == set(both(aspect))
+    assert set(reported([old, BETA], [BETA, moved])) == set(both(aspect))
 
 
 def test_what_is_stricter_one_way_hides_nothing_that_is_weaker_the_other_way() -> None:
     old = replace(ACME, mode=Mode.OBSERVE, outbound=out("pkix", "mx.acme.example"))
     new = replace(ACME, outbound=out("pkix", ".acme.example"), inbound=inb("tls", "192.0.2.0/28"))
-    assert set(told([old], [new])) == set(both("outbound.mx"))
+    assert set(reported([old], [new])) == set(both("outbound.mx"))
 
 
 STRICTER = {
@@ -288,7 +288,7 @@ def test_what_is_as_strict_is_not_weaker(
     before: dict[str, object], after: dict[str, object]
 ) -> None:
     old, new = replace(ACME, **before), replace(ACME, **after)  # type: ignore[arg-type]
-    assert told([old], [new]) == []
+    assert reported([old], [new]) == []
 
 
 PARTS = ("parts.acme.example",)
@@ -381,10 +381,10 @@ PARTS = ("parts.acme.example",)
 def test_rules_are_compared_domain_by_domain(
     old: list[Partner], new: list[Partner], weaker: list[tuple[str, str]]
 ) -> None:
-    assert sorted(told(old, new)) == sorted(weaker)
+    assert sorted(reported(old, new)) == sorted(weaker)
 
 
-def test_a_part_of_the_record_that_nobody_judged_is_weaker_when_it_differs(
+def test_an_unknown_part_of_the_record_is_weaker_when_it_differs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(strength, "_OTHER_INBOUND", ("require",))
@@ -394,7 +394,7 @@ def test_a_part_of_the_record_that_nobody_judged_is_weaker_when_it_differs(
     assert (different.aspect, different.weaker) == ("inbound.require", True)
 
 
-def test_every_part_of_the_record_is_judged() -> None:
+def test_every_part_of_the_record_is_compared() -> None:
     assert strength._OTHER_PARTNER == strength._OTHER_EXCEPTION == ()
     assert strength._OTHER_OUTBOUND == strength._OTHER_INBOUND == ()
 
@@ -406,7 +406,7 @@ def test_the_digest_is_of_exactly_this_weakening() -> None:
     assert len(digest) == 64
     assert weakening_digest(reversed(found)) == digest
     assert weakened_partners(found) == ("Acme",)
-    # What is no weakening changes nothing, whatever else the pull request holds.
+    # Other changes in the same pull request do not change the digest.
     assert (
         weakening_digest(weakenings([ACME], [new, replace(BETA, contact="x@y.example")])) == digest
     )
@@ -423,7 +423,7 @@ def test_the_digest_is_of_exactly_this_weakening() -> None:
     assert weakening_digest(()) == ""
 
 
-def test_labels_are_told_and_a_moved_domain_too() -> None:
+def test_labels_are_reported_and_a_moved_domain_too() -> None:
     changes = diff_lists(
         [ACME, BETA],
         [replace(ACME, contact="a@b.example", file="x/acme.yaml"), replace(BETA, name="Gamma")],

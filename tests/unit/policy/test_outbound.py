@@ -11,11 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postfix_mta_sts_resolver import netstring
 
-from tests.unit.policy.fake_dns import FakeLookups, Table
-from tests.unit.policy.fake_sts import Clock, LocalHost
+from tests.unit.dns.fake_dns import FakeLookups, Table
+from tests.unit.mta_sts.fake_sts import Clock, LocalHost
 from tests.unit.policy.partner_list import partner, rules
-from tlsgate.policy.dane import Domain
-from tlsgate.policy.lookups import Answer
+from tlsgate.dns.dane import DomainDane
+from tlsgate.dns.lookups import Answer
+from tlsgate.mta_sts.cache import PolicyCache
+from tlsgate.mta_sts.policies import RECHECK_SECONDS, StsPolicies
+from tlsgate.policy.contract import NOTICES
 from tlsgate.policy.outbound import (
     DANE_ONLY,
     NOT_FOUND,
@@ -25,9 +28,6 @@ from tlsgate.policy.outbound import (
     no_rules,
 )
 from tlsgate.policy.rules import Rules
-from tlsgate.policy.sts import RECHECK_SECONDS, StsPolicies
-from tlsgate.policy.sts_cache import PolicyCache
-from tlsgate.render.notices import MAP
 
 DIGEST = "ab" * 32
 INSECURE_MX: Table = {("d.example", "MX"): (False, ["10 mx1.example."])}
@@ -151,7 +151,7 @@ def test_answers(table: Table, body: str | None, answer: str) -> None:
 )
 def test_answers_for_notices(table: Table, body: str | None, answer: str) -> None:
     async def run() -> str:
-        return await ask(Helper(table, body), name=MAP)
+        return await ask(Helper(table, body), name=NOTICES)
 
     assert asyncio.run(run()).startswith(answer)
 
@@ -207,15 +207,15 @@ def test_requests_that_are_no_request_are_nobodys() -> None:
         assert asyncio.run(run(raw)) == NOT_FOUND
 
 
-@given(st.sampled_from(Domain), st.booleans())
-def test_no_state_lets_an_enforced_policy_be_passed_over(dane: Domain, enforced: bool) -> None:
+@given(st.sampled_from(DomainDane), st.booleans())
+def test_no_state_lets_an_enforced_policy_be_passed_over(dane: DomainDane, enforced: bool) -> None:
     sts = netstring.encode(b"OK secure match=mx") if enforced else NOT_FOUND
     answer = choose(dane, sts)
     if enforced and answer == NOT_FOUND:
-        assert dane is Domain.COMPLETE
+        assert dane is DomainDane.COMPLETE
     if answer == DANE_ONLY:
-        assert dane is Domain.PARTIAL
-    if dane is Domain.FAILED:
+        assert dane is DomainDane.PARTIAL
+    if dane is DomainDane.FAILED:
         assert b"TEMP" in answer
 
 
@@ -273,7 +273,7 @@ class HangingLookups(FakeLookups):
 def test_look_ups_that_hang(
     hanging: list[tuple[str, str]], body: str | None, answer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlsgate.policy.dane.HOST_SECONDS", 0.05)
+    monkeypatch.setattr("tlsgate.dns.dane.HOST_SECONDS", 0.05)
 
     async def run() -> str:
         lookups = HangingLookups({**DANE, ("_25._tcp.mx1.example", "TLSA"): (True, []), **STS_TXT})

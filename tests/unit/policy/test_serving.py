@@ -17,14 +17,14 @@ import pytest
 
 from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.partner_list import partner, rules, rules_json
+from tlsgate.mta_sts.cache import PolicyCache
+from tlsgate.mta_sts.cache_file import PolicyFile
+from tlsgate.mta_sts.policy import StsPolicy
 from tlsgate.partners.model import Inbound, Partner, Require
 from tlsgate.policy import health, status
 from tlsgate.policy.__main__ import main
-from tlsgate.policy.generation import Generation
+from tlsgate.policy.generation import GenerationFollower
 from tlsgate.policy.serve import ServeSettings, serve, settings_from
-from tlsgate.policy.sts_cache import PolicyCache
-from tlsgate.policy.sts_file import PolicyFile
-from tlsgate.policy.sts_format import StsPolicy
 
 pytestmark = serves_on_loopback
 
@@ -150,7 +150,7 @@ def test_every_question_is_answered_from_the_rules_that_it_names(
 ) -> None:
     """Postfix may be a generation ahead, or one behind: never is it answered from another."""
     # Only a question makes the helper look.
-    monkeypatch.setattr("tlsgate.policy.generation.Generation.follow", _never)
+    monkeypatch.setattr("tlsgate.policy.generation.GenerationFollower.follow", _never)
     lists = [(ACME,), (ACME, BRAND), (BRAND,), (WATCHED,)]
 
     async def use(settings: ServeSettings) -> None:
@@ -188,7 +188,7 @@ def test_every_question_is_answered_from_the_rules_that_it_names(
     assert [alert["what"] for alert in alerts] == ["generation generations/3 refused"]
 
 
-async def _never(_: Generation) -> None:
+async def _never(_: GenerationFollower) -> None:
     await asyncio.Event().wait()
 
 
@@ -205,7 +205,7 @@ def test_a_new_list_is_taken_up_unasked(tmp_path: Path, monkeypatch: pytest.Monk
 
 def observations(folder: Path) -> dict[str, Any]:
     file = folder / "observations.json"
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    return dict(json.loads(file.read_text())["data"]) if file.exists() else {}
 
 
 def test_what_is_observed_is_counted_and_never_refused(
@@ -213,11 +213,11 @@ def test_what_is_observed_is_counted_and_never_refused(
 ) -> None:
     tried: list[tuple[str, str]] = []
 
-    async def meet(_lookups: object, _loaded: object, domain: str, policy: str, _: int) -> str:
+    async def check(_lookups: object, _loaded: object, domain: str, policy: str, _: int) -> str:
         tried.append((domain, policy))
         return "name"
 
-    monkeypatch.setattr("tlsgate.policy.meeting.would_hold", meet)
+    monkeypatch.setattr("tlsgate.policy.delivery_check.would_hold", check)
     deliver(tmp_path, "1", WATCHED, ACME)
     known = digest(WATCHED, ACME)
     inbound, outbound = f"observe-inbound-{known}", f"observe-outbound-{known}"
@@ -299,7 +299,7 @@ def test_the_null_sender_is_judged_by_where_it_comes_from(
 
 def test_bad_roots_are_refused_with_their_generation(tmp_path: Path) -> None:
     deliver(tmp_path, "1", ACME)
-    generation = Generation(tmp_path / "current")
+    generation = GenerationFollower(tmp_path / "current")
     asyncio.run(generation.poll())
     before = generation.trust()
     deliver(tmp_path, "2")
@@ -313,8 +313,8 @@ def test_bad_roots_are_refused_with_their_generation(tmp_path: Path) -> None:
 def test_resolver_down_is_temporary_and_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlsgate.policy.lookups.TRY_SECONDS", 0.1)
-    monkeypatch.setattr("tlsgate.policy.lookups.LIFETIME_SECONDS", 0.3)
+    monkeypatch.setattr("tlsgate.dns.lookups.TRY_SECONDS", 0.1)
+    monkeypatch.setattr("tlsgate.dns.lookups.LIFETIME_SECONDS", 0.3)
 
     async def socketmap(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -341,9 +341,9 @@ def test_the_running_helper_tells_its_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def use(settings: ServeSettings) -> None:
-        monkeypatch.setattr(status, "PORT", settings.outbound_port)
+        monkeypatch.setattr(status, "OUTBOUND_PORT", settings.outbound_port)
         assert await asyncio.to_thread(main, ["status"]) == 0
-        monkeypatch.setattr(status, "PORT", free_port())
+        monkeypatch.setattr(status, "OUTBOUND_PORT", free_port())
         assert await asyncio.to_thread(main, ["status"]) == 1
 
     kept = PolicyCache(PolicyFile(tmp_path))

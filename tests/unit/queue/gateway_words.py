@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tlsgate.queue.attempts import Attempts
-from tlsgate.queue.entries import Held, read_queue
+from tlsgate.queue.entries import HeldRecipient, read_queue
 
 HERE = Path(__file__).parent
 LOG, NO_REUSE = (
@@ -19,7 +19,7 @@ QUEUE = (HERE / "queue.jsonl").read_text("utf-8").splitlines()
 ARRIVED = datetime(2026, 11, 27, 16, 51, 31, tzinfo=UTC)
 
 
-def held_mail() -> list[Held]:
+def held_mail() -> list[HeldRecipient]:
     return list(read_queue(QUEUE))
 
 
@@ -31,11 +31,11 @@ def one(
     queue: str = "deferred",
     sender: str = "sender@corp.example",
     arrived: datetime = ARRIVED,
-) -> Held:
-    return Held(number, queue, arrived, sender, recipient, said)
+) -> HeldRecipient:
+    return HeldRecipient(number, queue, arrived, sender, recipient, said)
 
 
-def fed(held: Iterable[Held], lines: Iterable[str]) -> Attempts:
+def fed(held: Iterable[HeldRecipient], lines: Iterable[str]) -> Attempts:
     attempts = Attempts(held)
     for line in lines:
         attempts.feed(line)

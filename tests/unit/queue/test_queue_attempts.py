@@ -67,7 +67,7 @@ def test_every_service_of_the_layout(group: str, proxied: bool) -> None:
 
 
 def test_sessions_with_one_peer_at_the_same_time() -> None:
-    """Two policies, one server: the word tells whose refusal it was."""
+    """Two policies, one server: the word of the TLS line decides whose refusal it was."""
     held = [one("a@acme.example", number="A1"), one("b@beta.example", number="B2")]
     attempts = fed(
         held,

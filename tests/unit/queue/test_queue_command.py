@@ -1,4 +1,4 @@
-"""`tlsgate queue` from the engine to the terminal: what is asked, what is shown, and the status."""
+"""`tlsgate queue` from the engine to the terminal: commands, output and exit status."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Gateway:
 
 @pytest.fixture
 def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    """The gateway whose words are in this folder; nobody is asked for the time."""
+    """The gateway whose output is in this folder, at a fixed time."""
     found = Gateway(
         answers={
             "postqueue": (0, "".join(f"{line}\n" for line in QUEUE)),
@@ -111,7 +111,7 @@ def gateway(monkeypatch: pytest.MonkeyPatch) -> Gateway:
     engine = SimpleNamespace(containers=containers, close=lambda: None)
     monkeypatch.delenv("PULUMI_STACK", raising=False)
     monkeypatch.setattr(docker, "from_env", lambda timeout: engine)
-    monkeypatch.setattr(command, "_now", lambda: NOW)
+    monkeypatch.setattr(command, "utc_now", lambda: NOW)
     return found
 
 
@@ -148,8 +148,8 @@ def test_json(gateway: Gateway, capsys: Capture) -> None:
         "server": "mx.expired.example[172.18.0.8]:25",
         "reason": {
             "code": "dates",
-            "text": "the certificate of mx.expired.example [172.18.0.8], or one above it, is out"
-            " of its dates (certificate has expired)",
+            "text": "the certificate of mx.expired.example [172.18.0.8], or one above it, is"
+            " expired or not yet valid (certificate has expired)",
             "remedy": "install a certificate of a public CA and renew it by itself (ACME)",
             "whose": "theirs",
             "exact": True,
@@ -173,8 +173,8 @@ def test_for_people(gateway: Gateway, capsys: Capture) -> None:
     assert "    until     2026-12-02T16:51:31Z (in 4 d 23 h): then it is returned" in said
     assert "    next try  not before 2026-11-27T17:53:20Z (in 53 min 20 s)\n" in said
     assert "    next try  due now\n" in said
-    assert "DNS leads to mx.attacker.example [172.18.0.10]" in said
-    assert "    to do     ask postmaster@forged.example to say whether" in said
+    assert "DNS names mx.attacker.example [172.18.0.10]" in said
+    assert "    to do     ask postmaster@forged.example to confirm over" in said
     assert "Not on the partner list: " in said
     assert "more lines like these: --all shows them" in said
     assert "\x1b" not in said
@@ -184,7 +184,7 @@ def test_for_people(gateway: Gateway, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_addresses_only_where_they_are_asked_for(
+def test_addresses_only_on_request(
     gateway: Gateway, capsys: Capture, options: tuple[str, ...]
 ) -> None:
     main(["queue", *options])
@@ -224,7 +224,7 @@ def test_mail_that_is_just_being_sent_is_not_held(
     status: int,
 ) -> None:
     arrived = datetime(2026, 11, 27, 16, 51, 31, tzinfo=UTC)
-    monkeypatch.setattr(command, "_now", lambda: arrived + timedelta(minutes=minutes))
+    monkeypatch.setattr(command, "utc_now", lambda: arrived + timedelta(minutes=minutes))
     code, said = held(capsys, "--domain", "slow.example")
     assert code == status
     assert [group["entries"][0]["reason"]["code"] for group in said["groups"]] == ["waiting"]
@@ -233,7 +233,7 @@ def test_mail_that_is_just_being_sent_is_not_held(
 def test_nothing_waits(gateway: Gateway, capsys: Capture) -> None:
     gateway.answers["postqueue"] = (0, "")
     assert main(["queue"]) == 0
-    assert capsys.readouterr().out == "No message waits.\n"
+    assert capsys.readouterr().out == "No message is waiting.\n"
     assert gateway.stream is None
 
 
@@ -251,7 +251,7 @@ def test_without_the_log_the_queue_speaks(gateway: Gateway, capsys: Capture) -> 
     said = capsys.readouterr().out
     assert "    Postfix   Server certificate not verified\n" in said
     assert (
-        "    detail    not in the log any more: known after the next attempt"
+        "    detail    no longer in the log: known after the next attempt"
         " (not before 2026-11-27T17:53:20Z (in 53 min 20 s))" in said
     )
 
@@ -288,8 +288,8 @@ def test_what_cannot_be_read(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("Nobody", "No partner of the list in force is called `Nobody`. See `tlsgate partners"),
-        ("expired", "Is it `Expired AG`?"),
+        ("Nobody", "There is no partner `Nobody` in the gateway's list. See `tlsgate partners"),
+        ("expired", "Did you mean `Expired AG`?"),
     ],
 )
 def test_an_unknown_partner(gateway: Gateway, capsys: Capture, name: str, words: str) -> None:

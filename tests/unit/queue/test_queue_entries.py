@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.queue.gateway_words import ARRIVED, QUEUE, held_mail
-from tlsgate.queue.entries import Held, read_queue, read_tries, seconds
+from tlsgate.queue.entries import HeldRecipient, read_queue, read_tries, seconds
 
 
 def test_every_recipient_of_every_message() -> None:
@@ -23,7 +23,7 @@ def test_every_recipient_of_every_message() -> None:
         "b@plain.example",
         "c@expired.example",
     ]
-    assert of_three[2] == Held(
+    assert of_three[2] == HeldRecipient(
         "AD990CA53A",
         "deferred",
         ARRIVED,
@@ -43,7 +43,7 @@ def test_without_an_attempt_there_is_no_reason() -> None:
     [("a@Acme.Example", "acme.example"), ('"a@b"@x.example.', "x.example"), ("root", "root")],
 )
 def test_domain(recipient: str, domain: str) -> None:
-    assert Held("A", "hold", ARRIVED, "", recipient, "").domain == domain
+    assert HeldRecipient("A", "hold", ARRIVED, "", recipient, "").domain == domain
 
 
 @pytest.mark.parametrize("line", ["{}", "[]", "3", "{", '{"arrival_time": 1e99}', "[" * 100_000])

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.queue.gateway_words import LOG, NO_REUSE, fed, held_mail, one
 from tlsgate.partners.model import Outbound, Verify
 from tlsgate.queue.attempts import Attempt
-from tlsgate.queue.reasons import why_held
+from tlsgate.queue.reasons import diagnose
 
 PKIX = Outbound()
 PIN = Outbound(Verify.PIN, public_keys=("ab" * 32, "cd" * 32))
@@ -16,10 +16,10 @@ MX = "mx.acme.example[192.0.2.1]:25"
 
 REAL = [
     ("selfsigned", "self-signed", "mx.selfsigned.example [172.18.0.4] shows a self-signed"),
-    ("unknownca", "issuer", "leads to no CA that is accepted here (untrusted issuer /CN=stranger)"),
+    ("unknownca", "issuer", "without a chain to an accepted CA (untrusted issuer /CN=stranger)"),
     ("rootchain", "issuer", "untrusted issuer /CN=stranger"),
-    ("wrongname", "name", "is trusted, but for other names"),
-    ("forged", "foreign-mx", "DNS leads to mx.attacker.example [172.18.0.10], and neither that"),
+    ("wrongname", "name", "is trusted, but not for a name that is accepted"),
+    ("forged", "foreign-mx", "DNS names mx.attacker.example [172.18.0.10], but neither that"),
     ("twin", "foreign-mx", "mx.wrongname.example [172.18.0.7]"),
     ("expired", "dates", "certificate has expired"),
     ("notyet", "dates", "certificate not yet valid"),
@@ -35,7 +35,7 @@ REAL = [
     ("old11", "old-tls", "offers TLS 1.1 at most"),
     ("weak", "weak", "too weak (ssl/tls alert handshake failure)"),
     ("tlsplain", "handshake", "does not complete TLS (wrong version number)"),
-    ("tlsdrop", "handshake", "does not complete TLS (it breaks off)"),
+    ("tlsdrop", "handshake", "does not complete TLS (the connection was closed)"),
     ("refused", "unreachable", "cannot be reached (Connection refused)"),
     ("noroute", "unreachable", "cannot be reached (No route to host)"),
     ("silent", "slow", "timed out while receiving the initial server greeting"),
@@ -50,7 +50,7 @@ REAL = [
     ("servfail", "mx", "name=servfail.example type=MX: Host not found, try again"),
     ("aservfail", "mx", "name=mx.aservfail.example type=A"),
     ("tempfail", "helper", "(the policy of tempfail.example cannot be looked up)"),
-    ("hang", "helper", "the policy helper does not say what TLS the domain needs"),
+    ("hang", "helper", "the policy helper does not return a TLS policy for the domain"),
     ("slow", "waiting", "no attempt has ended yet"),
 ]
 
@@ -62,7 +62,7 @@ def test_real_lines(name: str, code: str, words: str) -> None:
     assert held
     for message in held:
         rule = None if name == "danefree" else PKIX
-        why = why_held(message, attempts.of(message), rule)
+        why = diagnose(message, attempts.of(message), rule)
         assert (why.reason.code, why.exact) == (code, True), attempts.of(message)
         assert words in why.reason.text
         assert why.ours == (code in {"helper", "waiting"})
@@ -70,7 +70,7 @@ def test_real_lines(name: str, code: str, words: str) -> None:
 
 def test_the_key_that_was_agreed_is_no_tlsa_record() -> None:
     held = next(one for one in held_mail() if one.domain == "pinbad.example")
-    why = why_held(held, fed([held], LOG).of(held), PIN)
+    why = diagnose(held, fed([held], LOG).of(held), PIN)
     assert why.reason.code == "pin"
 
 
@@ -97,7 +97,7 @@ def test_without_reuse_the_smtp_process_says_it_itself(name: str, code: str) -> 
     attempts = fed(held, NO_REUSE)
     assert held
     for message in held:
-        why = why_held(message, attempts.of(message), PKIX)
+        why = diagnose(message, attempts.of(message), PKIX)
         assert (why.reason.code, why.exact) == (code, True)
 
 
@@ -124,7 +124,7 @@ MISMATCH = "num=62:hostname mismatch"
 @pytest.mark.parametrize("said", [NOT_VERIFIED, "Server certificate not trusted"])
 def test_certificates(said: str, why: str, rule: Outbound | None, code: str) -> None:
     line = f"server certificate verification failed for {MX}: {why}"
-    found = why_held(one(said=said), Attempt(None, MX, said, (line,)), rule)
+    found = diagnose(one(said=said), Attempt(None, MX, said, (line,)), rule)
     assert (found.reason.code, found.exact, found.ours) == (code, True, False)
 
 
@@ -151,7 +151,7 @@ LOOKUP = "warning: x socketmap server temporary error: look-up failed: MX of acm
     ],
 )
 def test_words(said: str, details: tuple[str, ...], code: str, exact: bool) -> None:
-    why = why_held(one(said=said), Attempt(None, MX, said, details), PKIX)
+    why = diagnose(one(said=said), Attempt(None, MX, said, details), PKIX)
     assert (why.reason.code, why.exact) == (code, exact)
     assert why.reason.text
     assert why.reason.remedy
@@ -173,4 +173,4 @@ def test_words(said: str, details: tuple[str, ...], code: str, exact: bool) -> N
     ],
 )
 def test_the_queue_alone(queue: str, said: str, code: str) -> None:
-    assert why_held(one(said=said, queue=queue), None, PKIX).reason.code == code
+    assert diagnose(one(said=said, queue=queue), None, PKIX).reason.code == code

@@ -11,14 +11,8 @@ from dns.rdtypes.ANY.TXT import TXT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tlsgate.render.dns_records import (
-    Record,
-    gateway_records,
-    mta_sts_record,
-    quote_txt,
-    tlsrpt_value,
-    zone_lines,
-)
+from tlsgate.dns.records import Record, quote_txt, zone_lines
+from tlsgate.render.dns_records import gateway_records, mta_sts_record, tlsrpt_value
 
 RECORDS = gateway_records(
     domains=("corp.example", "brand.example"),

@@ -5,19 +5,19 @@ import re
 import pytest
 
 from tests.unit.policy.partner_list import partner
-from tlsgate.notices.listed import LISTED, Entry, read_listed
-from tlsgate.notices.words import HEADER, PROTECTED
+from tlsgate.notices.contract import HEADER, PROTECTED
+from tlsgate.notices.domain_list import DOMAIN_LIST, PartnerDomain, read_domain_list
 from tlsgate.render import notices
 
 
 def test_the_list_holds_every_partner() -> None:
     partners = [partner("one.example", subdomains=True), partner("watched.example", observe=True)]
     files = notices.notice_files(["corp.example"], partners)
-    listed = read_listed(files[LISTED].encode())
-    assert listed.own == {"corp.example"}
-    assert listed.partners == {
-        "one.example": Entry("One", True, True),
-        "watched.example": Entry("Watched", False, False),
+    domains = read_domain_list(files[DOMAIN_LIST].encode())
+    assert domains.own == {"corp.example"}
+    assert domains.partners == {
+        "one.example": PartnerDomain("One", True, True),
+        "watched.example": PartnerDomain("Watched", False, False),
     }
 
 

@@ -7,7 +7,7 @@ from tests.unit.review.git_lists import ENVIRONMENT, Repository
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
-    """An empty repository, in which the test stands."""
+    """An empty repository, in which the test runs."""
     monkeypatch.chdir(tmp_path)
     for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
         monkeypatch.setenv(name, ENVIRONMENT[name])

@@ -23,7 +23,7 @@ BETA = record(name="Beta", domains="[beta.example]")
 
 
 class Repository:
-    """The repository in which the test stands."""
+    """The repository in which the test runs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

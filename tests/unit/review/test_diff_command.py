@@ -53,7 +53,7 @@ def diff(*arguments: str) -> int:
         (
             {"acme.yaml": record(inbound="{require: network, networks: [192.0.2.0/28]}")},
             0,
-            "mail in its name is refused but with TLS from `192.0.2.0/28`",
+            "its mail is refused without TLS from `192.0.2.0/28`",
         ),
         (
             {
@@ -63,7 +63,7 @@ def diff(*arguments: str) -> int:
             0,
             "moved from `Acme Motors AG` to `Beta`; to a rule as strict as before",
         ),
-        ({"acme.yaml": record(mode="observe")}, 3, "mode: enforce → observe; nothing is held or"),
+        ({"acme.yaml": record(mode="observe")}, 3, "mode: enforce → observe; no mail is held or"),
         (
             {"acme.yaml": record(exceptions=EXCEPTION)},
             3,
@@ -72,14 +72,14 @@ def diff(*arguments: str) -> int:
         (
             {"acme.yaml": record(outbound="{verify: dane}")},
             3,
-            "out: a public CA's certificate for the domain itself → DANE; servers are accepted",
+            "out: a public CA's certificate for the domain itself → DANE; servers may be accepted",
         ),
         (
             {"acme.yaml": record(inbound="{networks: [192.0.2.0/28]}")},
             0,
             "bounces from `192.0.2.0/28` need TLS",
         ),
-        ({"acme.yaml": ""}, 1, "partners/acme.yaml: holds no record."),
+        ({"acme.yaml": ""}, 1, "partners/acme.yaml: contains no record."),
         ({"acme.yaml": record(name="acme")[:-20]}, 1, "## Partner list: refused\n"),
     ],
 )
@@ -96,7 +96,7 @@ def test_what_a_revision_changes(
     assert not Path("partners").exists(), "nothing is checked out"
 
 
-def test_the_domain_may_not_hide_behind_a_renamed_partner(
+def test_renaming_a_partner_does_not_hide_a_changed_domain(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disguised = record(name="Zeta", outbound="{mx: [.evil.example]}")
@@ -113,7 +113,7 @@ def test_the_domain_may_not_hide_behind_a_renamed_partner(
     [
         ("!!python/object/apply:os.system ['touch x']\n", "has the tag"),
         ("a: &a [x]\nb: *a\n", "has the anchor `&a`"),
-        ("a: [" * 30 + "]" * 30, "nests more than"),
+        ("a: [" * 30 + "]" * 30, "is nested more than"),
         ("a" * (10 * 1024 * 1024), "is larger than 256 KiB"),
         ("name: A\x1b[31m\n", "invisible character U+001B"),
         ("name: A\u202eB\n", "invisible character U+202E"),
@@ -149,7 +149,7 @@ def test_a_list_that_would_fill_the_memory_is_refused_unread(
     rows = "".join(f"100644 {oid}\tpartners/p{number}.yaml\n" for number in range(300))
     listed.git("update-index", "--index-info", data=rows.encode())
     assert diff(listed.base, listed.commit_index()) == 1
-    assert "partners: holds more than 64 MiB." in capsys.readouterr().out
+    assert "partners: is larger than 64 MiB." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_a_list_that_would_fill_the_memory_is_refused_unread(
         ("100644", "deep/acme.yaml", "partners/deep: is not a regular file."),
         ("100644", "ACME.yaml", "Rename it to acme.yaml."),
         ("100644", "acme.yaml.exe", "is not a record file."),
-        ("100644", "a\nb.yaml", r"partners/a\nb.yaml: is not named"),
+        ("100644", "a\nb.yaml", r"partners/a\nb.yaml: must be named"),
         ("100644", ".hidden.yaml", "Rename it to hidden.yaml."),
     ],
 )
-def test_what_is_no_plain_file_in_the_tree_is_refused_and_never_followed(
+def test_an_entry_that_is_not_a_plain_file_is_refused_and_never_followed(
     listed: Repository,
     capsys: pytest.CaptureFixture[str],
     mode: str,
@@ -186,17 +186,17 @@ def test_what_is_no_plain_file_in_the_tree_is_refused_and_never_followed(
     assert "root:" not in out
 
 
-def test_the_folder_itself_may_be_no_link(
+def test_the_folder_itself_must_not_be_a_link(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed.git("read-tree", "--empty")
     listed.entry("100644", listed.blob(ACME), "elsewhere/acme.yaml")
     listed.entry("120000", listed.blob("elsewhere"), "partners")
     assert diff(listed.base, listed.commit_index()) == 1
-    assert "partners: is no folder there." in capsys.readouterr().out
+    assert "partners: is not a folder there." in capsys.readouterr().out
 
 
-def test_replaced_objects_do_not_change_what_a_revision_holds(
+def test_replaced_objects_do_not_change_the_content_of_a_revision(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     head = listed.commit({"partners/acme.yaml": WIDER})
@@ -218,20 +218,20 @@ def test_the_working_folder_is_what_a_revision_is_compared_with(
     assert "1 tightened" in capsys.readouterr().out
 
 
-def test_the_folder_may_stand_anywhere_in_the_repository(
+def test_the_folder_can_be_anywhere_in_the_repository(
     repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = repository.commit({"mail/list/acme.yaml": ACME})
     head = repository.commit({"mail/list/acme.yaml": WIDER})
     Path("mail").mkdir()
-    assert diff(base, head, "--folder", "mail/list") == 3
+    assert diff(base, head, "--partners", "mail/list") == 3
     monkeypatch.chdir("mail")
-    assert diff(base, head, "--folder", "list") == 3
-    assert diff(base, head, "--folder", "../mail/list") == 3
-    assert diff(base, head, "--folder", "../../elsewhere") == 2
+    assert diff(base, head, "--partners", "list") == 3
+    assert diff(base, head, "--partners", "../mail/list") == 3
+    assert diff(base, head, "--partners", "../../elsewhere") == 2
 
 
-def test_from_the_merge_base_only_the_branch_s_own_changes_are_told(
+def test_from_the_merge_base_only_the_branch_s_own_changes_are_reported(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     listed.git("branch", "side")
@@ -298,18 +298,18 @@ def test_what_cannot_be_compared_is_wrong_usage(
         code = diff(*arguments)
     except SystemExit as ended:
         code = int(str(ended.code))
-    told = capsys.readouterr()
-    assert (code, told.out) == (2, "")
-    assert said in told.err
+    reported = capsys.readouterr()
+    assert (code, reported.out) == (2, "")
+    assert said in reported.err
     assert not Path("x").exists()
 
 
-def test_a_repository_that_git_does_not_trust_is_told(
+def test_a_repository_that_git_does_not_trust_is_reported(
     listed: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     assert diff("main") == 2
-    assert "`git config --global --add safe.directory`" in capsys.readouterr().err
+    assert "`git config --global --add safe.directory PATH`" in capsys.readouterr().err
 
 
 def test_outside_of_a_repository_folders_can_be_compared(
@@ -330,15 +330,15 @@ def test_json_has_every_change_and_the_digest_is_the_same_everywhere(
 ) -> None:
     head = listed.commit({"partners/acme.yaml": WIDER, "partners/beta.yaml": BETA})
     assert diff(listed.base, head, "--json") == 3
-    told = json.loads(capsys.readouterr().out)
+    reported = json.loads(capsys.readouterr().out)
     assert diff(listed.base, head, "--digest") == 3
-    assert capsys.readouterr().out == f"{told['weakening_digest']}\n"
+    assert capsys.readouterr().out == f"{reported['weakening_digest']}\n"
     assert diff(listed.base, head) == 3
-    assert told["weakening_digest"] in capsys.readouterr().out
-    assert told["problems"] == []
-    assert told["partners"] == {"base": 1, "head": 2}
-    assert told["weakened"] == ["Acme Motors AG"]
-    assert [(one["kind"], one["weakened"], one["domains"]) for one in told["changes"]] == [
+    assert reported["weakening_digest"] in capsys.readouterr().out
+    assert reported["problems"] == []
+    assert reported["partners"] == {"base": 1, "head": 2}
+    assert reported["weakened"] == ["Acme Motors AG"]
+    assert [(one["kind"], one["weakened"], one["domains"]) for one in reported["changes"]] == [
         ("weakened", True, ["acme.example", ".acme.example"]),
         ("added", False, ["beta.example", ".beta.example"]),
     ]
@@ -347,14 +347,14 @@ def test_json_has_every_change_and_the_digest_is_the_same_everywhere(
 
 
 @pytest.mark.parametrize("side", ["base", "head"])
-def test_a_list_with_problems_is_told_as_json_with_its_side(
+def test_a_list_with_problems_is_reported_as_json_with_its_side(
     listed: Repository, capsys: pytest.CaptureFixture[str], side: str
 ) -> None:
     bad = listed.commit({"partners/acme.yaml": "name: A\n"})
     assert diff(*((bad, listed.base) if side == "base" else (listed.base, bad)), "--json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["side"] == side
-    assert {one["code"] for one in told["problems"]} == {"missing"}
+    reported = json.loads(capsys.readouterr().out)
+    assert reported["side"] == side
+    assert {one["code"] for one in reported["problems"]} == {"missing"}
     assert diff(listed.base, bad, "--digest") == 1
     assert capsys.readouterr().out == ""
 
@@ -367,7 +367,7 @@ def test_own_domains_are_refused_in_the_new_list(
     assert "is your own domain" in capsys.readouterr().out
 
 
-def test_a_limit_leaves_lines_out_from_the_end_and_tells_it(
+def test_a_limit_leaves_lines_out_from_the_end_and_reports_it(
     listed: Repository, capsys: pytest.CaptureFixture[str]
 ) -> None:
     many = {

@@ -1,4 +1,4 @@
-"""The probe's part of the report: which domains are looked at, and how it is told."""
+"""The probe's part of the report: which domains are looked at, and how it is reported."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.unit.review.git_lists import ACME, BETA
 from tlsgate import cli
 from tlsgate.commands import diff_sections
 from tlsgate.partners.model import Verify
-from tlsgate.smtp import probe
-from tlsgate.smtp.probe import ProbeSettings
-from tlsgate.smtp.result import ProbeResult
+from tlsgate.probe import probe
+from tlsgate.probe.probe import ProbeSettings
+from tlsgate.probe.result import ProbeResult
 
 
 class FakeProbe:
-    """Says of each domain that it is ready for pkix, but for those with `evil` in them."""
+    """Reports each domain as ready for pkix, except those with `evil` in the name."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -70,14 +70,14 @@ def test_the_domains_with_a_new_rule_are_probed_and_no_others(
 
 def test_the_json_is_the_probe_s_own(fake: FakeProbe, capsys: pytest.CaptureFixture[str]) -> None:
     assert diff("--json") == 0
-    told = json.loads(capsys.readouterr().out)["probe"]
-    assert told["left_out"] == 0
-    assert [(one["domain"], one["satisfied"]) for one in told["domains"]] == [
+    reported = json.loads(capsys.readouterr().out)["probe"]
+    assert reported["left_out"] == 0
+    assert [(one["domain"], one["satisfied"]) for one in reported["domains"]] == [
         ("beta.example", True)
     ]
 
 
-def test_what_is_dropped_is_not_probed_and_a_large_change_only_in_part(
+def test_removed_domains_are_not_probed_and_large_changes_only_in_part(
     fake: FakeProbe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(diff_sections, "PROBED", 1)
@@ -88,7 +88,7 @@ def test_what_is_dropped_is_not_probed_and_a_large_change_only_in_part(
     assert "- and 1 more domains, which were not probed\n" in capsys.readouterr().out
 
 
-def test_a_probe_that_fails_is_told(
+def test_a_probe_that_fails_is_reported(
     fake: FakeProbe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(domains: Sequence[str], settings: ProbeSettings) -> list[ProbeResult]:

@@ -207,7 +207,7 @@ STATIC_RSA = Tls("Verified", "TLSv1.2", "AES256-GCM-SHA384")
         (None, None, replace(ACME, exceptions=(until(1, "plaintext", "inbound"),)), "no TLS", ""),
     ],
 )
-def test_what_a_sent_message_would_have_met(
+def test_what_would_have_happened_to_a_sent_message(
     tls: Tls | None, old: Partner | None, new: Partner, held: str, unknown: str
 ) -> None:
     verdict = judge_sent(Sent(TODAY, "acme.example", tls), old, new)
@@ -240,7 +240,7 @@ PINNED = replace(ACME, inbound=inb("certificate", keys=[K1]))
         (None, None, replace(ACME, exceptions=(until(1, "plaintext", "inbound"),)), "", ""),
     ],
 )
-def test_what_a_received_message_would_have_met(
+def test_what_would_have_happened_to_a_received_message(
     tls: Tls | None, old: Partner | None, new: Partner, held: str, unknown: str
 ) -> None:
     verdict = judge_received(Received(TODAY, "acme.example", "192.0.2.9", tls), old, new)
@@ -269,7 +269,7 @@ def test_counts_are_by_partner_and_direction_for_rules_that_change() -> None:
     assert said(log, [BETA], [new, BETA]) == [
         "`Acme`: of 2 messages from it, 2 would be refused (2 no TLS)",
         "`Acme`: of 4 messages to it, 3 would be held (2 no TLS, 1 no certificate of a public CA);"
-        " 1 cannot be told (1 the log has no names of certificates)",
+        " 1 cannot be decided (1 the log has no names of certificates)",
     ]
     assert said(log[:1], [], [OBSERVED]) == [
         "`Acme`: of 1 messages to it, 1 would only be counted as held (observe) (1 no TLS)"
@@ -279,7 +279,7 @@ def test_counts_are_by_partner_and_direction_for_rules_that_change() -> None:
     ]
 
 
-def test_the_report_tells_what_the_log_would_have_met(
+def test_the_report_says_what_would_have_happened_to_logged_mail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -291,7 +291,7 @@ def test_the_report_tells_what_the_log_would_have_met(
     arguments = ["partners", "diff", "./old", "./new", "--replay"]
     assert cli.main([*arguments, "mail.log", "--days", "3"]) == 0
     assert capsys.readouterr().out.endswith(
-        "### What the last 3 days of mail would have met\n\n"
+        "### What would have happened to the mail of the last 3 days\n\n"
         "- `Acme Motors AG`: of 2 messages to it, 2 would be held (1 no certificate of a public CA,"
         " 1 no TLS)\n"
     )

@@ -1,4 +1,4 @@
-"""Nothing that somebody else wrote is read as Markdown, HTML, a link or a mention."""
+"""Nothing that somebody else wrote is interpreted as Markdown, HTML, a link or a mention."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_the_lines_of_a_change_in_words() -> None:
         " sent even without TLS",
         "- **WEAKENED** `Acme` (`acme.example` and below): exception for outbound mail, encrypted:"
         " until 2026-12-01 → until 2026-12-09 (`late`, approved by `s@corp.example`);"
-        " until 2026-12-09 mail is sent over TLS to any server, whoever it is",
+        " until 2026-12-09 mail is sent over TLS to any server, without authentication",
         "",
         "### Added",
         "",
@@ -190,7 +190,7 @@ def test_the_lines_of_a_change_in_words() -> None:
         "",
         "### Neutral",
         "",
-        "- `Acme`: review: `2027-10-01` → `2028-01-01`; the day by which the agreement is confirmed"
-        " again",
+        "- `Acme`: review: `2027-10-01` → `2028-01-01`; the day by which the agreement must be"
+        " confirmed again",
         "- `Beta`: contact: `postmaster@acme.example` → `it@beta.example`; no change to any rule",
     ]

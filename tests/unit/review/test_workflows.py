@@ -16,27 +16,16 @@ import pytest
 import yaml
 
 from tests.support.loopback import serves_on_loopback
+from tests.unit.ci.workflow_files import ROOT, WORKFLOWS, steps, workflow
 from tests.unit.partners.partner_files import record
 from tests.unit.review.git_lists import ACME, ENVIRONMENT, Repository
 
 pytestmark = serves_on_loopback
 
-ROOT = Path(__file__).resolve().parents[3]
-WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 MARKER = "<!-- tlsgate partners diff -->"
 
 
-def workflow(path: Path) -> Any:
-    """As YAML 1.2 reads it: `on` is a word."""
-    return yaml.load(path.read_text(), Loader=yaml.BaseLoader)  # noqa: S506  # texts only
-
-
 PARTNERS = workflow(ROOT / ".github/workflows/partners.yml")
-
-
-def steps(document: Any) -> Iterator[dict[str, Any]]:
-    for job in document["jobs"].values():
-        yield from job["steps"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -49,7 +38,7 @@ def test_no_expression_is_put_into_a_script_and_every_action_is_pinned(path: Pat
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
 
 
-def test_what_runs_with_the_base_s_rights_never_checks_out_the_pull_request() -> None:
+def test_jobs_with_the_rights_of_the_base_never_check_out_the_pull_request() -> None:
     assert list(PARTNERS["on"]) == ["pull_request_target"]
     checkouts = [step for step in steps(PARTNERS) if "checkout@" in step.get("uses", "")]
     assert len(checkouts) == 2
@@ -60,7 +49,7 @@ def test_what_runs_with_the_base_s_rights_never_checks_out_the_pull_request() ->
     assert "secrets." not in (ROOT / ".github/workflows/partners.yml").read_text()
 
 
-def test_each_job_may_do_only_what_it_must() -> None:
+def test_each_job_has_only_the_rights_that_it_needs() -> None:
     assert PARTNERS["permissions"] == {} or PARTNERS["permissions"] == "{}"
     may = {name: job.get("permissions", {}) for name, job in PARTNERS["jobs"].items()}
     assert may == {
@@ -233,7 +222,7 @@ def comment(kind: str, number: int, author: str, body: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_there_is_one_comment_and_it_is_our_own(
+def test_only_our_own_comment_is_edited(
     forge: str, tmp_path: Path, kind: str, author: str, calls: list[tuple[str, str]]
 ) -> None:
     body = f"{MARKER}\n## Partner list: no change\n"
@@ -245,17 +234,26 @@ def test_there_is_one_comment_and_it_is_our_own(
     assert Forge.calls == [(*call, body) for call in calls]
 
 
-def test_a_forge_that_is_not_there_is_told_without_the_token(tmp_path: Path) -> None:
+def test_an_unreachable_forge_is_reported_without_the_token(tmp_path: Path) -> None:
     done = post("github", "http://127.0.0.1:9", tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("post_report: ")
     assert "secret" not in done.stderr
 
 
+def hooks(file: str) -> list[dict[str, Any]]:
+    found = yaml.safe_load((ROOT / file).read_text())
+    if isinstance(found, list):
+        return found
+    (local,) = found["repos"]
+    return list(local["hooks"])
+
+
 def test_the_hooks_name_commands_that_exist() -> None:
-    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
-    (local,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
-    for hook in [*hooks, *local["hooks"]]:
+    own = hooks(".pre-commit-config.yaml")
+    for hook in [*hooks(".pre-commit-hooks.yaml"), *own]:
+        if not hook["id"].startswith("tlsgate-"):
+            continue
         command = hook["entry"].partition("tlsgate ")[2].split()
         done = subprocess.run(
             [sys.executable, "-m", "tlsgate", *command, "--help"],
@@ -266,3 +264,19 @@ def test_the_hooks_name_commands_that_exist() -> None:
         )
         assert done.returncode == 0
         assert re.match(hook["files"], "partners/acme.yaml")
+
+
+def test_our_own_hooks_run_the_locked_programs() -> None:
+    own = hooks(".pre-commit-config.yaml")
+    assert {hook["id"] for hook in own} == {
+        "ruff-check",
+        "ruff-format",
+        "mypy",
+        "tlsgate-partners-fmt",
+        "tlsgate-partners-check",
+    }
+    for hook in own:
+        assert hook["language"] == "system"
+        words = hook["entry"].split()
+        assert words[:4] == ["uv", "run", "--quiet", "--frozen"]
+        assert (Path(sys.executable).parent / words[4]).is_file()

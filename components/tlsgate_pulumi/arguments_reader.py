@@ -1,0 +1,167 @@
+"""From MailGatewayArgs to checked inputs, or to every problem at once, each with its argument.
+
+The arguments become the raw values of a stack's config and are read as these are, so there is one
+set of checks. Outputs of other resources are checked when they are known.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import PurePath
+from typing import Any, get_type_hints
+
+import pulumi
+
+from tlsgate.problems import Problem, ProblemsError
+from tlsgate_pulumi import arguments
+from tlsgate_pulumi.arguments import GatewayHostArgs, MailGatewayArgs
+from tlsgate_pulumi.inputs import IMAGES, Addresses, Inputs, parse_inputs
+
+NOT_CONFIG = frozenset({"partners", "engine", "stack", "build_folder", "images.ids"})
+MAY_BE_LATER = re.compile(r"(gateways\[\d+\]|mta_sts)\.addresses\[\d+\]|network\.existing")
+LATER = "192.0.2.1"
+"""Stands for an address that is not known yet while the rest is checked."""
+
+
+def read_args(name: str, args: MailGatewayArgs) -> Inputs:
+    """Return what the gateway is made from; raises pulumi.RunError with all problems.
+
+    `name` is the component's.
+    """
+    problems = _wrong_types(args)
+    if problems:  # nothing else can be read
+        raise _refused(name, problems)
+    raw = RawConfig()
+    values = raw.of(args, "")
+    given = args.partners
+    listed = None if isinstance(given, str | os.PathLike) else tuple(given)
+    if listed is None:
+        values["partners"] = os.fspath(given)  # type: ignore[arg-type]
+    stack = args.stack or f"{pulumi.get_stack()}-{name}"
+    problems = [*raw.problems, *_own_problems(args, stack)]
+    try:
+        inputs = parse_inputs(values, lambda _: ("", 0), listed)
+    except ProblemsError as error:
+        problems += error.problems
+    if problems:
+        raise _refused(name, problems)
+    addresses = Addresses(args.gateways[0].addresses, args.mta_sts.addresses)
+    return replace(
+        inputs,
+        stack=stack,
+        engine=args.engine,
+        build_folder=args.build_folder,
+        image_ids=dict(args.images.ids),
+        network=args.network.existing,
+        addresses=addresses if addresses.are_later() else None,
+    )
+
+
+@dataclass(slots=True)
+class RawConfig:
+    """Turns arguments into the config's raw values; what they cannot be is in `problems`."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def of(self, value: Any, path: str) -> Any:
+        """Return the raw form of an argument; `path` leads to it, "" for all of them."""
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._section(value, path)
+        if isinstance(value, pulumi.Output):
+            return self._later(path)
+        if isinstance(value, Mapping):
+            return {key: self.of(item, f"{path}.{key}") for key, item in value.items()}
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return [self.of(item, f"{path}[{place}]") for place, item in enumerate(value)]
+        return str(value) if isinstance(value, PurePath) else value
+
+    def _section(self, value: Any, path: str) -> dict[str, Any]:
+        found = {}
+        for part in fields(value):
+            inner = f"{path}.{part.name}" if path else part.name
+            if inner in NOT_CONFIG:
+                continue
+            raw = self.of(getattr(value, part.name), inner)
+            if raw not in (None, "", [], {}):
+                found[_camel(part.name)] = raw
+        return found
+
+    def _later(self, path: str) -> str | None:
+        if MAY_BE_LATER.fullmatch(path):
+            return LATER
+        message = "comes from another resource, but must be known when the program runs"
+        remedy = "Give it a plain value"
+        self.problems.append(Problem("", 0, f"tlsgate:{path}", "not-known", message, remedy))
+        return None
+
+
+def _wrong_types(args: MailGatewayArgs) -> list[Problem]:
+    """Return a problem for each argument that must be an object of another class."""
+    kinds = get_type_hints(MailGatewayArgs)
+    found = [
+        (part.name, getattr(args, part.name), kinds[part.name])
+        for part in fields(args)
+        if is_dataclass(kinds[part.name])
+    ]
+    hosts = enumerate(args.gateways if isinstance(args.gateways, list | tuple) else ())
+    found += [(f"gateways[{place}]", host, GatewayHostArgs) for place, host in hosts]
+    return [
+        Problem("", 0, key, "wrong-type", f"must be {kind.__name__}(…)", "")
+        for key, value, kind in found
+        if not isinstance(value, kind)
+    ]
+
+
+def _own_problems(args: MailGatewayArgs, stack: str) -> list[Problem]:
+    """Return what only a program's arguments can have wrong."""
+    found = []
+    if not re.fullmatch(r"[a-z0-9]+([._-][a-z0-9]+)*", stack):
+        message = f"{stack!r} cannot be in the name of an image"
+        remedy = "Write lower-case letters and digits, with single . - _ between them"
+        found.append(Problem("", 0, "stack", "bad-name", message, remedy))
+    if args.internal.recipients == "list" and not args.internal.recipients_folder:
+        remedy = "Name the folder of the files, one a domain"
+        found.append(Problem("", 0, "internal.recipients_folder", "missing", "is missing", remedy))
+    for role in args.images.ids.keys() - set(IMAGES):
+        remedy = f"Known: {', '.join(IMAGES)}"
+        key = f"images.ids.{role}"
+        found.append(Problem("", 0, key, "unknown-key", "is not an image", remedy))
+    return found
+
+
+def _refused(name: str, problems: list[Problem]) -> pulumi.RunError:
+    told = ProblemsError(_as_argument(name, problem) for problem in problems)
+    return pulumi.RunError(str(told))
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+_NAMES = {
+    _camel(part.name): part.name
+    for kind in vars(arguments).values()
+    if isinstance(kind, type) and is_dataclass(kind)
+    for part in fields(kind)
+    if "_" in part.name
+}
+_CONFIG_WORD = re.compile(rf"tlsgate:|\b({'|'.join(_NAMES)})\b")
+
+
+def _as_argument(name: str, problem: Problem) -> Problem:
+    """Return a problem of the config in the words of the program."""
+
+    def said(text: str) -> str:
+        return _CONFIG_WORD.sub(lambda found: _NAMES.get(found[0], ""), text)
+
+    return replace(
+        problem,
+        file=problem.file or f"MailGateway {name}",
+        key=said(problem.key),
+        message=said(problem.message),
+        remedy=said(problem.remedy),
+    )

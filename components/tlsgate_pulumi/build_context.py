@@ -1,0 +1,136 @@
+"""The folder that the Docker engine builds the images from: `images/` and the package `tlsgate`.
+
+A stack of this repository builds from the repository itself. Any other program builds from a copy
+in a folder of its own project. Its path is relative, so it is the same on every machine and for
+every Python: pulumi-docker replaces an image whose context path changes. The files are the same in
+both cases, and so are their modes, so the engine's build cache gives the same image ids.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import tlsgate
+from tlsgate_pulumi.engine import DeploymentError, read_host_file
+
+BUILD_CA_VARIABLE = "TLSGATE_BUILD_CA"
+NO_EXTRA_CA = "images/no-extra-ca.crt"
+EXTRA_CA = "images/extra-ca.crt"
+PACKAGE = Path(__file__).parent
+SHIPPED_IMAGES = PACKAGE / "images"
+"""In the wheel; a checkout has them at its top."""
+CHECKOUT = None if SHIPPED_IMAGES.is_dir() else PACKAGE.parents[1]
+NOTE = "# Written by tlsgate: what its images are built from. Safe to delete.\n*\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """`folder`: as the Docker plugin gets it. `extra_ca`: path in it of the build's CA bundle."""
+
+    folder: str
+    extra_ca: str = NO_EXTRA_CA
+
+    def digest(self, role: str) -> str:
+        """Return the SHA-256 of all that the image of `images/<role>` is built from."""
+        return build_digest(Path(self.folder), role)
+
+
+def is_checkout() -> bool:
+    """Tell whether the program is this repository's own."""
+    return CHECKOUT is not None and Path().resolve() == CHECKOUT
+
+
+def sees(path: str) -> bool:
+    """Tell whether a build can use a CA bundle at `path`: a copy of the context holds any file."""
+    return not is_checkout() or Path(path).resolve().is_relative_to(Path("images").resolve())
+
+
+def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
+    """Return the context; outside a checkout it is written to `folder`.
+
+    `build_ca_file` is a CA bundle for the package index; without it, the one that the variable
+    TLSGATE_BUILD_CA names: which proxy signs for the index is the machine's business. Raises
+    DeploymentError where the folder is somebody else's or the bundle cannot be read.
+    """
+    variable = os.environ.get(BUILD_CA_VARIABLE)
+    bundle = build_ca_file or variable
+    if is_checkout():
+        return BuildContext(".", bundle or NO_EXTRA_CA)
+    wanted = _sources()
+    if bundle:
+        try:
+            wanted[EXTRA_CA] = (read_host_file(bundle), 0o644)
+        except DeploymentError as error:
+            setting = "images.build_ca_file" if build_ca_file else BUILD_CA_VARIABLE
+            raise DeploymentError(f"{setting}: {error}") from None
+    _write(Path(folder), wanted)
+    return BuildContext(folder, EXTRA_CA if bundle else NO_EXTRA_CA)
+
+
+def _sources() -> dict[str, tuple[bytes, int]]:
+    """Return path in the context → content and mode."""
+    images = SHIPPED_IMAGES if CHECKOUT is None else CHECKOUT / "images"
+    own = {images / Path(EXTRA_CA).name}  # of the set-up of a checkout
+    found = {}
+    for top, root in (("images", images), ("tlsgate", Path(tlsgate.__file__).parent)):
+        for path in sorted(root.rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts and path not in own:
+                mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+                found[f"{top}/{path.relative_to(root).as_posix()}"] = (path.read_bytes(), mode)
+    return found
+
+
+def _write(folder: Path, wanted: dict[str, tuple[bytes, int]]) -> None:
+    """Make the folder hold exactly these files; what is there already is left alone."""
+    note = folder / ".gitignore"
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(note):
+        raise DeploymentError(
+            f"{folder}: is not a folder that tlsgate wrote, and is not empty. Delete it, or give"
+            " another `build_folder`"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(NOTE)
+    for path in [*folder.glob("images/**/*"), *folder.glob("tlsgate/**/*")]:
+        if path.is_file() and path.relative_to(folder).as_posix() not in wanted:
+            path.unlink()
+    for name, (content, mode) in wanted.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != content:
+            path.write_bytes(content)
+        path.chmod(mode)
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+
+
+def _is_ours(note: Path) -> bool:
+    return note.is_file() and note.read_text() == NOTE
+
+
+def build_digest(root: Path, role: str) -> str:
+    """Return the SHA-256 of all that the image of `images/<role>` is built from."""
+    dockerfile = root / "images" / role / "Dockerfile"
+    sources = [dockerfile, *_copied(root, dockerfile)]
+    hasher = hashlib.sha256()
+    for path in sorted(set(sources)):
+        content = path.read_bytes()
+        hasher.update(f"{path.relative_to(root)}\0{len(content)}\0".encode())
+        hasher.update(content)
+    return hasher.hexdigest()
+
+
+def _copied(root: Path, dockerfile: Path) -> list[Path]:
+    """Return the files that a Dockerfile copies from its context."""
+    found: list[Path] = []
+    for line in dockerfile.read_text("utf-8").replace("\\\n", " ").splitlines():
+        words = line.split()
+        if words[:1] != ["COPY"] or any(word.startswith("--from") for word in words):
+            continue
+        for source in words[1:-1]:
+            path = root / source
+            found += path.rglob("*.py") if path.is_dir() else [path] if path.is_file() else []
+    return found

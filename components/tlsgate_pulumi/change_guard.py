@@ -1,0 +1,105 @@
+"""The change guard: a list that weakens much goes out only with a word about exactly that change.
+
+The list is a file of the gateway's generation, so the state holds the one that was delivered last,
+and the guard is part of the delivery itself: it cannot be left out by `--target`, and neither
+`refresh` nor a renamed file changes what it compares. Where the state knows no list
+(`pulumi state delete`, `up --replace`), the one that the gateway's container holds is compared.
+
+One partner at a time passes, on a list of ten or more: that is a reviewer's business. Several in
+one change, or a large part of a small list, look the same as a mistake in a script.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+
+from docker.errors import NotFound
+from pulumi.runtime.rpc import contains_unknowns
+
+from tlsgate.partners.diff import (
+    diff_lists,
+    weakened_partners,
+    weakening_digest,
+    weakenings_of,
+)
+from tlsgate.partners.format import LIST_FILE
+from tlsgate.partners.model import Partner, partner_from_dict
+from tlsgate.review.lines import Line, describe_domains, report_lines
+from tlsgate.review.text import plain, value
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.dynamic import Props
+
+SHARE = 10
+"""Percent of the list that one change may weaken."""
+SHOWN_LINES = 20
+
+
+def check_change(olds: Props, news: Props, live: str) -> str | None:
+    """Return why a delivery is refused, None if it is not.
+
+    `olds` and `news` are a Delivery's inputs; `live` is where the server's container has the list.
+    Raises DeploymentError if the state knows no list and no engine answers.
+    """
+    if contains_unknowns(news["files"]):
+        return None  # at a preview; `up` asks again when they are known
+    new = news["files"].get(LIST_FILE)
+    if new is None:
+        return None
+    old = olds.get("files", {}).get(LIST_FILE)
+    if old is None and not contains_unknowns(news.get("engine")):
+        old = _live_list(news, live)
+    if old is None or old == new:
+        return None
+    return refusal(_partners(old), _partners(new), news["accept_weakening"])
+
+
+def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> str | None:
+    """Return why a change of the list is refused, with its digest; None if it is not.
+
+    `accepted` is the digest of the one change that may weaken as much as it does.
+    """
+    changes = diff_lists(old, new)
+    found = weakenings_of(changes)
+    names = weakened_partners(found)
+    digest = weakening_digest(found)
+    if len(names) <= 1 and len(names) * 100 <= SHARE * len(old):
+        return None
+    if accepted == digest:
+        return None
+    lines = [_said(line) for line in report_lines(changes) if line.weakened]
+    more = [f"  and {len(lines) - SHOWN_LINES} more"] if len(lines) > SHOWN_LINES else []
+    return "\n".join(
+        [
+            f"this change removes or weakens {len(names)} of {len(old)} partners; more than one,"
+            f" or more than {SHARE} % of the list, is not let through unasked:",
+            *lines[:SHOWN_LINES],
+            *more,
+            "If all of this is meant: pulumi config set tlsgate:acceptWeakening " + digest,
+            "That lets through this change and no other."
+            + (" What is set there now is another change's." if accepted else ""),
+        ]
+    )
+
+
+def _said(line: Line) -> str:
+    where = plain(describe_domains(line.keys))
+    return f"  {line.kind.value.upper()} {value(line.partner)} ({where}): {plain(line.change)}"
+
+
+def _partners(text: str) -> list[Partner]:
+    return [partner_from_dict(record) for record in json.loads(text)]
+
+
+def _live_list(props: Props, path: str) -> str | None:
+    """Return the list that a container holds, running or not; None if there is none."""
+    client = engine.connect(props.get("engine"))
+    try:
+        stream, _ = client.containers.get(props["server"]).get_archive(path)
+    except NotFound:
+        return None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
+        found = [tar.extractfile(member) for member in tar.getmembers() if member.isfile()]
+    return next((file.read().decode() for file in found if file is not None), None)

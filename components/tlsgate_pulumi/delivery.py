@@ -1,0 +1,169 @@
+"""Delivery: a generation of configuration brought to a running server without restarting it (D4).
+
+A job container of the server's own image builds and checks the generation on the configuration
+volume and switches one symlink; the watcher in the server's container takes it up and reloads.
+`up` then asks the server whether it is in force. `refresh` compares the live files with what was
+delivered, so a change made by hand is seen, and undone by the next `up`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import pulumi
+from docker.errors import NotFound
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    UpdateResult,
+)
+
+from tlsgate.generation.in_force import LACKS_CERTIFICATE
+from tlsgate.generation.manifest import generation_id
+from tlsgate.generation.requirements import NGINX
+from tlsgate.partners.format import LIST_FILE
+from tlsgate_pulumi import engine
+from tlsgate_pulumi.change_guard import check_change
+from tlsgate_pulumi.docker_engine import Address
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi.outputs import then
+
+CONFIG = "/config"
+COMMAND = ["python3", "-m", "tlsgate.generation"]
+AWAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class DeliveryArgs:
+    """What is delivered where.
+
+    `kind`: postfix or nginx. `files`: name → content, nothing secret; as a whole they may follow
+    from another resource. `engine`: see `docker_engine.py`. `server`: the container
+    that takes the generation up, by name; it need not run yet, and nginx's certificates may come
+    after it: the one before stays in force until then. `accept_weakening`: the digest of
+    the one change of a partner list among the files that may weaken as much as it does.
+    """
+
+    kind: str
+    volume: pulumi.Input[str]
+    image: pulumi.Input[str]
+    server: str
+    user: str
+    files: Mapping[str, str] | pulumi.Output[Mapping[str, str]]
+    labels: Mapping[str, str]
+    accept_weakening: str = ""
+    engine: pulumi.Input[Address | None] = None
+
+
+class DeliveryProvider(Provider):
+    """Installs a generation; waits until the server, if it runs, has it in force."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Refuse a partner list that weakens more than goes unasked, at preview and before `up`."""
+        refused = check_change(_olds, news, f"{CONFIG}/current/{LIST_FILE}")
+        return CheckResult(news, [CheckFailure("", refused)] if refused else [])
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        """Deliver when the generation, the volume or the image is another, or after drift."""
+        changed = changed_keys(_olds, _news, ("volume", "generation", "image", "server", "engine"))
+        if _olds.get("live") != _olds.get("delivered"):
+            changed.append("live")
+        return difference(changed, replaces=("volume",))
+
+    def create(self, props: Props) -> CreateResult:
+        """Deliver."""
+        return CreateResult(props["volume"], self._deliver(props))
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        """Deliver."""
+        return UpdateResult(self._deliver(_news))
+
+    def read(self, id_: str, props: Props) -> ReadResult:
+        """Look at the live files."""
+        client = engine.connect(props.get("engine"))
+        if not engine.volume_exists(client, props["volume"]):
+            return ReadResult("", {})
+        output = engine.run_to_end(client, self._run(props, [*COMMAND, "show"], {}))
+        return ReadResult(id_, {**props, "live": json.loads(output)["live"]})
+
+    def _deliver(self, props: Props) -> Props:
+        client = engine.connect(props.get("engine"))
+        install = [*COMMAND, "install", "--kind", props["kind"], "--from", engine.INCOMING]
+        files = {name: text.encode() for name, text in props["files"].items()}
+        run = self._run(props, [*install, "--expect", props["generation"]], files)
+        live = json.loads(engine.run_to_end(client, run))["live"]
+        self._await(client, props)
+        return {**props, "live": live, "delivered": live}
+
+    def _await(self, client: docker.DockerClient, props: Props) -> None:
+        """Raise with the watcher's reason unless the running server has the generation in force."""
+        try:
+            server = client.containers.get(props["server"])
+        except NotFound:
+            return
+        if server.status != "running":
+            return
+        command = [*COMMAND, "await", props["generation"], "--timeout", str(AWAIT_SECONDS)]
+        code, output = server.exec_run(command)
+        if code == LACKS_CERTIFICATE and props["kind"] == NGINX:
+            # A domain more: the policy host answers http-01 for it already; its certificate comes
+            # next, and the watcher takes the generation up with it.
+            return
+        if code != 0:
+            text = output.decode(errors="replace") if isinstance(output, bytes) else ""
+            raise engine.DeploymentError(
+                f"{props['server']} did not take the new configuration up: {text.strip()}\n"
+                "The one before stays in force. Mend the reason and run `up` again"
+            )
+
+    def _run(self, props: Props, command: list[str], files: Mapping[str, bytes]) -> engine.Run:
+        return engine.Run(
+            name=f"{props['server']}-delivery",
+            image=props["image"],
+            command=command,
+            mounts=[engine.VolumeMount(props["volume"], CONFIG)],
+            user=props["user"],
+            files=files,
+            labels=props["labels"],
+        )
+
+
+def _generation(files: Mapping[str, str]) -> str:
+    return generation_id({file: text.encode() for file, text in files.items()})
+
+
+class Delivery(Resource, module="tlsgate", name="Delivery"):
+    """A generation in force.
+
+    Outputs: `generation`, the id of its sources; `live`, the digest of the files as they are.
+    """
+
+    generation: pulumi.Output[str]
+    live: pulumi.Output[str]
+
+    def __init__(
+        self, name: str, args: DeliveryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        props: dict[str, Any] = {
+            "kind": args.kind,
+            "volume": args.volume,
+            "image": args.image,
+            "server": args.server,
+            "user": args.user,
+            "files": then(args.files, dict),
+            "labels": dict(args.labels),
+            "accept_weakening": args.accept_weakening,
+            "generation": then(args.files, _generation),
+            "engine": args.engine,
+            "live": None,
+            "delivered": None,
+        }
+        super().__init__(DeliveryProvider(), name, props, opts)

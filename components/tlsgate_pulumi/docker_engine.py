@@ -1,0 +1,154 @@
+"""Which Docker engine a gateway is on: one answer for all that reaches it.
+
+pulumi-docker's plugin declares containers, volumes, networks and images; this package's dynamic
+providers run jobs and write into volumes, in a process of their own. The plugin goes by its
+provider's `host`, else by `docker:host` of the stack's config, else by the variable DOCKER_HOST.
+The dynamic providers get the same answer as the input `engine`: None where the plugin goes by the
+environment too, so that nothing of one machine's environment is in the state.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_docker
+from docker.context import ContextAPI
+from docker.errors import DockerException
+
+from tlsgate_pulumi.engine import DeploymentError
+
+Address = Mapping[str, str]
+"""`host` and `cert_path` for the dynamic providers; what is missing is the environment's."""
+CONTAINER = "docker:index/container:Container"
+MATERIALS = ("caMaterial", "certMaterial", "keyMaterial")
+
+
+@dataclass(frozen=True, slots=True)
+class DockerEngine:
+    """A Docker engine by its address.
+
+    `host`: `unix:///run/docker.sock` or `tcp://host:port`. `cert_path`: for TLS, the folder of
+    ca.pem, cert.pem and key.pem on the deploying machine. Both may come from another resource.
+    """
+
+    host: pulumi.Input[str]
+    cert_path: pulumi.Input[str] | None = None
+
+
+def with_engine(
+    name: str, engine: DockerEngine | str | None, opts: pulumi.ResourceOptions | None
+) -> pulumi.ResourceOptions | None:
+    """Return the component's options with a Docker provider for the engine, if one is named."""
+    if engine is None:
+        return opts
+    if _names_docker(opts):
+        raise pulumi.RunError(
+            f"{name}: `engine` and `opts` both name a Docker engine. Leave one of them out"
+        )
+    chosen = DockerEngine(engine) if isinstance(engine, str) else engine
+    provider = pulumi_docker.Provider(
+        f"{name}-engine",
+        host=chosen.host,
+        cert_path=chosen.cert_path,
+        opts=pulumi.ResourceOptions(parent=opts.parent if opts else None),
+    )
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
+
+
+def _names_docker(opts: pulumi.ResourceOptions | None) -> bool:
+    if opts is None:
+        return False
+    given = opts.providers.values() if isinstance(opts.providers, Mapping) else opts.providers
+    return any(one.package == "docker" for one in (*(given or ()), opts.provider) if one)
+
+
+def engine_of(component: pulumi.Resource) -> pulumi.Input[Address | None]:
+    """Return what the dynamic providers below a component get as `engine`.
+
+    Raises pulumi.RunError where the plugin and they could reach two engines.
+    """
+    provider = component.get_provider(CONTAINER)
+    if provider is None:
+        try:
+            return stack_engine()
+        except DeploymentError as error:
+            raise pulumi.RunError(str(error)) from None
+    if not isinstance(provider, pulumi_docker.Provider):
+        raise pulumi.RunError("the provider for `docker` is not a pulumi_docker.Provider")
+    return pulumi.Output.all(
+        host=provider.host,
+        cert_path=provider.cert_path,
+        context=provider.context,
+        material=provider.key_material,
+    ).apply(_of_provider)
+
+
+def _of_provider(found: Mapping[str, Any]) -> Address:
+    if found["context"] or found["material"]:
+        raise pulumi.RunError(
+            "the Docker provider names its engine by a Docker context or holds a key's content,"
+            " which jobs cannot use. Give it `host`, and `cert_path` for TLS"
+        )
+    return {key: found[key] for key in ("host", "cert_path") if found[key]}
+
+
+def stack_engine() -> Address | None:
+    """Return the engine of the running stack's config; None where the environment decides."""
+    config = pulumi.Config("docker")
+    keys = ("host", "certPath", "context", *MATERIALS)
+    return choose_engine({key: config.get(key) for key in keys}, os.environ, _context_host)
+
+
+def _context_host(name: str) -> str | None:
+    """Return the address behind a Docker context; None if there is no such context."""
+    try:
+        found = ContextAPI.get_context(name)
+    except (DockerException, OSError, ValueError):
+        return None
+    return found.Host if found else None
+
+
+def choose_engine(
+    config: Mapping[str, str | None],
+    environment: Mapping[str, str],
+    host_of: Callable[[str], str | None],
+) -> Address | None:
+    """Return the engine that `docker:…` names, or None where DOCKER_HOST decides, set or not.
+
+    `host_of` returns the address behind a Docker context. Raises DeploymentError with every reason
+    why this could be two engines.
+    """
+    problems = []
+    for key, variable in (("host", "DOCKER_HOST"), ("certPath", "DOCKER_CERT_PATH")):
+        ours, theirs = config.get(key), environment.get(variable)
+        if ours and theirs and ours != theirs:
+            problems.append(
+                f"docker:{key}: is {ours}, but {variable} is {theirs}: two Docker engines for one"
+                f" gateway. Set one of them, or both to the same"
+            )
+    # pulumi-docker goes by a context before anything else.
+    address = config.get("host") or environment.get("DOCKER_HOST")
+    contexts = {
+        "docker:context": config.get("context"),
+        "DOCKER_CONTEXT": environment.get("DOCKER_CONTEXT"),
+    }
+    problems += [
+        f"{name}: the Docker context {value} leads to {host_of(value) or 'no known address'}, but"
+        f" docker:host and DOCKER_HOST to {address or 'the local engine'}: two Docker engines for"
+        f" one gateway. Set DOCKER_HOST to the context's address, or unset {name}"
+        for name, value in contexts.items()
+        if value and value != "default" and (address is None or host_of(value) != address)
+    ]
+    problems += [
+        f"docker:{key}: jobs and deliveries read keys from files only. Set docker:certPath instead"
+        for key in MATERIALS
+        if config.get(key)
+    ]
+    if problems:
+        raise DeploymentError("\n".join(problems))
+    named = {"host": config.get("host"), "cert_path": config.get("certPath")}
+    return {key: value for key, value in named.items() if value} or None

@@ -1,0 +1,64 @@
+"""What the components' dynamic providers share.
+
+A dynamic provider is pickled by reference into the state: its module path and class name are a
+contract with existing stacks. Providers hold no attributes; inputs say everything, and nothing
+secret is ever an input.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.runtime.rpc import contains_unknowns
+
+Props = dict[str, Any]
+PACKAGE = Path(__file__).parent
+_with_stack = traceback.format_exc
+
+
+def format_exc(limit: int | None = None, chain: bool = True) -> str:
+    """As traceback.format_exc, but the text alone of an error that came through this package."""
+    error = sys.exc_info()[1]
+    frames = traceback.walk_tb(error.__traceback__ if error else None)
+    ours = any(Path(frame.f_code.co_filename).parent == PACKAGE for frame, _ in frames)
+    return _with_stack(0 if ours else limit, chain)
+
+
+class Provider(ResourceProvider):
+    """A provider whose errors reach the user as their text alone, and whose code is no secret."""
+
+    serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Keep Python's stack out of the errors that `pulumi up` prints.
+
+        Pulumi calls this in the process that serves the dynamic providers of the whole program,
+        others' too, and prints there what `traceback.format_exc` returns.
+        """
+        del req
+        traceback.format_exc = format_exc
+
+
+def changed_keys(olds: Props, news: Props, keys: tuple[str, ...]) -> list[str]:
+    """Return which of the named inputs differ; an unknown one counts as different."""
+    return [
+        key for key in keys if contains_unknowns(news.get(key)) or olds.get(key) != news.get(key)
+    ]
+
+
+def all_known(props: Props) -> bool:
+    """Whether nothing in the inputs waits for another resource, as it may at a preview."""
+    return not contains_unknowns(props)
+
+
+def difference(changed: list[str], replaces: tuple[str, ...] = ()) -> DiffResult:
+    """Return Pulumi's answer for the changed inputs."""
+    return DiffResult(
+        changes=bool(changed),
+        replaces=[key for key in changed if key in replaces],
+        delete_before_replace=True,
+    )

@@ -1,0 +1,26 @@
+"""The records that the config asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tlsgate.dns.records import Record
+from tlsgate.render.dns_records import gateway_records, with_accounts
+from tlsgate_pulumi.settings import Settings
+
+
+def published_records(
+    settings: Settings, accounts: Sequence[str | None] = ()
+) -> tuple[Record, ...]:
+    """Return every record that the stack publishes but the policy's id.
+
+    `accounts`: the ACME accounts' URIs that CAA records are bound to, in the order of the CAs.
+    """
+    return gateway_records(
+        domains=settings.domains,
+        hosts={host.name: host.addresses for host in settings.gateways},
+        policy_addresses=settings.mta_sts.addresses,
+        tlsrpt=(settings.tls_rpt,) if settings.tls_rpt else (),
+        caa_issuers=with_accounts(settings.dns.caa_issuers, accounts),
+        ttl=settings.dns.ttl,
+    )

@@ -1,0 +1,203 @@
+"""What all parts of a gateway share: names, labels, options, and the hardening of D14."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_docker as docker
+
+from tlsgate_pulumi.build_context import BuildContext
+from tlsgate_pulumi.docker_engine import Address
+
+FIRST_GATEWAY = "gateway"
+"""The name of the component in this repository's own stacks."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The names and labels of one gateway.
+
+    `name`: everything that it makes on the engine starts with `tlsgate-<name>`. `gateway`: the name
+    of its component; those of its resources in Pulumi start with it, so that several gateways fit
+    into one program. `engine`: what its dynamic providers get as theirs.
+    """
+
+    name: str
+    gateway: str = FIRST_GATEWAY
+    engine: pulumi.Input[Address | None] = None
+
+    @property
+    def prefix(self) -> str:
+        """In front of every name on the engine."""
+        return f"tlsgate-{self.name}"
+
+    def called(self, role: str) -> str:
+        """Return the name on the engine of a container, volume, network or image."""
+        return f"{self.prefix}-{role}"
+
+    def resource(self, role: str) -> str:
+        """Return the name of a resource in Pulumi."""
+        return f"{self.gateway}-{role}"
+
+    def options(
+        self,
+        role: str,
+        own: pulumi.ResourceOptions,
+        *,
+        after: Sequence[pulumi.Resource] = (),
+        keep: bool = False,
+    ) -> pulumi.ResourceOptions:
+        """Return a child's options: its component's `own`, and what must be there before it.
+
+        `keep`: `pulumi destroy` leaves it. Resources had no gateway's name in front while a stack
+        held one gateway only; stacks of that time are not made anew.
+        """
+        old = [pulumi.Alias(name=role)] if self.gateway == FIRST_GATEWAY else None
+        return own.merge(
+            pulumi.ResourceOptions(
+                aliases=old, depends_on=list(after), retain_on_delete=keep or None
+            )
+        )
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """On everything that the stack makes on the engine."""
+        return {"tlsgate.stack": self.name}
+
+    def volume(
+        self, role: str, own: pulumi.ResourceOptions, *, keep: bool = False
+    ) -> pulumi.Output[str]:
+        """Declare a volume and return its name; `keep`: `pulumi destroy` leaves it."""
+        volume = docker.Volume(
+            self.resource(role),
+            name=self.called(role),
+            labels=[
+                docker.VolumeLabelArgs(label=key, value=value) for key, value in self.labels.items()
+            ],
+            opts=self.options(role, own, keep=keep),
+        )
+        return volume.name
+
+
+def below(
+    component: pulumi.Resource, opts: pulumi.ResourceOptions | None
+) -> pulumi.ResourceOptions:
+    """Return the options of a component's children: Pulumi does not hand `depends_on` down."""
+    return pulumi.ResourceOptions(parent=component, depends_on=opts.depends_on if opts else None)
+
+
+@dataclass(frozen=True)
+class ContainerArgs:
+    """One long-running container, with the least that it needs.
+
+    `health`: the command that says whether it works; `up` waits for it. `volumes`: path → name.
+    `tmpfs`: path → options. `memory`: MiB. `ports`: inside → where the host publishes it.
+    `config_digest`: of files that the program reads only at its start; a change replaces it.
+    """
+
+    image: pulumi.Input[str]
+    memory: int
+    health: Sequence[str]
+    network: pulumi.Input[str]
+    address: str
+    dns: Sequence[str] = ()
+    volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    writable: frozenset[str] = frozenset()
+    """Of `volumes`, the paths that the container may write to."""
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    capabilities: Sequence[str] = ()
+    low_ports: bool = False
+    """Whether it listens below 1024 as an ordinary user."""
+    ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    command: Sequence[str] | None = None
+    config_digest: pulumi.Input[str] | None = None
+    stop_seconds: int = 10
+
+
+def container(
+    stack: Stack,
+    role: str,
+    args: ContainerArgs,
+    own: pulumi.ResourceOptions,
+    after: Sequence[pulumi.Resource] = (),
+) -> docker.Container:
+    """Declare a hardened container (D14); `pulumi up` waits until it is healthy."""
+    labels: dict[str, pulumi.Input[str]] = {**stack.labels, "tlsgate.role": role}
+    if args.config_digest is not None:
+        labels["tlsgate.config"] = args.config_digest
+    return docker.Container(
+        stack.resource(role),
+        name=stack.called(role),
+        image=args.image,
+        command=list(args.command) if args.command else None,
+        # Never the public name: Docker's DNS would answer for it, unsigned, on this network.
+        hostname=role,
+        labels=[docker.ContainerLabelArgs(label=k, value=v) for k, v in labels.items()],
+        envs=[f"{key}={value}" for key, value in sorted(args.environment.items())],
+        mounts=[
+            docker.ContainerMountArgs(
+                type="volume", target=path, source=volume, read_only=path not in args.writable
+            )
+            for path, volume in args.volumes.items()
+        ],
+        tmpfs={"/tmp": "", **args.tmpfs},  # noqa: S108 - a file system of the container's own
+        networks_advanced=[
+            docker.ContainerNetworksAdvancedArgs(name=args.network, ipv4_address=args.address)
+        ],
+        dns=list(args.dns),
+        ports=[
+            docker.ContainerPortArgs(internal=inside, external=port, ip=host)
+            for inside, (host, port) in sorted(args.ports.items())
+        ],
+        read_only=True,
+        capabilities=docker.ContainerCapabilitiesArgs(
+            drops=["ALL"], adds=[f"CAP_{name}" for name in args.capabilities] or None
+        ),
+        security_opts=["no-new-privileges:true"],
+        sysctls={"net.ipv4.ip_unprivileged_port_start": "0"} if args.low_ports else None,
+        memory=args.memory,
+        memory_swap=args.memory,
+        restart="unless-stopped",
+        healthcheck=docker.ContainerHealthcheckArgs(
+            tests=["CMD", *args.health],
+            interval="5s",
+            timeout="10s",
+            start_period="20s",
+            retries=3,
+        ),
+        wait=True,
+        wait_timeout=120,
+        destroy_grace_seconds=args.stop_seconds,
+        opts=stack.options(role, own, after=after).merge(
+            pulumi.ResourceOptions(delete_before_replace=True)
+        ),
+    )
+
+
+def image(
+    stack: Stack, role: str, base: str, context: BuildContext, own: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    """Declare the image of `images/<role>` and return its id; it is built when its files change."""
+    digest = context.digest(role)
+    arguments = {"BASE_IMAGE": base}
+    if role == "agent":
+        arguments["EXTRA_CA_FILE"] = context.extra_ca
+    built = docker.RemoteImage(
+        stack.resource(f"{role}-image"),
+        name=f"tlsgate/{stack.name}/{role}:{digest[:16]}",
+        build=docker.RemoteImageBuildArgs(
+            context=context.folder,
+            dockerfile=f"images/{role}/Dockerfile",
+            build_args=arguments,
+            labels=stack.labels,
+            # A build that fails leaves no container of its last step.
+            force_remove=True,
+        ),
+        triggers={"files": digest},
+        keep_locally=True,
+        opts=stack.options(f"{role}-image", own),
+    )
+    return built.image_id

@@ -1,0 +1,103 @@
+"""Where images are built from: the checkout itself, or a copy in the project of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.components.stack_config import root as certificate
+from tlsgate_pulumi import build_context
+from tlsgate_pulumi.build_context import build_digest, prepare
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.inputs import IMAGES
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def no_build_ca(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TLSGATE_BUILD_CA", raising=False)
+
+
+def content(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o777)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_this_repositorys_stacks_build_from_the_repository_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert prepare("never", None).folder == "."
+    assert not Path("never").exists()
+    assert prepare("never", "images/own.crt").extra_ca == "images/own.crt"
+
+
+@pytest.mark.parametrize("role", IMAGES)
+def test_a_copy_gives_the_same_image(project: Path, role: str) -> None:
+    context = prepare(".tlsgate", None)
+    assert context.folder == ".tlsgate"
+    assert context.digest(role) == build_digest(ROOT, role)
+
+
+def test_a_copy_holds_files_of_a_known_mode_and_no_others(project: Path) -> None:
+    prepare(".tlsgate", None)
+    found = content(project / ".tlsgate")
+    assert {mode for _, mode in found.values()} == {0o644, 0o755}
+    assert found["images/postfix/start"][1] == 0o755
+    assert found["images/postfix/Dockerfile"][1] == 0o644
+    assert {name.partition("/")[0] for name in found} == {".gitignore", "images", "tlsgate"}
+    assert not [name for name in found if "__pycache__" in name]
+    assert "images/extra-ca.crt" not in found
+
+
+def test_a_copy_is_written_once_and_follows_what_is_installed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(".tlsgate", None)
+    before = content(project / ".tlsgate")
+    (project / ".tlsgate/tlsgate/old.py").write_text("old\n")
+    (project / ".tlsgate/images/postfix/start").write_text("changed\n")
+    watchdog = project / ".tlsgate/images/watchdog"
+    made = watchdog.stat().st_mtime_ns
+    prepare(".tlsgate", None)
+    assert content(project / ".tlsgate") == before
+    assert watchdog.stat().st_mtime_ns == made
+
+
+def test_git_leaves_a_copy_out(project: Path) -> None:
+    prepare(".tlsgate", None)
+    assert "*" in (project / ".tlsgate/.gitignore").read_text().splitlines()
+
+
+def test_a_bundle_from_anywhere_is_in_the_copy(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "proxy.pem").write_text(certificate("proxy"))
+    monkeypatch.setenv("TLSGATE_BUILD_CA", str(project / "proxy.pem"))
+    context = prepare(".tlsgate", None)
+    assert context.extra_ca == "images/extra-ca.crt"
+    assert (project / ".tlsgate" / context.extra_ca).read_text() == certificate("proxy")
+    assert build_context.sees("/anywhere/proxy.pem")
+
+
+def test_a_bundle_that_cannot_be_read_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DeploymentError, match=r"^images.build_ca_file: missing\.pem: No such file"):
+        prepare(".tlsgate", "missing.pem")
+    monkeypatch.setenv("TLSGATE_BUILD_CA", "images/extra-ca.crt")
+    with pytest.raises(DeploymentError, match=r"^TLSGATE_BUILD_CA: images/extra-ca\.crt: No such"):
+        prepare(".tlsgate", None)
+
+
+def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
+    (project / "images").mkdir()
+    (project / "images/mine").write_text("mine\n")
+    with pytest.raises(DeploymentError, match="is not a folder that tlsgate wrote"):
+        prepare(".", None)
+    assert (project / "images/mine").read_text() == "mine\n"

@@ -1,0 +1,71 @@
+"""What `pulumi up` prints of an error: no Python stack of ours, and nobody else's is lost."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pulumi.dynamic import Config, ConfigureRequest
+
+from tlsgate_pulumi.engine import DeploymentError
+from tlsgate_pulumi.job import JobProvider
+
+PROPS: dict[str, Any] = {"name": "tlsgate-test-issue", "command": ["issue"]}
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], str]:
+    """What pulumi.dynamic prints of a call once our provider is loaded in its process."""
+    monkeypatch.setattr(traceback, "format_exc", traceback.format_exc)
+    JobProvider().configure(ConfigureRequest(Config({}, "test")))
+
+    def of(call: Callable[[], object]) -> str:
+        try:
+            call()
+        except Exception:
+            return traceback.format_exc()
+        return ""
+
+    return of
+
+
+def test_our_errors_are_their_text(
+    printed: Callable[[Callable[[], object]], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_at: object) -> None:
+        raise DeploymentError("no Docker engine answers")
+
+    monkeypatch.setattr("tlsgate_pulumi.engine.connect", refused)
+    said = printed(lambda: JobProvider().create(PROPS))
+    assert "  File " not in said
+    assert said.endswith("DeploymentError: no Docker engine answers\n")
+
+
+def test_a_library_below_our_provider_shows_no_stack_either(
+    printed: Callable[[Callable[[], object]], str],
+) -> None:
+    said = printed(lambda: JobProvider().update("id", {}, {"engine": {"host": 5}}))
+    assert said
+    assert "  File " not in said
+
+
+def test_another_programs_error_keeps_its_stack(
+    printed: Callable[[Callable[[], object]], str],
+) -> None:
+    def theirs() -> None:
+        raise ValueError("theirs")
+
+    said = printed(theirs)
+    assert "  File " in said
+    assert "in theirs" in said
+    assert said.endswith("ValueError: theirs\n")
+
+
+def test_no_setting_of_the_process_is_changed(
+    printed: Callable[[Callable[[], object]], str],
+) -> None:
+    del printed
+    assert not hasattr(sys, "tracebacklimit")

@@ -1,0 +1,1 @@
+"""agent.json: what is wanted of which certificate, and which CAs may issue it."""

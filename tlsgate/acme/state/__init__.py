@@ -1,0 +1,1 @@
+"""The state volume: where its files are."""

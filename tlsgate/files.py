@@ -1,0 +1,65 @@
+"""File operations that leave nothing half done: whole files, old or new, and symlinks.
+
+A file is written beside its place, put on the disk, and renamed (rename(2) is atomic); then the
+directory is put on the disk too, so that the new name outlives a crash.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def read_entries(directory: Path) -> dict[str, bytes]:
+    """Every regular file directly in the directory. Raises OSError."""
+    return {
+        path.name: path.read_bytes()
+        for path in directory.iterdir()
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def link_target(link: Path) -> str | None:
+    """The last part of what the symlink points to; None if nothing is there. Raises OSError."""
+    try:
+        return link.readlink().name
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def write(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replaces the file as a whole and puts it on the disk."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """Replaces the file with one line of JSON."""
+    write(path, (json.dumps(values) + "\n").encode())
+
+
+def point(link: Path, target: Path) -> None:
+    """Switches the symlink in one step."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+    sync_directory(link.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Puts the directory's own entries on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

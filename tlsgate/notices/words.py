@@ -1,8 +1,0 @@
-"""What the milter and Postfix's configuration (tlsgate.render.notices) must say alike."""
-
-from __future__ import annotations
-
-PORT = 10041
-HEADER = "X-Tlsgate-Notice"
-PROTECTED = "protected"
-"""The header that the milter adds to what needs verified TLS, and its value."""
