@@ -1,4 +1,4 @@
-"""What goes wrong is said in words, leaves nothing half done, and a repeat goes on."""
+"""Errors are explained and leave nothing half done; a retry continues."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_build_that_fails_shows_its_log_and_is_repeated(project: Project) -> N
     assert "about-to-fail" in said
     assert "returned a non-zero code: 3" in said
     assert {container["Id"] for container in project.client.containers(all=True)} == there
-    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo mended\n")
+    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo fixed\n")
     assert "1 created" in project.up()
 
 

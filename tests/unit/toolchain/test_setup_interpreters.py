@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.toolchain.setup_world import USER, World, make_world
 from toolchain import interpreters
 from toolchain.context import Machine
@@ -74,6 +75,7 @@ def test_then_uvs_is_installed_once(tmp_path: Path, pyenv: dict[str, str]) -> No
     assert (world.context.cache.root / "python-uv/made").exists()
 
 
+@serves_on_loopback
 def test_then_one_is_made_of_debians_packages(
     tmp_path: Path, pyenv: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
