@@ -39,7 +39,8 @@ def render_main(settings: PostfixSettings, maps: PartnerMaps, generation: str) -
         cipher_suites(),
         inbound_tls(settings, maps),
         public_listener(settings, maps),
-        internal_listener(settings, maps),
+        # Without the listener in master.cf Postfix would warn of each parameter of it as unused.
+        *([internal_listener(settings, maps)] if settings.internal_networks else []),
         recipients(settings),
         _protocol(),
         _content(settings),
@@ -135,7 +136,6 @@ def _protocol() -> MainCfSection:
         # U-labels would be another key than the A-labels of the partner list.
         # DSN from strangers would send reports of success to whomever they forge as the sender.
         "smtpd_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn", "dsn"),
-        "internal_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn"),
         "strict_smtputf8": "yes",
         "smtpd_delay_reject": "yes",
         "smtpd_helo_required": "yes",
@@ -146,7 +146,6 @@ def _protocol() -> MainCfSection:
         # Of one address; a peer's Postfix opens 20. A few slow ones leave most processes free.
         "smtpd_client_connection_count_limit": "25",
         "smtpd_client_connection_rate_limit": "1000",
-        "smtpd_client_event_limit_exceptions": "$internal_networks",
         # A command or a line a byte at a time: the whole of it has this long.
         "smtpd_per_request_deadline": "yes",
         "anvil_rate_time_unit": "60s",

@@ -89,6 +89,12 @@ def test_a_delivery_that_does_not_check_out_is_refused(
     assert world.job(["python3", "-m", "tlsgate.generation", "show"]) == before
 
 
+def test_a_gateway_without_internal_networks_passes_the_check(world: World) -> None:
+    alone = render_postfix(world.settings(internal_networks=()), [ONE])
+    assert world.deliver_files(alone)["changed"] is True
+    assert world.deliver([ONE])["changed"] is True
+
+
 def test_a_hand_edit_is_seen_and_repaired(world: World) -> None:
     delivered = world.switch([ONE])
     show = ["python3", "-m", "tlsgate.generation", "show"]
