@@ -11,10 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tests.unit.mta_sts.web_host import POLICY, Answer, WebHost
 from tlsgate.mta_sts import host_check as policy_host_check
 from tlsgate.mta_sts.host_check import fetch, main, trust, until_served
+
+pytestmark = serves_on_loopback
 
 DOMAIN = "corp.example"
 NOW = -1.0

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.policy.partner_list import partner, rules_json
 from tests.unit.probe.probe_pki import issue
@@ -25,6 +26,8 @@ from tlsgate.policy.observations import INBOUND, OUTBOUND, Observations, read
 from tlsgate.policy.observed_mail import UNKNOWN, ObservedMail
 from tlsgate.policy.rules import Evidence
 from tlsgate.render.partner_maps import compile_partners
+
+pytestmark = serves_on_loopback
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ACME = {"Acme": Evidence("out1", "in1")}
