@@ -10,7 +10,7 @@ from typing import TypeVar
 from lab import plan
 from lab.cases import BOUNCED, FLOODED, FORGED_MX, FORGED_MX_FREE, AttackCase
 from lab.driver import Lab, Message, message_text, new_token
-from lab.trial import PAUSE, SECONDS, Seen
+from lab.trial import PAUSE, SECONDS, CaseResult
 
 T = TypeVar("T")
 
@@ -20,12 +20,12 @@ OUTSIDER = "sts-free.example"
 """Whom the demo's `tlsgate:internal.senders` lets the internal networks send as: a forwarder."""
 
 
-def run_attacks(lab: Lab) -> list[Seen]:
+def run_attacks(lab: Lab) -> list[CaseResult]:
     """Try each one; what a flood left in the queue is deleted."""
     return [_flood(lab), *_forged(lab), _bounce(lab)]
 
 
-def _flood(lab: Lab) -> Seen:
+def _flood(lab: Lab) -> CaseResult:
     """Bounces take every process that they can have; a partner's mail does not wait for them."""
     flood = {new_token(): "" for _ in range(BOUNCES)}
     lab.submit("internal", [_message(token, "", f"{token}@{plan.SILENT}") for token in flood])
@@ -42,10 +42,12 @@ def _flood(lab: Lab) -> Seen:
     elif len(waiting) < BOUNCES:
         fault = f"only {len(waiting)} of {BOUNCES} bounces were still waiting"
     said = f"after {took:.1f} s, with {len(waiting)} bounces waiting"
-    return Seen(FLOODED, "sent" if mail else "held", mail.tls if mail else "", said, fault, token)
+    return CaseResult(
+        FLOODED, "sent" if mail else "held", mail.tls if mail else "", said, fault, token
+    )
 
 
-def _forged(lab: Lab) -> list[Seen]:
+def _forged(lab: Lab) -> list[CaseResult]:
     """For a partner DNS alone is never final (D19)."""
     tokens = {new_token(): FORGED_MX, new_token(): FORGED_MX_FREE}
     domains = {FORGED_MX: plan.FORGED, FORGED_MX_FREE: plan.FORGED_FREE}
@@ -53,12 +55,12 @@ def _forged(lab: Lab) -> list[Seen]:
     begun = time.time()
     lab.send((token, address, "") for token, address in addresses.items())
     return [
-        _seen(case, *(_until(partial(_fate, lab, addresses[token], begun)) or ("", "")), token)
+        _result(case, *(_until(partial(_outcome, lab, addresses[token], begun)) or ("", "")), token)
         for token, case in tokens.items()
     ]
 
 
-def _fate(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
+def _outcome(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
     """What became of a message, and Postfix's reason; None while it is under way."""
     reasons = {one.recipient: one.reason for one in lab.queue() if one.reason}
     if address in reasons:
@@ -69,21 +71,21 @@ def _fate(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
     return None
 
 
-def _bounce(lab: Lab) -> Seen:
+def _bounce(lab: Lab) -> CaseResult:
     """A forwarder's message to a partner who refuses it: what its sender gets back."""
     token = new_token()
     message = _message(token, f"{token}@{OUTSIDER}", f"{plan.NOBODY}-{token}@good.example")
     answer = lab.submit("internal", [message])[token]
     notice = _until(lambda: lab.received("sts", token))
     if notice is None:
-        return Seen(BOUNCED, "no notice", "", answer.answer, "expected a notice", token)
+        return CaseResult(BOUNCED, "no notice", "", answer.answer, "expected a notice", token)
     # Of the message only its Message-ID holds the token, once.
     leaked = [part for part in ("Subject: lab", f"token {token}") if part in notice.text]
     outcome = "with content" if leaked else "without content"
     fault = f"it holds {leaked[0]!r}" if leaked else ""
     if notice.tls == "none":
         fault = "it came in plaintext"
-    return Seen(BOUNCED, outcome, notice.tls, "", fault, token)
+    return CaseResult(BOUNCED, outcome, notice.tls, "", fault, token)
 
 
 def _message(token: str, sender: str, recipient: str) -> Message:
@@ -99,8 +101,8 @@ def _message(token: str, sender: str, recipient: str) -> Message:
     )
 
 
-def _seen(case: AttackCase, outcome: str, reason: str, token: str) -> Seen:
-    return Seen(
+def _result(case: AttackCase, outcome: str, reason: str, token: str) -> CaseResult:
+    return CaseResult(
         case,
         outcome,
         "",

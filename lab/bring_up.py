@@ -40,7 +40,7 @@ def bring_up(client: docker.DockerClient) -> str:
     lab.await_servers()
     _fetch_roots(lab)
     for peer in plan.PEERS:
-        lab.unmend(peer.name)
+        lab.undo_repair(peer.name)
     write_endpoints()
     return changes(said)
 

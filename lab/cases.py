@@ -20,7 +20,7 @@ NOT_VERIFIED = r"Server certificate not (trusted|verified)"
 MODERN = "TLSv1.3"
 NONE = "none"
 
-Outcome = Literal["sent", "held"]
+MailOutcome = Literal["sent", "held"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class OutboundCase:
 
     peer: str
     domain: str
-    expected: Outcome
+    expected: MailOutcome
     tls: str = ""
     reason: str = ""
     log: str = ""
@@ -81,7 +81,7 @@ class OutageCase:
     role: Literal["policy", "resolver"]
     peer: str
     domain: str
-    expected: Outcome
+    expected: MailOutcome
 
     @property
     def title(self) -> str:
@@ -213,7 +213,7 @@ OTHER_KEY = "/config/chain.pem"
 """A key that the peer has, and that the partner's record does not name."""
 
 
-def _outcome(peer: plan.Peer, reason: str) -> tuple[Outcome, str, str]:
+def _outcome(peer: plan.Peer, reason: str) -> tuple[MailOutcome, str, str]:
     if reason:
         return "held", "", reason
     match peer.transport:

@@ -59,7 +59,7 @@ def other_stacks(backend: Path) -> list[str]:
 
 
 @dataclass(slots=True)
-class Outcome:
+class CleanupReport:
     """What was removed, what stays and why, what went wrong."""
 
     removed: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Outcome:
     failed: list[str] = field(default_factory=list)
 
 
-def clean_engine(api: EngineApi, outcome: Outcome, *, dry_run: bool) -> list[str]:
+def clean_engine(api: EngineApi, report: CleanupReport, *, dry_run: bool) -> list[str]:
     """Remove containers, networks and volumes; return the names of other stacks' containers."""
     others = [
         _name("containers", thing)
@@ -85,9 +85,9 @@ def clean_engine(api: EngineApi, outcome: Outcome, *, dry_run: bool) -> list[str
                 if not dry_run:
                     api.remove(kind, identity, _OPTIONS[kind])
             except EngineError as error:
-                outcome.failed.append(f"{kind.removesuffix('s')} {name}: {error}")
+                report.failed.append(f"{kind.removesuffix('s')} {name}: {error}")
             else:
-                outcome.removed.append(f"{kind.removesuffix('s')} {name}")
+                report.removed.append(f"{kind.removesuffix('s')} {name}")
     return others
 
 
@@ -99,13 +99,13 @@ def _name(kind: str, thing: Mapping[str, Any]) -> str:
     return str(thing["Names"][0]).lstrip("/") if kind == "containers" else str(thing["Name"])
 
 
-def clean_files(repository: Path, outcome: Outcome, *, dry_run: bool) -> None:
+def clean_files(repository: Path, report: CleanupReport, *, dry_run: bool) -> None:
     """Remove the state of the lab and the demo; the state of other stacks stays."""
     state = repository / ".state"
     others = other_stacks(state / "backend")
     paths: Iterable[Path] = [state]
     if others:
-        outcome.kept.append(f".state/backend: it holds the stacks {', '.join(others)}")
+        report.kept.append(f".state/backend: it holds the stacks {', '.join(others)}")
         paths = (path for path in state.iterdir() if path.name != "backend")
     lab = (repository / "lab/.state", repository / "lab/endpoints.json")
     for path in (*paths, *lab, repository / ca_bundle.COPY):
@@ -117,19 +117,19 @@ def clean_files(repository: Path, outcome: Outcome, *, dry_run: bool) -> None:
                 path.unlink()
         else:
             continue
-        outcome.removed.append(f"{path.relative_to(repository)}")
+        report.removed.append(f"{path.relative_to(repository)}")
 
 
-def _stop_engine(context: Context, outcome: Outcome, *, dry_run: bool) -> None:
+def _stop_engine(context: Context, report: CleanupReport, *, dry_run: bool) -> None:
     record = dockerd.read_record(context.state)
     try:
         if record and not dry_run:
             dockerd.stop(context.state)
     except SetupError as error:
-        outcome.failed.append(f"{error.problem}: {error.remedy}")
+        report.failed.append(f"{error.problem}: {error.remedy}")
     else:
         if record:
-            outcome.removed.append(f"dockerd, process {record.pid}, which set-up started")
+            report.removed.append(f"dockerd, process {record.pid}, which set-up started")
 
 
 def _context() -> Context:
@@ -160,27 +160,27 @@ def _parser() -> argparse.ArgumentParser:
     return made
 
 
-def clean(context: Context, *, dry_run: bool) -> Outcome:
+def clean(context: Context, *, dry_run: bool) -> CleanupReport:
     """Remove everything of the lab and the demo."""
-    outcome = Outcome()
+    report = CleanupReport()
     record = dockerd.read_record(context.state)
     address = record.address if record else address_of(context)
     others: list[str] = []
     try:
-        others = clean_engine(EngineApi(address), outcome, dry_run=dry_run)
+        others = clean_engine(EngineApi(address), report, dry_run=dry_run)
     except (AddressError, EngineError) as error:
         reason = f"the Docker engine at {address} does not answer ({error})"
-        outcome.kept.append(f"containers, networks and volumes: {reason}")
+        report.kept.append(f"containers, networks and volumes: {reason}")
     if record and others:
-        outcome.kept.append(f"dockerd, process {record.pid}: on it run {', '.join(sorted(others))}")
-        outcome.kept.append(".state: it says which process that is")
-        return outcome
-    _stop_engine(context, outcome, dry_run=dry_run)
+        report.kept.append(f"dockerd, process {record.pid}: on it run {', '.join(sorted(others))}")
+        report.kept.append(".state: it says which process that is")
+        return report
+    _stop_engine(context, report, dry_run=dry_run)
     # State that could still be needed to end the engine stays until it has ended.
-    if not outcome.failed:
-        clean_files(context.repository, outcome, dry_run=dry_run)
-    outcome.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
-    return outcome
+    if not report.failed:
+        clean_files(context.repository, report, dry_run=dry_run)
+    report.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
+    return report
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -188,25 +188,25 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     context = _context()
     if options.engine_only:
-        outcome = Outcome()
-        _stop_engine(context, outcome, dry_run=options.dry_run)
+        report = CleanupReport()
+        _stop_engine(context, report, dry_run=options.dry_run)
     elif options.containers_only:
-        outcome = Outcome()
+        report = CleanupReport()
         record = dockerd.read_record(context.state)
         api = EngineApi(record.address if record else address_of(context))
-        clean_engine(api, outcome, dry_run=options.dry_run)
+        clean_engine(api, report, dry_run=options.dry_run)
     else:
-        outcome = clean(context, dry_run=options.dry_run)
+        report = clean(context, dry_run=options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
-    for line in outcome.removed:
+    for line in report.removed:
         print(f"{verb} {line}")
-    for line in outcome.kept:
+    for line in report.kept:
         print(f"kept {line}")
-    for line in outcome.failed:
+    for line in report.failed:
         print(f"FAILED {line}")
-    if not outcome.removed and not options.engine_only:
+    if not report.removed and not options.engine_only:
         print("nothing to remove")
-    return 1 if outcome.failed else 0
+    return 1 if report.failed else 0
 
 
 if __name__ == "__main__":

@@ -35,24 +35,24 @@ def main() -> int:
         step("the lab", lambda: bring_up(client))
         step("the gateway", lambda: changes(up(GATEWAY, client)))
         lab = Lab(client)
-        lab.forget_queued()
+        lab.delete_leftover_mail()
         outages = outage_cases()
         with ThreadPoolExecutor(3) as pool:
             reviewed = pool.submit(review_changes)
             outbound = pool.submit(run_outbound, lab, outbound_cases())
             inbound = pool.submit(run_inbound, lab, inbound_cases())
-            seen = step("mail in both directions", lambda: outbound.result() + inbound.result())
+            results = step("mail in both directions", lambda: outbound.result() + inbound.result())
             reports = step("changes of the partner list", reviewed.result)
         for role in ("policy", "resolver"):
-            seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
-        seen += step("what outsiders try", partial(run_attacks, lab))
+            results += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
+        results += step("what outsiders try", partial(run_attacks, lab))
         step("a renewal and another key", demonstrate)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    wrong = sum(bool(one.fault) for one in seen)
-    print("", reports, render_table(seen), sep="\n")
-    print(f"{len(seen)} cases, {wrong} differ, {time.monotonic() - START:.0f} s in all")
+    wrong = sum(bool(one.fault) for one in results)
+    print("", reports, render_table(results), sep="\n")
+    print(f"{len(results)} cases, {wrong} differ, {time.monotonic() - START:.0f} s in all")
     return 1 if wrong else 0
 
 

@@ -26,7 +26,7 @@ from lab.prepare import peer_files
 TOKEN = re.compile(r"t[0-9a-f]{16}@")
 CLOCK_SECONDS = 5.0
 """How far the engine's clock may be behind this machine's."""
-MENDED = "mended"
+REPAIRED = "repaired"
 PASS_THROUGH = "pass-through"  # noqa: S105 - a file's name
 
 
@@ -163,7 +163,7 @@ class Lab:
         """Have the gateway try all of its queue now."""
         self._execute(gateway_container("gateway"), ("postqueue", "-f"))
 
-    def forget_queued(self) -> None:
+    def delete_leftover_mail(self) -> None:
         """Delete what earlier runs of the lab left waiting at the gateway, and nothing else."""
         self.delete({one.queue_id for one in self.queue() if TOKEN.match(one.recipient)})
 
@@ -178,26 +178,26 @@ class Lab:
         log = self._container(gateway_container("gateway")).logs(since=int(since))
         return log.decode(errors="replace") if isinstance(log, bytes) else ""
 
-    def mend(self, name: str) -> None:
+    def repair(self, name: str) -> None:
         """Give a peer what it should have had: modern TLS and a certificate of the public CA."""
         peer = plan.BY_NAME[name]
         folder = files.PEERS / name
-        for file, text in peer_files(peer, mended=True).items():
+        for file, text in peer_files(peer, repaired=True).items():
             files.write(folder / file, text, secret=file.endswith(".pem"))
-        files.write(folder / MENDED, "")
+        files.write(folder / REPAIRED, "")
         if peer.transport is plan.Transport.STRIPPED:
             files.write(folder / PASS_THROUGH, "")
         self.apply(name)
 
-    def unmend(self, name: str) -> None:
-        """Take `mend` back; nothing happens to a peer that was not mended."""
+    def undo_repair(self, name: str) -> None:
+        """Take `mend` back; nothing happens to a peer that was not repaired."""
         folder = files.PEERS / name
-        if not (folder / MENDED).exists():
+        if not (folder / REPAIRED).exists():
             return
         (folder / PASS_THROUGH).unlink(missing_ok=True)
         for file, text in peer_files(plan.BY_NAME[name]).items():
             files.write(folder / file, text, secret=file.endswith(".pem"))
-        (folder / MENDED).unlink()
+        (folder / REPAIRED).unlink()
         self.apply(name)
 
     def apply(self, role: str) -> None:

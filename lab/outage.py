@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from lab.cases import InboundCase, OutageCase
 from lab.driver import Lab, new_token
-from lab.trial import PAUSE, SECONDS, Seen, judge_inbound, submit_inbound
+from lab.trial import PAUSE, SECONDS, CaseResult, judge_inbound, submit_inbound
 
 LOOK_SECONDS = 5.0
 """A message that is sent all the same would have arrived by then, several times over."""
@@ -17,7 +17,7 @@ LOOK_SECONDS = 5.0
 
 def run_outage(
     lab: Lab, role: str, cases: Sequence[OutageCase], inbound: Sequence[InboundCase] = ()
-) -> list[Seen]:
+) -> list[CaseResult]:
     """Stop one of the gateway's containers, send, look, start it again, and see the mail leave.
 
     `inbound`: mail that comes in meanwhile; what waits for the policy helper takes half a minute.
@@ -63,9 +63,9 @@ def _flush_until_sent(lab: Lab, tokens: dict[str, OutageCase]) -> None:
         time.sleep(2 * PAUSE)
 
 
-def _judge(lab: Lab, case: OutageCase, token: str, during: str, reason: str) -> Seen:
+def _judge(lab: Lab, case: OutageCase, token: str, during: str, reason: str) -> CaseResult:
     mail = lab.received(case.peer, token)
     outcome = during if during == "sent" else f"{during}, then {'sent' if mail else 'not sent'}"
     expected = "sent" if case.expected == "sent" else "held, then sent"
     fault = "" if outcome == expected else f"expected {expected}"
-    return Seen(case, outcome, mail.tls if mail else "", reason, fault)
+    return CaseResult(case, outcome, mail.tls if mail else "", reason, fault)

@@ -13,9 +13,9 @@ ROOTS_FILE = "/etc/postfix/roots.pem"
 Parameters = Mapping[str, str]
 
 
-def peer_main(peer: plan.Peer, mailbox_uid: int, *, mended: bool = False) -> str:
-    """main.cf of a peer; `mended` as a peer that offers modern TLS."""
-    transport = plan.Transport.TLS if mended else peer.transport
+def peer_main(peer: plan.Peer, mailbox_uid: int, *, repaired: bool = False) -> str:
+    """main.cf of a peer; `repaired` as a peer that offers modern TLS."""
+    transport = plan.Transport.TLS if repaired else peer.transport
     return _text(_server(peer.host, peer.domains, mailbox_uid) | _peer_tls(transport))
 
 

@@ -42,20 +42,20 @@ def mailbox_uid() -> int:
     return os.getuid() or NO_ROOT_USER
 
 
-def server_certificate(peer: plan.Peer, *, mended: bool = False) -> str:
-    """Key and chain of a peer, in PEM; made once. `mended`: what it should have had."""
-    path = files.PKI / "servers" / f"{peer.name}{'.mended' if mended else ''}.pem"
-    kind = plan.Certificate.PUBLIC if mended else peer.certificate
-    names = (peer.host,) if mended else peer.certificate_names
+def server_certificate(peer: plan.Peer, *, repaired: bool = False) -> str:
+    """Key and chain of a peer, in PEM; made once. `repaired`: what it should have had."""
+    path = files.PKI / "servers" / f"{peer.name}{'.repaired' if repaired else ''}.pem"
+    kind = plan.Certificate.PUBLIC if repaired else peer.certificate
+    names = (peer.host,) if repaired else peer.certificate_names
     return files.once(path, lambda: _issue(kind, names).pem(), secret=True)
 
 
-def peer_files(peer: plan.Peer, *, mended: bool = False) -> dict[str, str]:
+def peer_files(peer: plan.Peer, *, repaired: bool = False) -> dict[str, str]:
     """What a peer's Postfix reads: file name → content."""
     return {
-        "main.cf": postfix_files.peer_main(peer, mailbox_uid(), mended=mended),
+        "main.cf": postfix_files.peer_main(peer, mailbox_uid(), repaired=repaired),
         "master.cf": postfix_files.peer_master(peer),
-        "chain.pem": server_certificate(peer, mended=mended),
+        "chain.pem": server_certificate(peer, repaired=repaired),
     }
 
 
@@ -63,7 +63,7 @@ def tlsa_hashes() -> dict[str, str]:
     """Host → the key hash that DNS publishes; of the key to come where the lab breaks DANE."""
     return {
         peer.host: pki.spki_sha256(
-            pki.load_key(server_certificate(peer, mended=peer.tlsa is plan.Tlsa.OTHER_KEY))
+            pki.load_key(server_certificate(peer, repaired=peer.tlsa is plan.Tlsa.OTHER_KEY))
         )
         for peer in plan.PEERS
         if peer.tlsa is not plan.Tlsa.NONE
@@ -208,7 +208,7 @@ def _peer(peer: plan.Peer) -> str:
 def _write_mail_server(role: str, contents: dict[str, str]) -> None:
     folder = files.folder(files.PEERS / role)
     files.folder(files.MAILBOXES / role, shared=True)
-    if (folder / "mended").exists():
+    if (folder / "repaired").exists():
         return  # the driver's: taken back by `driver.unmend`
     for name, text in contents.items():
         files.write(folder / name, text, secret=name.endswith(".pem"))

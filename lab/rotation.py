@@ -113,7 +113,7 @@ def demonstrate() -> str:
     while lost_by_pebble(serial_of(shown_pem())):
         renew()
     before = shown_pem()
-    held = Held(ENDPOINT, SESSIONS)
+    held = OpenSessions(ENDPOINT, SESSIONS)
     begun = time.monotonic()
     want_renewal_now(before)
     _until(lambda: shown_pem() != before, "new certificate at port 25")
@@ -186,7 +186,7 @@ def watching() -> Iterator[Watch]:
         thread.join()
 
 
-class Held:
+class OpenSessions:
     """Sessions over TLS that are open, each in the middle of a message."""
 
     def __init__(self, at: tuple[str, int], count: int) -> None:

@@ -22,7 +22,7 @@ from lab.commands import GATEWAY, LabError, up
 from lab.driver import Lab
 from lab.endpoints import gateway_container
 from lab.handshakes import load
-from lab.rotation import ENDPOINT, Held, renew, rotate
+from lab.rotation import ENDPOINT, OpenSessions, renew, rotate
 
 COMMAND = "python -m lab.bench rotation"
 PEERS = ("good", "hosted", "sts", "dane", "pinned", "fixednet")
@@ -45,12 +45,12 @@ def measurements() -> Iterator[dict[str, Any]]:
     begun = time.monotonic()
     with load(lab, RATE, PEERS) as found:
         for number in range(RENEWALS + 1):
-            held = Held(ENDPOINT, SESSIONS)
+            sessions = OpenSessions(ENDPOINT, SESSIONS)
             if number == 2:
                 rotate()
             else:
                 seconds.append(renew()[1])
-            broken += held.broken() + held.finish()
+            broken += sessions.broken() + sessions.finish()
         # The rest of the handshakes, should the changes have been quicker than that.
         time.sleep(max(0.0, 1.05 * HANDSHAKES / RATE - (time.monotonic() - begun)))
     if len(found.made) < HANDSHAKES:

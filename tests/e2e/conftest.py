@@ -50,7 +50,7 @@ def world() -> Iterator[World]:
         bring_up(client)
         up(GATEWAY, client)
         lab = Lab(client)
-        lab.forget_queued()
+        lab.delete_leftover_mail()
         yield World(client, lab)
     finally:
         client.close()

@@ -27,7 +27,7 @@ LABEL = "tlsgate.stack"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PulumiResult:
     """How a command ended, and everything that it printed."""
 
     code: int
@@ -48,7 +48,7 @@ class Deployment:
     options: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *command: str) -> Said:
+    def run(self, *command: str) -> PulumiResult:
         """Run `pulumi` with these arguments on the stack."""
         done = subprocess.run(
             ["pulumi", *command, "--stack", self.stack, "--non-interactive"],
@@ -60,25 +60,25 @@ class Deployment:
             timeout=SECONDS,
             check=False,
         )
-        return Said(done.returncode, done.stdout)
+        return PulumiResult(done.returncode, done.stdout)
 
-    def up(self) -> Said:
+    def up(self) -> PulumiResult:
         """`pulumi up`."""
         return self.run("up", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
-    def up_with_preview(self) -> Said:
+    def up_with_preview(self) -> PulumiResult:
         """`pulumi up` as a user runs it: where the preview fails, it ends."""
         return self.run("up", "--yes", "--suppress-outputs", *self.options)
 
-    def preview(self) -> Said:
+    def preview(self) -> PulumiResult:
         """`pulumi preview`."""
         return self.run("preview", "--diff", *self.options)
 
-    def refresh(self) -> Said:
+    def refresh(self) -> PulumiResult:
         """`pulumi refresh`, which changes the state alone."""
         return self.run("refresh", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
-    def destroy(self) -> Said:
+    def destroy(self) -> PulumiResult:
         """`pulumi destroy`."""
         return self.run("destroy", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
@@ -118,7 +118,7 @@ def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-def accept(file: Path, refused: Said) -> None:
+def accept(file: Path, refused: PulumiResult) -> None:
     """Set in a test's own config file what the refusal of a partner list says."""
     found = re.search(r"tlsgate:acceptWeakening ([0-9a-f]{64})", refused.text)
     assert found, refused.text

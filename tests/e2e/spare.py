@@ -32,7 +32,7 @@ Change = Callable[[Config], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class Leftovers:
     """What is there of the stack, wherever it leaves something."""
 
     containers: frozenset[str]
@@ -74,13 +74,13 @@ class Spare:
         """The same stack, in another environment."""
         return Deployment(STACK, variables=variables)
 
-    def left(self) -> Left:
+    def left(self) -> Leftovers:
         """Look everywhere."""
         found = {
             kind: frozenset(names) for kind, names in self.deployment.resources(self.client).items()
         }
         published = {line for line in records.zone_lines(ZONE) if is_ours(line)}
-        return Left(**found, records=frozenset(published), resources=self.deployment.known())
+        return Leftovers(**found, records=frozenset(published), resources=self.deployment.known())
 
 
 def is_ours(line: str) -> bool:

@@ -18,10 +18,10 @@ import pytest
 
 from lab import files, plan
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Said
+from tests.e2e.deployment import PulumiResult
 from tests.e2e.old_engine import old_engine
 from tests.e2e.smtp_session import Session
-from tests.e2e.spare import DOMAIN, HOST, STACK, Config, Left, Spare
+from tests.e2e.spare import DOMAIN, HOST, STACK, Config, Leftovers, Spare
 
 pytestmark = pytest.mark.e2e
 
@@ -118,11 +118,11 @@ def test_a_docker_engine_that_is_too_old(spare: Spare, tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class DeployAttempt:
     """One `up`, and what there was after it."""
 
-    said: Said
-    left: Left
+    said: PulumiResult
+    left: Leftovers
 
     @property
     def error(self) -> str:
@@ -131,12 +131,12 @@ class Attempt:
 
 
 @pytest.fixture(scope="module")
-def attempts(world: World, spare: Spare) -> Mapping[str, Attempt]:
+def attempts(world: World, spare: Spare) -> Mapping[str, DeployAttempt]:
     """One stack's way from nothing to a gateway, against all odds: each `up` gets further."""
     done = {}
 
     def attempt(name: str) -> None:
-        done[name] = Attempt(spare.deployment.up(), spare.left())
+        done[name] = DeployAttempt(spare.deployment.up(), spare.left())
 
     spare.configure(lambda config: config["tlsgate:domains"].append(FORBIDDEN))
     attempt("refused")
@@ -164,7 +164,7 @@ def without_ca(world: World) -> Iterator[None]:
         network.connect(ca, ipv4_address=plan.CA_ADDRESS)
 
 
-def test_a_name_that_the_ca_refuses(attempts: Mapping[str, Attempt]) -> None:
+def test_a_name_that_the_ca_refuses(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["refused"]
     assert attempt.said.code != 0
     assert "issuance is forbidden by policy" in attempt.error
@@ -173,14 +173,14 @@ def test_a_name_that_the_ca_refuses(attempts: Mapping[str, Attempt]) -> None:
     assert "correct the name, or use another CA" in attempt.error
 
 
-def test_a_ca_that_is_down(attempts: Mapping[str, Attempt]) -> None:
+def test_a_ca_that_is_down(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["down"]
     assert attempt.said.code != 0
     assert "the CA at https://ca.lab.example:14000/dir cannot be reached" in attempt.error
     assert "Check that the CA runs and that tlsgate:acme.directory is right" in attempt.error
 
 
-def test_a_port_in_use(attempts: Mapping[str, Attempt]) -> None:
+def test_a_port_in_use(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["port"]
     assert attempt.said.code != 0
     assert "address already in use" in attempt.error
@@ -188,14 +188,14 @@ def test_a_port_in_use(attempts: Mapping[str, Attempt]) -> None:
 
 @pytest.mark.parametrize("name", ["refused", "down", "port"])
 def test_no_mail_is_drawn_to_what_does_not_work_yet(
-    attempts: Mapping[str, Attempt], name: str
+    attempts: Mapping[str, DeployAttempt], name: str
 ) -> None:
     left = attempts[name].left
     assert not [line for line in left.records if " MX " in line or "_mta-sts" in line]
     assert f"tlsgate-{STACK}-gateway" not in left.containers or name == "port"
 
 
-def test_the_next_up_goes_on(attempts: Mapping[str, Attempt]) -> None:
+def test_the_next_up_goes_on(attempts: Mapping[str, DeployAttempt]) -> None:
     """From where the one before came to: nothing is made twice, nothing stays of the wrong name."""
     right = attempts["right"]
     assert right.said.code == 0, right.said.text
@@ -208,7 +208,7 @@ def test_the_next_up_goes_on(attempts: Mapping[str, Attempt]) -> None:
     assert "deleted" not in right.said.changes
 
 
-def test_what_came_up_in_the_end_takes_mail(attempts: Mapping[str, Attempt]) -> None:
+def test_what_came_up_in_the_end_takes_mail(attempts: Mapping[str, DeployAttempt]) -> None:
     assert attempts["right"].said.code == 0
     session = Session(socket.create_connection(("127.0.0.1", 10125), 10))
     try:

@@ -13,7 +13,7 @@ import pytest
 
 from lab import files
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, accept, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, accept, demo_config, write_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("world")]
 
@@ -57,7 +57,7 @@ def config(tmp_path: Path, world: World) -> Path:
     return write_config(tmp_path / "Pulumi.demo.yaml", values)
 
 
-def preview(config: Path, *options: str) -> Said:
+def preview(config: Path, *options: str) -> PulumiResult:
     return Deployment(options=("--config-file", str(config), *options)).preview()
 
 

@@ -24,7 +24,7 @@ from lab.cases import (
 )
 from lab.driver import Lab
 from lab.outage import run_outage
-from lab.trial import Seen, run_inbound, run_outbound
+from lab.trial import CaseResult, run_inbound, run_outbound
 
 pytestmark = pytest.mark.e2e
 
@@ -38,8 +38,8 @@ IN_CLEAR = [case for case in OUTBOUND if case.tls == "none"]
 class Run:
     """What was seen of every case, and what lay where at the end."""
 
-    outbound: Mapping[OutboundCase, Seen]
-    inbound: Mapping[InboundCase, Seen]
+    outbound: Mapping[OutboundCase, CaseResult]
+    inbound: Mapping[InboundCase, CaseResult]
     queued: frozenset[str]
     captures: Mapping[str, bytes]
     mailboxes: str
@@ -99,7 +99,7 @@ def test_inbound(run: Run, case: InboundCase) -> None:
 
 
 @pytest.fixture(scope="module")
-def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, Seen]:
+def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, CaseResult]:
     cases = outage_cases()
     seen = run_outage(lab, "policy", cases, outage_inbound_cases())
     seen += run_outage(lab, "resolver", cases)
@@ -108,6 +108,6 @@ def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, Seen]:
 
 @pytest.mark.parametrize("case", [*outage_cases(), *outage_inbound_cases()], ids=_name)
 def test_while_a_part_is_down_mail_waits(
-    outages: Mapping[OutageCase | InboundCase, Seen], case: OutageCase | InboundCase
+    outages: Mapping[OutageCase | InboundCase, CaseResult], case: OutageCase | InboundCase
 ) -> None:
     assert outages[case].fault == "", outages[case]

@@ -18,7 +18,7 @@ import pytest
 from lab.bring_up import ROOTS
 from lab.rotation import status
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, demo_config, write_config
 from tests.e2e.smtp_session import endpoint
 
 pytestmark = pytest.mark.e2e
@@ -32,7 +32,7 @@ HTTPS = "policy_https"
 class Change:
     """What was said, and what a client of the old name saw meanwhile."""
 
-    said: Said
+    said: PulumiResult
     before: str
     after: str
     looks: int = 0
@@ -57,7 +57,7 @@ def change(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     config = demo_config()
     config["config"]["tlsgate:domains"] = [*config["config"]["tlsgate:domains"], NEW[8:]]
     file = write_config(folder / "Pulumi.demo.yaml", config)
-    found = Change(Said(1, ""), served(OLD), "")
+    found = Change(PulumiResult(1, ""), served(OLD), "")
     end = threading.Event()
 
     def look() -> None:

@@ -17,7 +17,7 @@ import pytest
 from lab import files, plan
 from lab.driver import Answer, Lab, Message, message_text, new_token
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, demo_config, write_config
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -34,15 +34,15 @@ ENOUGH = 3
 class Story:
     """What each step said and did, in order."""
 
-    added: Said
-    promoted: list[Said] = field(default_factory=list)
+    added: PulumiResult
+    promoted: list[PulumiResult] = field(default_factory=list)
     """Before there was any mail, with a message that came in plaintext, and after enough."""
     observed: list[Answer] = field(default_factory=list)
     """To mail in the partner's name in plaintext and then over TLS, while it was observed."""
     enforced: list[Answer] = field(default_factory=list)
     sent: tuple[str, ...] = ()
     """Messages to the partner that arrived while it was observed."""
-    diff: Said | None = None
+    diff: PulumiResult | None = None
     file: str = ""
     log: str = ""
 
@@ -94,7 +94,7 @@ def tell(lab: Lab, folder: Path, deployment: Deployment) -> Story:
     return story
 
 
-def tlsgate(folder: Path, *arguments: str) -> Said:
+def tlsgate(folder: Path, *arguments: str) -> PulumiResult:
     """Run `tlsgate partners …` beside the list."""
     done = subprocess.run(
         [sys.executable, "-m", "tlsgate", "partners", *arguments],
@@ -105,10 +105,10 @@ def tlsgate(folder: Path, *arguments: str) -> Said:
         timeout=120,
         check=False,
     )
-    return Said(done.returncode, done.stdout)
+    return PulumiResult(done.returncode, done.stdout)
 
 
-def promote(folder: Path, *options: str) -> Said:
+def promote(folder: Path, *options: str) -> PulumiResult:
     return tlsgate(folder, "promote", NAME, "--stack", "demo", *options)
 
 
@@ -116,12 +116,12 @@ def counted(folder: Path, what: str) -> bool:
     return what in promote(folder).text
 
 
-def noticed(said: Said) -> Said | None:
+def noticed(said: PulumiResult) -> PulumiResult | None:
     """None before the policy helper has written down what it observes."""
     return None if "does not observe" in said.text else said
 
 
-def ready(said: Said) -> Said | None:
+def ready(said: PulumiResult) -> PulumiResult | None:
     """None while the evidence is not enough."""
     return None if said.code == 3 else said
 

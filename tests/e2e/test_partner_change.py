@@ -21,7 +21,7 @@ from lab import files
 from lab.driver import Lab, new_token
 from lab.endpoints import gateway_container
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, accept, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, accept, demo_config, write_config
 from tests.e2e.smtp_session import Reply, Session, greeted
 from tests.e2e.submission import submit
 from tests.e2e.waiting import until
@@ -55,7 +55,7 @@ IN = [("added", 250, 450), ("tightened", 250, 450), ("removed", 450, 250)]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ListEffect:
     """What the gateway does under one list: edit → sent or held, and → the answer to its mail."""
 
     outbound: Mapping[str, str]
@@ -70,10 +70,10 @@ class Change:
     looser rule were open.
     """
 
-    said: Said
+    said: PulumiResult
     containers: tuple[str | None, str | None]
-    before: Seen
-    after: Seen
+    before: ListEffect
+    after: ListEffect
     session: Reply
     session_token: str
     burst: tuple[str, ...]
@@ -128,7 +128,7 @@ def edit(partners: Path) -> None:
         file.write_text(text.replace(old, new))
 
 
-def look(lab: Lab) -> Seen:
+def look(lab: Lab) -> ListEffect:
     """Send one message each way for each partner that is edited."""
     tokens = {kind: new_token() for kind in TO}
     recipients = {kind: f"{tokens[kind]}@{TO[kind]}.example" for kind in TO}
@@ -144,7 +144,7 @@ def look(lab: Lab) -> Seen:
                 seen[kind] = "held"
         return seen if len(seen) == len(TO) else {}
 
-    return Seen(
+    return ListEffect(
         until(outcomes, "outcome of mail to each"),
         {
             "added": answer("a@unknownca-free.example", tls=False),

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lab import files
-from tests.e2e.deployment import Deployment, Said, config_file, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, config_file, write_config
 
 pytestmark = pytest.mark.e2e
 
@@ -69,7 +69,7 @@ class Pack:
         change: Change,
         levels: Mapping[str, Any] | None = None,
         stack: str = "test-policies",
-    ) -> Said:
+    ) -> PulumiResult:
         """Preview a stack; `levels`: levels and options of policies beside the demo's."""
         file = write_config(self.folder / "config.yaml", config(self.folder, change))
         chosen = self.folder / "levels.json"
@@ -83,7 +83,7 @@ def pack(stacks: dict[str, Deployment], tmp_path: Path) -> Pack:
     return Pack(stacks, tmp_path)
 
 
-def told(said: Said) -> set[tuple[str, str]]:
+def told(said: PulumiResult) -> set[tuple[str, str]]:
     """Level and policy of every violation."""
     return set(re.findall(r"\[(advisory|mandatory)\]\s+(\S+)", said.text))
 

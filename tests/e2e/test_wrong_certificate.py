@@ -14,7 +14,7 @@ import pytest
 from lab.endpoints import gateway_container
 from lab.rotation import status
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said
+from tests.e2e.deployment import Deployment, PulumiResult
 from tests.e2e.test_new_domain import OLD, served
 
 pytestmark = pytest.mark.e2e
@@ -51,18 +51,18 @@ with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class WrongCertificate:
     """Of the wrong certificate: serials at port 443, what refresh and `up` said, names after."""
 
     before: str
     meanwhile: str
-    refreshed: Said
-    mended: Said
+    refreshed: PulumiResult
+    repaired: PulumiResult
     names: list[str]
 
 
 @pytest.fixture(scope="module")
-def seen(world: World) -> Iterator[Seen]:
+def observed(world: World) -> Iterator[WrongCertificate]:
     """The agent itself would mend it at its next look, so it is held for a while."""
     agent = world.client.containers.get(gateway_container("agent"))
     before = served(OLD)
@@ -72,23 +72,25 @@ def seen(world: World) -> Iterator[Seen]:
     try:
         meanwhile = served(OLD)
         refreshed = Deployment().run("refresh", "--preview-only", "--diff")
-        mended = Deployment().run("up", "--refresh", "--yes", "--skip-preview")
+        repaired = Deployment().run("up", "--refresh", "--yes", "--skip-preview")
     finally:
         agent.unpause()
-    yield Seen(before, meanwhile, refreshed, mended, status("policy-1")["served"]["names"])
+    yield WrongCertificate(
+        before, meanwhile, refreshed, repaired, status("policy-1")["served"]["names"]
+    )
 
 
-def test_refresh_shows_names_and_issuer(seen: Seen) -> None:
-    assert seen.refreshed.code == 0, seen.refreshed.text
-    assert WRONG in seen.refreshed.text
-    assert "https://other.example/dir" in seen.refreshed.text
+def test_refresh_shows_names_and_issuer(observed: WrongCertificate) -> None:
+    assert observed.refreshed.code == 0, observed.refreshed.text
+    assert WRONG in observed.refreshed.text
+    assert "https://other.example/dir" in observed.refreshed.text
 
 
-def test_the_policy_host_goes_on_with_the_one_before(seen: Seen) -> None:
-    assert seen.meanwhile == seen.before
+def test_the_policy_host_goes_on_with_the_one_before(observed: WrongCertificate) -> None:
+    assert observed.meanwhile == observed.before
 
 
-def test_the_next_up_orders_the_right_one(seen: Seen) -> None:
-    assert seen.mended.code == 0, seen.mended.text
-    assert sorted(seen.names) == ["mta-sts.brand.example", "mta-sts.corp.example"]
-    assert served(OLD) != seen.before
+def test_the_next_up_orders_the_right_one(observed: WrongCertificate) -> None:
+    assert observed.repaired.code == 0, observed.repaired.text
+    assert sorted(observed.names) == ["mta-sts.brand.example", "mta-sts.corp.example"]
+    assert served(OLD) != observed.before

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from lab.driver import message_text, new_token
-from tests.e2e.deployment import Said
-from tests.e2e.spare import HOST, INTERNAL, KEPT, STACK, Config, Left, Spare
+from tests.e2e.deployment import PulumiResult
+from tests.e2e.spare import HOST, INTERNAL, KEPT, STACK, Config, Leftovers, Spare
 from tests.e2e.submission import client
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-NOTHING = Left(*(frozenset[str]() for _ in range(5)))
+NOTHING = Leftovers(*(frozenset[str]() for _ in range(5)))
 GATEWAY = f"tlsgate-{STACK}-gateway"
 HELD = f"{new_token()}@plain.example"
 
@@ -30,8 +30,8 @@ HELD = f"{new_token()}@plain.example"
 class Step:
     """A command, and what there was after it."""
 
-    said: Said
-    left: Left
+    said: PulumiResult
+    left: Leftovers
     outputs: Mapping[str, Any]
     processes: frozenset[int]
     queue: frozenset[str]
@@ -42,7 +42,7 @@ def life(spare: Spare) -> Mapping[str, Step]:
     """Up, with a message in the queue; destroyed; up again; up to be deleted whole; destroyed."""
     steps = {}
 
-    def step(name: str, said: Said) -> None:
+    def step(name: str, said: PulumiResult) -> None:
         outputs = spare.deployment.outputs()
         steps[name] = Step(said, spare.left(), outputs, processes(spare), queue(spare))
 
@@ -99,7 +99,7 @@ def test_there_was_something_to_destroy(life: Mapping[str, Step]) -> None:
 def test_destroy_leaves_mail_and_keys_and_nothing_else(life: Mapping[str, Step]) -> None:
     destroyed = life["destroyed"]
     assert destroyed.said.code == 0, destroyed.said.text
-    assert destroyed.left == Left(
+    assert destroyed.left == Leftovers(
         frozenset(), frozenset(), frozenset(KEPT), frozenset(), frozenset()
     )
     assert not [pid for pid in life["up"].processes if Path(f"/proc/{pid}").exists()]

@@ -24,7 +24,7 @@ from tlsgate.dns.wildcards import survey
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class UpdateSummary:
     """What was done: sets by `name TYPE`, and remarks for the user."""
 
     changed: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ def publish(
     zones: Sequence[str],
     wanted: Sequence[Record],
     previous: Sequence[Record] = (),
-) -> Outcome:
+) -> UpdateSummary:
     """Make `wanted` live and remove what only `previous` has.
 
     `previous` is what this stack knows it made. Raises ConflictError with every set that holds
@@ -47,14 +47,16 @@ def publish(
     if made.conflicts:
         raise ConflictError(made.conflicts)
     _apply(server, made.changes)
-    return Outcome(
+    return UpdateSummary(
         changed=tuple(str(change) for change in made.changes if change.after is not None),
         removed=tuple(str(change) for change in made.changes if change.after is None),
         notes=made.notes,
     )
 
 
-def withdraw(server: NameServer, zones: Sequence[str], published: Sequence[Record]) -> Outcome:
+def withdraw(
+    server: NameServer, zones: Sequence[str], published: Sequence[Record]
+) -> UpdateSummary:
     """Remove what still holds what was published; the rest is left and noted."""
     return publish(server, zones, (), published)
 

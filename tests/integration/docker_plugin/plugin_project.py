@@ -39,7 +39,7 @@ IMAGE = "debian:trixie-slim"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PluginRun:
     """What a run of the Pulumi CLI said and whether it worked."""
 
     ok: bool
@@ -61,7 +61,7 @@ class Project:
         body = HEADER.format(run=self.run) + textwrap.dedent(text)
         (self.directory / "__main__.py").write_text(body)
 
-    def pulumi(self, *arguments: str) -> Outcome:
+    def pulumi(self, *arguments: str) -> PluginRun:
         """Run the CLI to its end, at most two minutes."""
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
@@ -72,7 +72,7 @@ class Project:
             timeout=120,
             check=False,
         )
-        return Outcome(done.returncode == 0, done.stdout + done.stderr)
+        return PluginRun(done.returncode == 0, done.stdout + done.stderr)
 
     def up(self) -> str:
         """Deploy without a preview and return what was said; fail the test if it did not work."""

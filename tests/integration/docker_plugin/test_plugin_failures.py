@@ -86,7 +86,7 @@ def test_a_build_that_fails_shows_its_log_and_is_repeated(project: Project) -> N
     assert "about-to-fail" in said
     assert "returned a non-zero code: 3" in said
     assert {container["Id"] for container in project.client.containers(all=True)} == there
-    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo mended\n")
+    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo repaired\n")
     assert "1 created" in project.up()
 
 

@@ -122,10 +122,10 @@ def test_changes_by_hand_are_found_and_undone(project: Project) -> None:
     assert re.search(r"memory *: 64 => 32", shown.text), shown.text
     assert project.pulumi("refresh", "--yes").ok
     assert "1 updated" in project.up()
-    mended = project.inspect("web")
-    assert mended["Id"] == identity
-    assert mended["HostConfig"]["RestartPolicy"]["Name"] == "always"
-    assert mended["HostConfig"]["Memory"] == 64 * 1024 * 1024
+    repaired = project.inspect("web")
+    assert repaired["Id"] == identity
+    assert repaired["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    assert repaired["HostConfig"]["Memory"] == 64 * 1024 * 1024
 
 
 def test_a_stopped_container_is_made_anew(project: Project) -> None:

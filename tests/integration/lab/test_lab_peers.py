@@ -113,25 +113,25 @@ def test_a_peer_relays_for_nobody(lab: Lab) -> None:
     "peer",
     ["selfsigned", "unknownca", "wrongname", "expired", "plain", "stripped", "oldtls"],
 )
-def test_a_mended_peer_is_verified_until_it_is_broken_again(lab: Lab, peer: str) -> None:
+def test_a_repaired_peer_is_verified_until_it_is_broken_again(lab: Lab, peer: str) -> None:
     broken = finger(lab, "secure", f"{peer}.example")
-    lab.mend(peer)
+    lab.repair(peer)
     try:
-        mended = finger(lab, "secure", f"{peer}.example")
+        repaired = finger(lab, "secure", f"{peer}.example")
     finally:
-        lab.unmend(peer)
+        lab.undo_repair(peer)
     again = finger(lab, "secure", f"{peer}.example")
     assert "Verified TLS" not in broken
-    assert f"Verified TLS connection established to mx.{peer}.example" in mended
+    assert f"Verified TLS connection established to mx.{peer}.example" in repaired
     assert "Verified TLS" not in again
 
 
-def test_mended_dane_matches_the_record_that_was_there_all_along(lab: Lab) -> None:
-    lab.mend("dane-broken")
+def test_repaired_dane_matches_the_record_that_was_there_all_along(lab: Lab) -> None:
+    lab.repair("dane-broken")
     try:
         assert "Verified TLS" in finger(lab, "dane", "dane-broken.example")
     finally:
-        lab.unmend("dane-broken")
+        lab.undo_repair("dane-broken")
 
 
 def test_state_and_inspection_hold_no_secret(lab: Lab) -> None:

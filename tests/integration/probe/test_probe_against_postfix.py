@@ -16,7 +16,7 @@ import pytest
 from lab import files, plan
 from lab.cases import OutboundCase, outbound_cases
 from lab.driver import Lab
-from lab.trial import Seen, run_outbound
+from lab.trial import CaseResult, run_outbound
 from tests.integration.probe import posttls_finger
 from tests.integration.probe.posttls_finger import Finger
 from tlsgate.dns.nameservers import Resolver
@@ -138,14 +138,14 @@ def predicted(client: docker.DockerClient) -> Mapping[str, Prediction]:
 
 
 @pytest.fixture(scope="module")
-def delivered(lab: Lab) -> Mapping[str, Seen]:
+def delivered(lab: Lab) -> Mapping[str, CaseResult]:
     seen = run_outbound(lab, CASES)
     return {one.case.domain: one for one in seen if isinstance(one.case, OutboundCase)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
 def test_the_check_says_what_the_gateway_then_does(
-    case: OutboundCase, predicted: Mapping[str, Prediction], delivered: Mapping[str, Seen]
+    case: OutboundCase, predicted: Mapping[str, Prediction], delivered: Mapping[str, CaseResult]
 ) -> None:
     answer, seen = predicted[case.domain], delivered[case.domain]
     assert answer.outcome == seen.outcome, (answer.sentence, seen)

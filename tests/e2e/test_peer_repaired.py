@@ -18,7 +18,7 @@ PEERS = ("selfsigned", "plain", "stripped", "oldtls", "dane-broken")
 
 @pytest.fixture(scope="module")
 def held(lab: Lab) -> Iterator[Mapping[str, str]]:
-    """Peer → token of a message that was held; now all the peers are mended."""
+    """Peer → token of a message that was held; now all the peers are repaired."""
     tokens = {peer: new_token() for peer in PEERS}
     recipients = {peer: f"{tokens[peer]}@{plan.BY_NAME[peer].domain}" for peer in PEERS}
     lab.send((tokens[peer], recipients[peer], "") for peer in PEERS)
@@ -31,10 +31,10 @@ def held(lab: Lab) -> Iterator[Mapping[str, str]]:
     assert not [peer for peer in PEERS if lab.received(peer, tokens[peer])]
     with ThreadPoolExecutor() as pool:
         try:
-            list(pool.map(lab.mend, PEERS))
+            list(pool.map(lab.repair, PEERS))
             yield tokens
         finally:
-            list(pool.map(lab.unmend, PEERS))
+            list(pool.map(lab.undo_repair, PEERS))
 
 
 @pytest.mark.parametrize("peer", PEERS)
