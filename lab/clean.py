@@ -1,11 +1,11 @@
 """`make clean`: removes the lab and the demo from this machine, with their mail and their keys.
 
-Only what carries the project's labels goes, each thing by its id: `tlsgate.lab`, `tlsgate.dev`
-(made by tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with
-their Pulumi state. Then the Docker engine ends, if set-up started it and no such gateway is on it.
+It removes only what has one of the project's labels: `tlsgate.lab`, `tlsgate.dev` (created by
+tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with their
+Pulumi state. Then it stops the Docker engine, if set-up started it and no other gateway runs on it.
 The tool cache and .venv stay.
 
-On the standard library alone, so that it also cleans up after a set-up that was not finished.
+It uses only the standard library, so that it also works after an incomplete set-up.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from toolchain.progress import Progress
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _STACK: Final = "tlsgate.stack"
 _LABELS: Final = ("tlsgate.lab", "tlsgate.dev", _STACK)
-# Containers first: networks and volumes that they use cannot be removed.
+# Containers first: networks and volumes cannot be removed while containers use them.
 _KINDS: Final = ("containers", "networks", "volumes")
 _OPTIONS: Final = {"containers": {"force": "true", "v": "true"}, "networks": {}, "volumes": {}}
 
 
 def is_ours(stack: str) -> bool:
-    """Tell whether a gateway stack is the demo's or a test's: `demo`, or a name in test…"""
+    """Tell whether a stack is the demo's or a test's: it is called `demo` or `test…`."""
     return stack == "demo" or stack.startswith("test")
 
 
 def is_selected(labels: Mapping[str, str]) -> bool:
-    """Tell by its labels whether a thing on the engine goes. A real gateway's never does."""
+    """Tell by its labels whether a Docker object is removed. A real gateway's never is."""
     if _STACK in labels:
         return is_ours(labels[_STACK])
     return any(key in labels for key in _LABELS)
@@ -60,7 +60,7 @@ def other_stacks(backend: Path) -> list[str]:
 
 @dataclass(slots=True)
 class CleanupReport:
-    """What was removed, what stays and why, what went wrong."""
+    """What was removed, what was kept and why, and what failed."""
 
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -100,7 +100,7 @@ def _name(kind: str, thing: Mapping[str, Any]) -> str:
 
 
 def clean_files(repository: Path, report: CleanupReport, *, dry_run: bool) -> None:
-    """Remove the state of the lab and the demo; the state of other stacks stays."""
+    """Remove the state of the lab and the demo; keep the state of other stacks."""
     state = repository / ".state"
     others = other_stacks(state / "backend")
     paths: Iterable[Path] = [state]
@@ -146,16 +146,16 @@ def _context() -> Context:
 
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python3 -m lab.clean", description=__doc__)
-    made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    made.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     made.add_argument(
         "--engine-only",
         action="store_true",
-        help="only end the Docker engine that set-up started in this clone, with its containers",
+        help="only stop the Docker engine that set-up started in this clone, with its containers",
     )
     made.add_argument(
         "--containers-only",
         action="store_true",
-        help="only remove containers, networks and volumes, those of other clones' labs too",
+        help="only remove containers, networks and volumes, including those of other clones' labs",
     )
     return made
 
@@ -176,7 +176,7 @@ def clean(context: Context, *, dry_run: bool) -> CleanupReport:
         report.kept.append(".state: it says which process that is")
         return report
     _stop_engine(context, report, dry_run=dry_run)
-    # State that could still be needed to end the engine stays until it has ended.
+    # Stopping the engine needs files of the state: they are removed only after it has stopped.
     if not report.failed:
         clean_files(context.repository, report, dry_run=dry_run)
     report.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
@@ -184,7 +184,7 @@ def clean(context: Context, *, dry_run: bool) -> CleanupReport:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Clean up, say what was done, and return the exit code: 1 if something could not be."""
+    """Clean up, print the result, and return the exit code: 1 if something could not be removed."""
     options = _parser().parse_args(arguments)
     context = _context()
     if options.engine_only:

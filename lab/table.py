@@ -12,7 +12,7 @@ REASON_WIDTH = 88
 
 
 def render_table(results: Sequence[CaseResult]) -> str:
-    """One line a case; a line that differs from what must happen starts with `!`."""
+    """One line for each case; a line whose result is not the expected one starts with `!`."""
     rows = [(" ", *HEADER), *(("!" if one.fault else " ", *_row(one)) for one in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [

@@ -1,4 +1,4 @@
-"""Runs cases through the running lab, side by side, and returns what happened to each."""
+"""Runs cases in the lab, in parallel, and returns the result of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.cases import AttackCase, InboundCase, OutageCase, OutboundCase
 from lab.driver import Answer, Lab, Message, Queued, message_text, new_token
 
 SECONDS = 60.0
-"""How long a case may take to show what is expected."""
+"""How long a case may take to reach the expected result."""
 PAUSE = 0.5
 ACCEPTED = 250
 
@@ -24,9 +24,9 @@ Answered = dict[str, tuple[InboundCase, Answer]]
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What happened to one case. `fault` is empty if it is what must happen.
+    """The result of one case. `fault` is empty if it is the expected one.
 
-    `token`: by which the message is found again.
+    `token`: identifies the message.
     """
 
     case: OutboundCase | InboundCase | OutageCase | AttackCase
@@ -40,7 +40,7 @@ class CaseResult:
 def run_outbound(
     lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS
 ) -> list[CaseResult]:
-    """Send one message a case, and watch until each has come to what is expected, or time is up."""
+    """Send one message for each case; wait until all have the expected result or time is up."""
     tokens = {new_token(): case for case in cases}
     begun = time.time()
     lab.send((token, _recipient(token, case), case.header) for token, case in tokens.items())
@@ -55,12 +55,12 @@ def run_outbound(
 
 
 def run_inbound(lab: Lab, cases: Sequence[InboundCase]) -> list[CaseResult]:
-    """Bring one message a case to the gateway; what it accepted must reach its mailbox."""
+    """Send one message for each case to the gateway; accepted ones must reach their mailbox."""
     return judge_inbound(lab, submit_inbound(lab, cases))
 
 
 def submit_inbound(lab: Lab, cases: Sequence[InboundCase]) -> Answered:
-    """Bring one message a case to the gateway; token → case and answer."""
+    """Send one message for each case to the gateway; returns token → case and answer."""
     tokens = {new_token(): case for case in cases}
     by_client: dict[str, list[Message]] = defaultdict(list)
     for token, case in tokens.items():
@@ -72,17 +72,17 @@ def submit_inbound(lab: Lab, cases: Sequence[InboundCase]) -> Answered:
 
 
 def judge_inbound(lab: Lab, answered: Answered, seconds: float = SECONDS) -> list[CaseResult]:
-    """Compare the answers, and wait until what was accepted is in its mailbox."""
+    """Compare the answers, and wait until accepted messages are in their mailboxes."""
     deadline = time.monotonic() + seconds
     while True:
         results = [_judge(lab, *one, token) for token, one in answered.items()]
-        if time.monotonic() > deadline or not _may_come(results):
+        if time.monotonic() > deadline or not _may_still_arrive(results):
             return results
         time.sleep(PAUSE)
 
 
-def _may_come(results: Iterable[CaseResult]) -> bool:
-    """Whether a case is wrong only because its message has not arrived yet."""
+def _may_still_arrive(results: Iterable[CaseResult]) -> bool:
+    """Whether a result is wrong only because the message has not arrived yet."""
     return any(one.fault.startswith("accepted, but") for one in results)
 
 
@@ -111,7 +111,7 @@ def _look(
     elif not re.search(case.log, log):
         fault = f"expected the gateway to log {case.log!r}"
     elif in_clear != (case.tls == "none"):
-        fault = "the message crossed the wire in the clear" if in_clear else "the capture is empty"
+        fault = "the message was sent in clear text" if in_clear else "the capture is empty"
     return CaseResult(case, outcome, tls, reason, fault, token)
 
 

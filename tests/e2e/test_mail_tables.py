@@ -1,7 +1,7 @@
-"""Every cell of the design's two tables of mail, by real messages through the running lab.
+"""Every cell of the design's two tables of mail, with real messages in the running lab.
 
-All messages are under way at once; each test looks at one. What is held must be in the gateway's
-queue, in no mailbox, and in the clear on no wire: every peer captures what reaches its port 25.
+All messages are sent at once; each test checks one. A held message must be in the gateway's queue,
+in no mailbox, and in clear text in no capture: every peer captures the traffic of its port 25.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ IN_CLEAR = [case for case in OUTBOUND if case.tls == "none"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was seen of every case, and what lay where at the end."""
+    """The results of all cases, and the queue, captures and mailboxes at the end."""
 
     outbound: Mapping[OutboundCase, CaseResult]
     inbound: Mapping[InboundCase, CaseResult]
@@ -85,7 +85,7 @@ def test_held_mail_is_in_the_queue_and_nowhere_else(run: Run, case: OutboundCase
 
 
 @pytest.mark.parametrize("case", IN_CLEAR, ids=_name)
-def test_a_capture_shows_what_does_cross_in_the_clear(run: Run, case: OutboundCase) -> None:
+def test_a_capture_shows_plaintext_mail(run: Run, case: OutboundCase) -> None:
     """Without this the test above could not fail."""
     token = run.outbound[case].token
     assert token in run.mailboxes
@@ -107,7 +107,7 @@ def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, CaseResult]:
 
 
 @pytest.mark.parametrize("case", [*outage_cases(), *outage_inbound_cases()], ids=_name)
-def test_while_a_part_is_down_mail_waits(
+def test_mail_is_held_while_a_part_is_stopped(
     outages: Mapping[OutageCase | InboundCase, CaseResult], case: OutageCase | InboundCase
 ) -> None:
     assert outages[case].fault == "", outages[case]

@@ -1,6 +1,6 @@
-"""A domain more in the config: one `up` reissues the policy host's certificate, and nothing gaps.
+"""A new domain in the config: one `up` replaces the policy host's certificate without interruption.
 
-The old certificate is served until the new one is, for the names that it has, all the time.
+The old certificate is served until the new one is ready.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HTTPS = "policy_https"
 
 @dataclass
 class Change:
-    """What was said, and what a client of the old name saw meanwhile."""
+    """The output of `up`, and what a client of the old name received meanwhile."""
 
     said: PulumiResult
     before: str
@@ -40,7 +40,7 @@ class Change:
 
 
 def served(name: str) -> str:
-    """The serial that a verifying client gets for the name; raises OSError if it refuses."""
+    """The serial number that a verifying client gets for the name. Raises OSError."""
     context = ssl.create_default_context(cafile=str(ROOTS))
     with (
         socket.create_connection(endpoint(HTTPS), 10) as plain,

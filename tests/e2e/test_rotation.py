@@ -1,7 +1,7 @@
-"""Five renewals and two key roll-overs in a row, under load: nothing is dropped, nobody locked out.
+"""Five renewals and two key roll-overs under load: no connection fails, and no peer is locked out.
 
-At least twenty new STARTTLS connections a second from senders that verify, sessions in the middle
-of a message across every switch, and a watcher on the records all the time.
+The load: at least twenty new STARTTLS connections per second from verifying senders, and sessions
+in the middle of a message at every switch. The TLSA records are read all the time.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RENEWALS, ROLLOVERS, SESSIONS = 5, 2, 4
 
 @dataclass
 class RotationResult:
-    """What came of the whole."""
+    """The result of all renewals and roll-overs."""
 
     serials: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -90,7 +90,7 @@ def test_no_peer_that_verifies_dane_was_locked_out(result: RotationResult) -> No
     made = [(at, result.load.leaves[digest]) for at, digest in result.load.made]
     assert all_faults(result.watch, made, result.ttl) == []
     assert records() == {value(result.keys[-1])}
-    # Both records stood together, twice: the watcher saw what the test is about.
+    # Twice there were both records at once: the history includes the roll-overs.
     assert sum(len(found) == 2 for _, found in result.watch.sets) == ROLLOVERS
 
 

@@ -1,7 +1,7 @@
-"""A certificate that is not what the code says: shown as drift, undone by the next `up`.
+"""A certificate that does not match the code is shown as drift; the next `up` replaces it.
 
-Somebody puts a certificate for another name, of another CA, in place of the policy host's. The
-policy host refuses it and goes on with the one before.
+The policy host's certificate is replaced by one for another name from another CA. The policy host
+refuses it and keeps the previous one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
 
 @dataclass(frozen=True, slots=True)
 class WrongCertificate:
-    """Of the wrong certificate: serials at port 443, what refresh and `up` said, names after."""
+    """Serials at port 443 before and with it, outputs of refresh and `up`, names afterwards."""
 
     before: str
     meanwhile: str
@@ -63,7 +63,7 @@ class WrongCertificate:
 
 @pytest.fixture(scope="module")
 def observed(world: World) -> Iterator[WrongCertificate]:
-    """The agent itself would mend it at its next look, so it is held for a while."""
+    """The agent would replace it at its next check, so the agent is paused meanwhile."""
     agent = world.client.containers.get(gateway_container("agent"))
     before = served(OLD)
     done = agent.exec_run(["python3", "-c", _SCRIPT])
@@ -86,7 +86,7 @@ def test_refresh_shows_names_and_issuer(observed: WrongCertificate) -> None:
     assert "https://other.example/dir" in observed.refreshed.text
 
 
-def test_the_policy_host_goes_on_with_the_one_before(observed: WrongCertificate) -> None:
+def test_the_policy_host_keeps_the_previous_one(observed: WrongCertificate) -> None:
     assert observed.meanwhile == observed.before
 
 
