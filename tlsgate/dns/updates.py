@@ -38,7 +38,7 @@ def publish(
     wanted: Sequence[Record],
     previous: Sequence[Record] = (),
 ) -> UpdateSummary:
-    """Make `wanted` live and remove what only `previous` has.
+    """Publish `wanted` and remove what is only in `previous`.
 
     `previous` is what this stack knows it made. Raises ConflictError with every set that holds
     something else, before anything is changed, and any other DnsError.
@@ -57,7 +57,7 @@ def publish(
 def withdraw(
     server: NameServer, zones: Sequence[str], published: Sequence[Record]
 ) -> UpdateSummary:
-    """Remove what still holds what was published; the rest is left and noted."""
+    """Remove the sets that still hold what was published; keep and report the others."""
     return publish(server, zones, (), published)
 
 
@@ -69,8 +69,8 @@ def rehearse(
 ) -> None:
     """Raise what `publish` would raise, as far as the server tells without changing anything.
 
-    The same updates are sent with a prerequisite that no zone meets. Servers that look at the
-    key's rights before that (tried: Knot 3.4, BIND 9.20) refuse here what they would refuse.
+    The same updates are sent with a prerequisite that no zone meets. Servers that check the
+    key's rights first (tested: Knot 3.4, BIND 9.20) then refuse what they would refuse later.
     """
     made = _planned(server, zones, wanted, previous)
     if made.conflicts:

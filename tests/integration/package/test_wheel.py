@@ -21,7 +21,7 @@ PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 def run(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """Run a command to its end and return what it said; fail the test if it did not work."""
+    """Run a command and return its output; fail the test if it failed."""
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
@@ -37,7 +37,7 @@ def run(*command: str | Path, cwd: Path, **variables: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheel with its extra, and nothing of this checkout."""
+    """An environment with the wheel and its extra, and nothing of this checkout."""
     for program in ("uv", "pulumi"):
         if shutil.which(program) is None:
             pytest.fail(f"no `{program}` on PATH: run `make setup` and use its environment")
