@@ -22,10 +22,10 @@ def read_entries(directory: Path) -> dict[str, bytes]:
 
 
 def link_target(link: Path) -> str | None:
-    """The last part of what the symlink points to; None without a link."""
+    """The last part of what the symlink points to; None if nothing is there. Raises OSError."""
     try:
         return link.readlink().name
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

@@ -8,13 +8,24 @@ are not what the config says.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from tlsgate.acme.config.agent_json import (
+    Config,
+    Dns01,
+    DnsUpdates,
+    HttpTokens,
+    Probe,
+    WantedCertificate,
+)
+from tlsgate.acme.config.ca import Eab, Fallback
+from tlsgate.acme.config.limits import Limit, Limits
+from tlsgate.acme.config.typed_json import to_json
 from tlsgate.dns.records import Record
 from tlsgate.render.policy_host import group_certificates
 from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
@@ -75,7 +86,7 @@ class Certificates(pulumi.ComponentResource):
                 volume=config,
                 image=args.image,
                 labels=stack.labels,
-                files={"agent.json": agent_config_text(settings), **trust_files(settings)},
+                files={"agent.json": to_json(agent_config(settings)), **trust_files(settings)},
                 secrets=secret_files(settings),
                 engine=stack.engine,
             ),
@@ -178,88 +189,71 @@ def with_keys(result: dict[str, Any]) -> list[IssuedCertificate]:
     ]
 
 
-def agent_config(settings: Settings) -> dict[str, Any]:
+def agent_config(settings: Settings) -> Config:
     """Return what the agent reads as agent.json; secrets are named by path only."""
     acme, dns = settings.acme, settings.dns
-    server: dict[str, Any] | None = None
+    updates: dict[str, Any] | None = None
     if dns.sink == "rfc2136" and dns.agent_server is not None:
-        server = {
+        updates = {
             "server": dns.agent_server.host,
             "port": dns.agent_server.port,
-            "zones": list(dns.zones),
-            "tsig_key_file": f"{CONFIG}/agent.tsig",
+            "zones": tuple(dns.zones),
+            "tsig_key_file": Path(CONFIG, "agent.tsig"),
             "ttl": settings.agent.tlsa_ttl or dns.ttl,
         }
-    challenge: dict[str, Any] = {"type": "http-01", "directory": "/challenge"}
+    challenge: Dns01 | HttpTokens = HttpTokens(Path("/challenge"))
     if acme.challenge == "dns-01":
-        challenge = {"type": "dns-01", **(server or {})}
-    return {
+        challenge = Dns01(**(updates or {}))
+    return Config(
         **_ca(acme, "acme-ca.pem", "eab.key"),
-        "fallback": (
-            {
+        fallback=(
+            Fallback(
                 **_ca(acme.fallback, "fallback-ca.pem", "fallback-eab.key"),
-                "after": acme.fallback.after,
-            }
+                after=acme.fallback.after,
+            )
             if acme.fallback
             else None
         ),
-        "roots_file": f"{CONFIG}/extra-ca.pem" if settings.extra_ca_file else None,
-        "limits": {
-            kind: {"count": count, "seconds": seconds} for kind, count, seconds in acme.limits
-        },
-        "challenge": challenge,
-        "tlsa": server,
-        "rotate_days": settings.agent.rotate_days,
-        "metrics_port": settings.agent.metrics_port,
-        "webhook_file": f"{CONFIG}/webhook" if settings.agent.webhook_file else None,
-        "certificates": [
+        roots_file=Path(CONFIG, "extra-ca.pem") if settings.extra_ca_file else None,
+        limits=Limits(**{kind: Limit(count, seconds) for kind, count, seconds in acme.limits}),
+        challenge=challenge,
+        tlsa=DnsUpdates(**updates) if updates else None,
+        rotate_days=settings.agent.rotate_days,
+        metrics_port=settings.agent.metrics_port,
+        webhook_file=Path(CONFIG, "webhook") if settings.agent.webhook_file else None,
+        certificates=(
             *(
-                {
-                    "name": host.name,
-                    "volume": "mx",
-                    "names": [host.name],
-                    "tlsa": [f"_25._tcp.{host.name}"],
-                    "probe": _probe(settings, "gateway", 25, starttls=True),
-                }
+                WantedCertificate(
+                    name=host.name,
+                    volume="mx",
+                    names=(host.name,),
+                    tlsa=(f"_25._tcp.{host.name}",),
+                    probe=Probe(settings.network.address("gateway"), 25, starttls=True),
+                )
                 for host in settings.gateways
             ),
             *(
-                {
-                    "name": name,
-                    "volume": "policy",
-                    "names": list(names),
-                    "tlsa": [],
-                    "probe": _probe(settings, "policy-host", 443, starttls=False),
-                }
+                WantedCertificate(
+                    name=name,
+                    volume="policy",
+                    names=names,
+                    probe=Probe(settings.network.address("policy-host"), 443),
+                )
                 for name, names in group_certificates(settings.domains)
             ),
-        ],
-    }
+        ),
+    )
 
 
 def _ca(ca: AcmeSettings | FallbackSettings, ca_file: str, eab_file: str) -> dict[str, Any]:
     """Return what the agent is told of a CA; the files are those of `trust` and `secret_files`."""
     return {
         "directory": ca.directory,
-        "contact": list(ca.contact),
+        "contact": tuple(ca.contact),
         "profile": ca.profile,
-        "ca_file": f"{CONFIG}/{ca_file}" if ca.ca_file else None,
-        "eab": (
-            {"key_id": ca.eab_key_id, "hmac_key_file": f"{CONFIG}/{eab_file}"}
-            if ca.eab_key_id
-            else None
-        ),
+        "ca_file": Path(CONFIG, ca_file) if ca.ca_file else None,
+        "eab": Eab(ca.eab_key_id, Path(CONFIG, eab_file)) if ca.eab_key_id else None,
     }
-
-
-def _probe(settings: Settings, role: str, port: int, *, starttls: bool) -> dict[str, Any]:
-    """Return where the agent sees what a server of the stack shows."""
-    return {"host": settings.network.address(role), "port": port, "starttls": starttls}
-
-
-def agent_config_text(settings: Settings) -> str:
-    """Return the content of agent.json."""
-    return json.dumps(agent_config(settings), indent=2) + "\n"
 
 
 def trust_files(settings: Settings) -> dict[str, str]:

@@ -21,7 +21,7 @@ from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.process import Busy, Stop, Stopped, locked
 from tlsgate.acme.state.paths import Paths
 from tlsgate.clock import utc_now
-from tlsgate.events import emit
+from tlsgate.events import emit, printed_on
 from tlsgate.problems import ProblemsError
 
 
@@ -34,27 +34,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with stop.listening():
                 run(paths, stop)
             return 0
-        config = load(paths.config)
-        if options.command in LOCKED:
-            with stop.listening():
-                problems = _under_lock(options, config, paths, stop)
-            if problems:
-                return _say(problems)
-        if options.command == "health":
-            return _say(faults(config, paths, utc_now()))
-        if options.command == "issue":
-            print(json.dumps({**result(config, paths), "keys": keys(config, paths)}), flush=True)
-        if options.command == "show":
-            print(json.dumps(result(config, paths)), flush=True)
-        if options.command in ("account", "accounts"):
-            accounts = {"accounts": Accounts(config, paths, utc_now).known()}
-            print(json.dumps(accounts), flush=True)
-        if options.command == "status":
-            show_status(config, paths, as_json=options.json)
+        return _once(options, paths, stop)
     except (ProblemsError, AcmeFault) as fault:
         return _say([str(fault)])
+    except OSError as fault:
+        return _say([_unusable(fault)])
     except Stopped:
         return _say(["stopped before the end; the next run continues"])
+
+
+def _once(options: Namespace, paths: Paths, stop: Stop) -> int:
+    """Every command but `run`. Raises what `main` handles."""
+    config = load(paths.config)
+    if options.command in LOCKED:
+        with stop.listening():
+            problems = _under_lock(options, config, paths, stop)
+        return _say(problems) if problems else _answer(options, config, paths)
+    with printed_on(sys.stderr):
+        return _answer(options, config, paths)
+
+
+def _answer(options: Namespace, config: Config, paths: Paths) -> int:
+    """What the command prints at its end, from the volumes."""
+    match options.command:
+        case "health":
+            return _say(faults(config, paths, utc_now()))
+        case "issue":
+            print(json.dumps({**result(config, paths), "keys": keys(config, paths)}), flush=True)
+        case "show":
+            print(json.dumps(result(config, paths)), flush=True)
+        case "account" | "accounts":
+            accounts = {"accounts": Accounts(config, paths, utc_now).known()}
+            print(json.dumps(accounts), flush=True)
+        case "status":
+            show_status(config, paths, as_json=options.json)
     return 0
 
 
@@ -159,11 +172,13 @@ def _under_lock(options: Namespace, config: Config, paths: Paths, stop: Stop) ->
             f"the agent, or another `up`, has held {paths.lock} for {wait:.0f} s.\n"
             "What to do: look at the agent's log to find out what it waits for, and run this again."
         ]
-    except OSError as fault:
-        return [
-            f"the state volume cannot be used: {fault}.\n"
-            "What to do: check that it is writable for user 10001 and has free space."
-        ]
+
+
+def _unusable(fault: OSError) -> str:
+    return (
+        f"the state volume cannot be used: {fault}.\n"
+        "What to do: check that it is writable for user 10001 and has free space."
+    )
 
 
 def _say(reasons: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ Pure: chains are PEM bytes, the time is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -15,6 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from tlsgate.acme.keys import spki_sha256
+from tlsgate.record import Record, Time
 
 CLOCK_ERROR = timedelta(minutes=15)
 """A certificate that begins only so soon is valid already: it is this machine's clock that is
@@ -37,16 +38,25 @@ class Facts:
     not_after: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
+class Meta(Record, frozen=True, eq=False):
     """What the certificate itself does not say: the CA's directory and the profile asked for.
 
-    `key_made`: when its key was (UTC); None where an earlier version wrote no time.
+    `key_made`: when its key was (UTC); None where an earlier version wrote no time. Two are equal
+    whenever that was.
     """
 
     directory: str
     profile: str | None
-    key_made: datetime | None = field(default=None, compare=False)
+    key_made: Time | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Meta) and self._issuer() == other._issuer()
+
+    def __hash__(self) -> int:
+        return hash(self._issuer())
+
+    def _issuer(self) -> tuple[str, str | None]:
+        return self.directory, self.profile
 
 
 def facts(chain: bytes) -> Facts:

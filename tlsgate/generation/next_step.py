@@ -22,10 +22,20 @@ from tlsgate.generation.certificate import CertificateFault
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What was refused, and why."""
+    """What was refused, why, and what happens next."""
 
     what: str
     reason: str
+    next: str
+
+
+def refused(generation: str, reason: str) -> Alert:
+    """A generation that is not taken up."""
+    return Alert(
+        f"generation {generation} refused",
+        reason,
+        "What is in force stays. Correct the configuration and run `pulumi up` again.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +88,14 @@ def next_step(kind: str, state: VolumeState) -> NextStep:
             stage.append(name)
             continue
         if fault is not None:
-            alerts.append(Alert(f"certificate {name} refused", fault.reason))
+            use = "The certificate in use stays, if there is one. The agent's log says more."
+            alerts.append(Alert(f"certificate {name} refused", fault.reason, use))
         if name in state.staged:
             continue
         if fault is not None and fault.expired and state.active is None:
             stage.append(name)
             continue
-        missing.append(Alert(f"generation {wanted.generation} refused", f"no certificate {name}"))
+        missing.append(refused(wanted.generation, f"no certificate {name}"))
     complete = not missing
     if complete or (kind == requirements.NGINX and not state.https):
         https = kind == requirements.NGINX and complete and bool(wanted.certificates)

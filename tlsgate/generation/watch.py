@@ -7,16 +7,24 @@ server that starts at any moment finds a configuration that fits together.
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tlsgate.events import emit
 from tlsgate.files import link_target, point, read_entries, write, write_json
 from tlsgate.generation import certificate, requirements
 from tlsgate.generation.certificate import CertificateFault
-from tlsgate.generation.manifest import MANIFEST, Refused, verify
-from tlsgate.generation.next_step import Alert, NextStep, VolumeState, WantedGeneration, next_step
+from tlsgate.generation.manifest import ID_LENGTH, MANIFEST, Refused, verify
+from tlsgate.generation.next_step import (
+    Alert,
+    NextStep,
+    VolumeState,
+    WantedGeneration,
+    next_step,
+    refused,
+)
 from tlsgate.generation.paths import Paths
 from tlsgate.generation.servers import ServerProgram
 
@@ -24,13 +32,11 @@ POLL_SECONDS = 1.0
 STARTING_SECONDS = 15.0
 """How long a reload may fail without an alert: the server may still be starting."""
 _INCLUDE = "include {};\n"
+_ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}")
 
 Stamp = tuple[object, ...]
-
-
-def emit(event: str, **values: object) -> None:
-    """One line of JSON on the container's output."""
-    print(json.dumps({"event": event, **values}), flush=True)
+_STARTED_AGAIN = "The container ends and is started again."
+_EVERY_SECOND = "It is tried again every second."
 
 
 class Watcher:
@@ -51,21 +57,32 @@ class Watcher:
 
         The one in force before this process; otherwise the current one, or the last that was.
         """
+        try:
+            return self._find()
+        except OSError as fault:
+            self._report([Alert("the volumes cannot be read", str(fault), _STARTED_AGAIN)])
+            return False
+
+    def _find(self) -> bool:
         (self._paths.run / "tls").mkdir(mode=0o700, parents=True, exist_ok=True)
         in_force = link_target(self._paths.active)
         if in_force is not None:
             self._active = self._wanted(in_force)
             return True
         alerts: list[Alert] = []
-        for name in self._start_candidates():
-            decision = self._evaluate(self._candidate(name))
+        for candidate in self._start_candidates():
+            decision = self._evaluate(candidate)
             alerts += decision.alerts
             if decision.take is not None:
                 self._report(alerts)
                 self._apply(decision)
                 self._reload_due = False
                 return True
-        none = Alert("no generation to serve", f"nothing under {self._paths.config} checks out")
+        none = Alert(
+            "no generation to serve",
+            f"nothing under {self._paths.config} checks out",
+            f"{_STARTED_AGAIN} Run `pulumi up`, which delivers one.",
+        )
         self._report([*alerts, none])
         return False
 
@@ -76,7 +93,7 @@ class Watcher:
             try:
                 self.step()
             except OSError as fault:
-                self._report([Alert("the volumes cannot be read", str(fault))])
+                self._report([Alert("the volumes cannot be read", str(fault), _EVERY_SECOND)])
             time.sleep(POLL_SECONDS)
 
     def step(self) -> None:
@@ -87,7 +104,11 @@ class Watcher:
             name = link_target(self._paths.current)
             candidate: WantedGeneration | Alert | None = None
             if name is None:
-                candidate = Alert("no current generation", f"{self._paths.current} is missing")
+                candidate = Alert(
+                    "no current generation",
+                    f"{self._paths.current} is missing",
+                    "What is in force stays. Run `pulumi up`, which delivers one.",
+                )
             elif self._generation_stamp(name) != self._active_stamp:
                 candidate = self._candidate(name)
             decision = self._evaluate(candidate)
@@ -105,22 +126,31 @@ class Watcher:
         try:
             self._program.tidy(self._paths)
         except Refused as fault:
-            self._report([Alert("sessions of an older generation go on", str(fault))])
+            what = "sessions of an older generation go on"
+            self._report([Alert(what, str(fault), _EVERY_SECOND)])
 
-    def _start_candidates(self) -> Iterator[str]:
+    def _start_candidates(self) -> Iterator[WantedGeneration | Alert]:
         current = link_target(self._paths.current)
         if current is not None:
-            yield current
+            yield self._candidate(current)
         state = self._paths.state
-        last_good = state.read_text().strip() if state and state.exists() else None
-        if last_good and last_good != current:
-            yield last_good
+        if state is None or not state.exists():
+            return
+        last_good = state.read_text("ascii", "replace").strip()
+        if not _ID.fullmatch(last_good):
+            yield Alert(
+                "the last generation in force is not known",
+                f"{state} is damaged",
+                "It is written again when a generation comes into force.",
+            )
+        elif last_good != current:
+            yield self._candidate(last_good)
 
     def _candidate(self, name: str) -> WantedGeneration | Alert:
         try:
             return self._wanted(name, verified=True)
         except (Refused, OSError) as fault:
-            return Alert(f"generation {name} refused", str(fault))
+            return refused(name, str(fault))
 
     def _wanted(self, name: str, *, verified: bool = False) -> WantedGeneration:
         entries = read_entries(self._paths.generations / name)
@@ -188,15 +218,15 @@ class Watcher:
             for pem, old in replaced.items():
                 pem.unlink() if old is None else write(pem, old, mode=0o600)
             wanted = decision.take or self._active
-            what = f"generation {wanted.generation if wanted else ''} refused"
-            self._report([Alert(what, str(fault))])
-            self._record_refusal(link_target(self._paths.current), [Alert(what, str(fault))])
+            alert = refused(wanted.generation if wanted else "", str(fault))
+            self._report([alert])
+            self._record_refusal(link_target(self._paths.current), [alert])
             return
         if decision.take is not None:
             self._active = decision.take
             self._active_stamp = self._generation_stamp(decision.take.generation)
         for pem in replaced:
-            emit("certificate", name=pem.stem)
+            emit("certificate", certificate=pem.stem)
         self._reload_due = True
         if before is None:
             self._record_success()
@@ -214,7 +244,7 @@ class Watcher:
             if self._reload_fails_since is None:
                 self._reload_fails_since = time.monotonic()
             if time.monotonic() - self._reload_fails_since > STARTING_SECONDS:
-                self._report([Alert("reload failed, tried again", str(fault))])
+                self._report([Alert("reload failed, tried again", str(fault), _EVERY_SECOND)])
             return  # due until it succeeds
         self._reload_due = False
         self._reload_fails_since = None
@@ -228,7 +258,7 @@ class Watcher:
         if self._paths.state is not None:
             write(self._paths.state, f"{self._active.generation}\n".encode())
         write(self._paths.active_id, f"{self._active.generation}\n".encode())
-        emit("generation", id=self._active.generation)
+        emit("generation", generation=self._active.generation)
 
     def _record_refusal(
         self, name: str | None, alerts: list[Alert], *, lacks_certificate: bool = False
@@ -244,7 +274,7 @@ class Watcher:
         for alert in alerts:
             if alert not in self._alerted:
                 self._alerted.add(alert)
-                emit("alert", what=alert.what, reason=alert.reason)
+                emit("alert", what=alert.what, reason=alert.reason, next=alert.next)
 
     def _stamp(self) -> Stamp:
         """Changes when there may be something to do."""

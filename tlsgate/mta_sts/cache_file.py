@@ -23,6 +23,7 @@ DAMAGED = f"{FILE}.damaged"
 VERSION = 1
 """Of the table below, as `PRAGMA user_version`. A file of another version counts as damaged."""
 BUSY_SECONDS = 5.0
+_IN_MEMORY = "They are kept in memory, and it is tried again. Look at the disk of `policy-state`."
 
 _TABLE = """
 CREATE TABLE policy (
@@ -85,7 +86,8 @@ class PolicyFile:
 
     def put_aside(self, reason: str) -> None:
         """Renames the file; the next write begins a new one. At most one damaged file is kept."""
-        self._alert(f"policies of MTA-STS begin anew, the damaged file is {DAMAGED}", reason)
+        what = f"policies of MTA-STS begin anew, the damaged file is {DAMAGED}"
+        self._alert(what, reason, "They are fetched again as mail goes there.")
         # The journal first: beside a new file it would be applied to that.
         for suffix in ("-journal", ""):
             old = self._path.with_name(FILE + suffix)
@@ -94,7 +96,8 @@ class PolicyFile:
             except FileNotFoundError:
                 continue
             except OSError as fault:
-                self._alert("the damaged file of MTA-STS policies cannot be renamed", str(fault))
+                what = "the damaged file of MTA-STS policies cannot be renamed"
+                self._alert(what, str(fault), _IN_MEMORY)
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS)
@@ -107,13 +110,13 @@ class PolicyFile:
         try:
             yield
         except sqlite3.OperationalError as fault:  # the disk: full, read-only, failing
-            self._alert(f"policies of MTA-STS {what}", str(fault))
+            self._alert(f"policies of MTA-STS {what}", str(fault), _IN_MEMORY)
         except (sqlite3.DatabaseError, ValueError, TypeError) as fault:
             self.put_aside(str(fault))
 
-    def _alert(self, what: str, reason: str) -> None:
+    def _alert(self, what: str, reason: str, next_step: str) -> None:
         if self.fault != what:
-            self._report("alert", what=what, reason=reason)
+            self._report("alert", what=what, reason=reason, next=next_step)
         self.fault = what
 
 

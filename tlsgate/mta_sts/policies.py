@@ -203,7 +203,8 @@ class StsPolicies:
         fault = None if job.cancelled() else job.exception()
         if fault is not None and not isinstance(fault, Undecided):
             what = f"the MTA-STS policy of {domain} could not be looked at"
-            self._report("alert", what=what, reason=repr(fault)[:300])
+            next_step = "What is known of it stays in force. It is tried again with the next mail."
+            self._report("alert", what=what, reason=repr(fault)[:300], next=next_step)
 
     async def _job(self, domain: str) -> StsPolicy | None:
         """The policy in force after DNS and the policy host were asked. Raises Undecided."""
@@ -265,7 +266,7 @@ class StsPolicies:
                 domain=domain,
                 kind=kind,
                 reason=reason[:300],
-                next=f"tried again after {RETRY_SECONDS:.0f} s",
+                next=f"It is tried again after {RETRY_SECONDS:.0f} s.",
             )
         self._remember(domain, kind)
 
@@ -303,6 +304,7 @@ class StsPolicies:
                 "alert",
                 what=f"the MTA-STS policy of {domain} ends in {left / HOUR:.1f} h",
                 reason=f"it could not be renewed: {failure.kind if failure else 'no record'}",
+                next="It is tried again until then. Ask the domain's postmaster about its policy.",
             )
 
 

@@ -48,7 +48,7 @@ class NoticeMilter(Milter.Base):  # type: ignore[misc]  # the library has no typ
                 "alert",
                 what="notices wait",
                 reason=reason,
-                next="deliver the list again; Postfix then makes the notices",
+                next="Run `pulumi up` again. Postfix makes the notices when the list is there.",
             )
         cls._last_reason = reason
 

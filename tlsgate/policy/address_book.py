@@ -11,18 +11,19 @@ from __future__ import annotations
 import asyncio
 import heapq
 import ipaddress
-import json
 import math
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 
 from dns.rdtypes.ANY.MX import MX
 
 from tlsgate.dns.lookups import DnsLookups, LookupFailure
 from tlsgate.events import emit
-from tlsgate.files import write
 from tlsgate.policy.delegation import Address
+from tlsgate.policy.kept_file import KeptFile
+from tlsgate.state import StateFile
 
 FILE = "addresses.json"
 SHORTEST, LONGEST = 300.0, 3600.0
@@ -38,6 +39,8 @@ short TTLs are looked up every 17 minutes, for 3 % of a processor."""
 IDLE_SECONDS = 0.5
 WRITE_SECONDS = 60.0
 LOOKUP_SECONDS = 60.0
+Texts = dict[str, tuple[str, ...]]
+"""Domain → addresses, as the file has them."""
 HOSTS, ADDRESSES = 32, 256
 """Of one domain, at most; the addresses known longest stay."""
 
@@ -110,14 +113,15 @@ class AddressBook:
 
     def __init__(self, lookups: DnsLookups, folder: Path, clock: Callable[[], float]) -> None:
         self._lookups = lookups
-        self._file = folder / FILE
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._domains: dict[Address, set[str]] = {}
         self._unknown: set[str] = set()
         self._queue: list[tuple[float, str]] = []
-        self._dirty = self._failing = False
-        self._kept = self._read()
+        loss = "The partners' mail servers are looked up anew."
+        file = StateFile(folder / FILE, Texts, loss=loss, check=_addresses)
+        self._kept_file = KeptFile(file, "the partners' addresses", self._known)
+        self._kept = _addresses(self._kept_file.load() or {})
 
     @property
     def complete(self) -> bool:
@@ -148,7 +152,7 @@ class AddressBook:
     async def keep(self) -> None:
         """Looks up, and writes, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_for_ever())
+            group.create_task(self._kept_file.keep(WRITE_SECONDS))
             for _ in range(AT_ONCE):
                 group.create_task(self._look_for_ever())
 
@@ -188,8 +192,9 @@ class AddressBook:
         else:
             entry.due = now + min(max(found.ttl, SHORTEST), LONGEST)
             self._drop(domain, entry, [a for a, t in entry.seen.items() if now - t > KEPT_SECONDS])
-            self._dirty = self._dirty or domain in self._unknown
-            self._unknown.discard(domain)
+            if domain in self._unknown:
+                self._unknown.discard(domain)
+                self._kept_file.changed()
         heapq.heappush(self._queue, (entry.due, domain))
 
     def _lose_patience(self, domain: str, seconds: float, failure: str) -> None:
@@ -199,7 +204,7 @@ class AddressBook:
                 "alert",
                 what=f"the mail servers of {domain} cannot be looked up",
                 reason=failure,
-                next="their bounces are accepted in plaintext, unless inbound.networks names them",
+                next="Their bounces are accepted in plaintext, unless inbound.networks names them.",
             )
 
     def _add(self, domain: str, entry: _Entry, found: Iterable[Address], now: float) -> None:
@@ -208,7 +213,7 @@ class AddressBook:
                 if len(entry.seen) >= ADDRESSES:
                     continue  # a forged answer with many must not push the known ones out
                 self._domains.setdefault(address, set()).add(domain)
-                self._dirty = True
+                self._kept_file.changed()
             entry.seen[address] = now
 
     def _drop(self, domain: str, entry: _Entry, addresses: Iterable[Address]) -> None:
@@ -217,52 +222,23 @@ class AddressBook:
             self._domains[address].discard(domain)
             if not self._domains[address]:
                 del self._domains[address]
-            self._dirty = True
+            self._kept_file.changed()
 
     def _forget(self, domain: str) -> None:
         entry = self._entries.pop(domain)
         self._drop(domain, entry, list(entry.seen))
         self._unknown.discard(domain)
-        self._dirty = True
+        self._kept_file.changed()
 
     def write(self) -> None:
-        """Writes the book to the disk if it has changed; reports a failure once."""
-        text = self._changed()
-        if text:
-            self._put(text)
+        """Writes the book to the disk if it has changed."""
+        self._kept_file.write()
 
-    async def _write_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            text = self._changed()
-            if text:
-                await asyncio.to_thread(self._put, text)
-
-    def _changed(self) -> str:
-        """What must be written; "" for nothing."""
-        if not self._dirty:
-            return ""
-        self._dirty = False
+    def _known(self) -> Texts:
         known = ((d, e) for d, e in self._entries.items() if d not in self._unknown)
-        return json.dumps({d: sorted(map(str, e.seen)) for d, e in sorted(known)}) + "\n"
+        return {d: tuple(sorted(map(str, e.seen))) for d, e in sorted(known, key=itemgetter(0))}
 
-    def _put(self, text: str) -> None:
-        try:
-            write(self._file, text.encode("ascii"))
-        except OSError as fault:
-            if not self._failing:
-                emit("alert", what="the partners' addresses cannot be kept", reason=str(fault))
-            self._dirty = self._failing = True
-            return
-        self._failing = False
 
-    def _read(self) -> dict[str, list[Address]]:
-        """What the file knows. If it cannot be read, everything is looked up again."""
-        try:
-            if not self._file.exists():
-                return {}
-            content = json.loads(self._file.read_bytes())
-            return {d: list(map(ipaddress.ip_address, texts)) for d, texts in content.items()}
-        except (OSError, ValueError, TypeError, AttributeError) as fault:
-            emit("alert", what="the partners' addresses begin anew", reason=repr(fault))
-            return {}
+def _addresses(texts: Texts) -> dict[str, list[Address]]:
+    """Raises ValueError."""
+    return {domain: list(map(ipaddress.ip_address, those)) for domain, those in texts.items()}

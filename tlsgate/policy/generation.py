@@ -117,11 +117,11 @@ class GenerationFollower:
                     "alert",
                     what=f"generation {target} refused",
                     reason=str(fault),
-                    next="the previous generation stays in force; deliver the list again",
+                    next="The previous generation stays in force. Run `pulumi up` again.",
                 )
                 return
             self._take(loaded)
-            emit("generation", target=target, rules=loaded.rules.digest)
+            emit("generation", generation=Path(target).name, rules=loaded.rules.digest)
 
     def _take(self, loaded: LoadedGeneration) -> None:
         self._loaded = loaded

@@ -80,9 +80,9 @@ class PartnerService:
                 writer.write(answer(await self._answer(parse_request(block[:-2]))))
                 await writer.drain()
         except MalformedRequest as fault:
-            emit("alert", what="policy request refused", reason=str(fault))
+            _refuse(str(fault))
         except asyncio.LimitOverrunError:
-            emit("alert", what="policy request refused", reason=f"over {REQUEST_LIMIT} octets")
+            _refuse(f"over {REQUEST_LIMIT} octets")
         except (asyncio.IncompleteReadError, TimeoutError, ConnectionError):
             pass  # the client has gone, as it may between two requests
         finally:
@@ -124,6 +124,7 @@ class PartnerService:
                 domain=request.sender_domain,
                 client=str(request.client),
                 reason=verdict.reason,
+                next="The sender tries again, and is accepted once it meets the partner's record.",
             )
         return verdict.action
 
@@ -145,3 +146,12 @@ class PartnerService:
             return
         if self._observations.is_new(request.message, domain):
             self._observed_mail.message(rule.partner, domain, rule.at(now))
+
+
+def _refuse(reason: str) -> None:
+    emit(
+        "alert",
+        what="policy request refused",
+        reason=reason,
+        next="Postfix answers the mail with 4xx, and it is tried again. Only Postfix may ask here.",
+    )

@@ -16,39 +16,56 @@ the record.
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tlsgate.clock import Clock, utc_now
-from tlsgate.events import emit
-from tlsgate.files import write
+from tlsgate.policy.kept_file import KeptFile
 from tlsgate.policy.rules import Evidence
+from tlsgate.record import Count
+from tlsgate.state import StateFile
 
 FILE = "observations.json"
 OUTBOUND, INBOUND = "outbound", "inbound"
-KEYS = {"messages", "would_hold", "since", "last", "clean", "rule"}
-CLEAN_KEYS = {"messages", "since"}
 WRITE_SECONDS = 2.0
 MESSAGES_KNOWN = 10_000
 
-Counts = dict[str, dict[str, dict[str, Any]]]
+
+class Clean(msgspec.Struct, forbid_unknown_fields=True):
+    """What came after the last message that would have been held."""
+
+    messages: Count
+    since: str
+
+
+class Counts(msgspec.Struct, forbid_unknown_fields=True):
+    """Of a partner and direction, as the file has them."""
+
+    messages: Count
+    would_hold: dict[str, Count]
+    since: str
+    last: str | None
+    clean: Clean
+    rule: str
+
+
+Partners = dict[str, dict[str, Counts]]
+"""Partner → direction → counts."""
 
 
 class Observations:
     """The counts, and their file; `folder`: where it is."""
 
     def __init__(self, folder: Path, clock: Clock = utc_now) -> None:
-        self._file = folder / FILE
         self._clock = clock
-        self._counts = self._kept()
+        self._kept = KeptFile(_file(folder), "observations", lambda: self._counts)
+        self._counts = self._kept.load() or {}
         self._messages: OrderedDict[tuple[str, str], None] = OrderedDict()
-        self._dirty = False
-        self._failing = False
 
     def follow(self, observed: Mapping[str, Evidence]) -> None:
         """Observe these partners, and no others any more."""
@@ -57,12 +74,13 @@ class Observations:
             rules = {OUTBOUND: evidence.outbound, INBOUND: evidence.inbound}
             known = before.get(partner, {})
             self._counts[partner] = {
-                direction: known[direction]
-                if known.get(direction, {}).get("rule") == rule
+                direction: counts
+                if (counts := known.get(direction)) is not None and counts.rule == rule
                 else self._fresh(rule)
                 for direction, rule in rules.items()
             }
-        self._dirty = self._dirty or self._counts != before
+        if self._counts != before:
+            self._kept.changed()
 
     def is_new(self, message: str, subject: str) -> bool:
         """Whether the message is new: Postfix asks about a message once for each recipient.
@@ -83,81 +101,39 @@ class Observations:
         entry = self._counts.get(partner, {}).get(direction)
         if entry is None:
             return
-        entry["messages"] += messages
-        entry["last"] = _text(self._clock())
+        entry.messages += messages
+        entry.last = _text(self._clock())
         if reason:
-            held = entry["would_hold"]
-            held[reason] = held.get(reason, 0) + messages
-            entry["clean"] = {"messages": 0, "since": entry["last"]}
+            entry.would_hold[reason] = entry.would_hold.get(reason, 0) + messages
+            entry.clean = Clean(0, entry.last)
         else:
-            entry["clean"]["messages"] += messages
-        self._dirty = True
+            entry.clean.messages += messages
+        self._kept.changed()
 
-    def counts(self) -> Counts:
+    def counts(self) -> dict[str, Any]:
         """As the file has them."""
-        return self._counts
+        return dict(msgspec.to_builtins(self._counts))
 
     def write(self) -> None:
-        """Writes the counts to the disk if they have changed; reports a failure once."""
-        text = self._changed()
-        if text:
-            self._put(text)
+        """Writes the counts to the disk if they have changed."""
+        self._kept.write()
 
     async def keep(self) -> None:
         """Writes for ever, beside the loop that counts."""
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            text = self._changed()
-            if text:
-                await asyncio.to_thread(self._put, text)
+        await self._kept.keep(WRITE_SECONDS)
 
-    def _changed(self) -> str:
-        """What is to be written; "" if nothing is."""
-        text = json.dumps(self._counts) + "\n" if self._dirty else ""
-        self._dirty = False
-        return text
-
-    def _put(self, text: str) -> None:
-        try:
-            write(self._file, text.encode("ascii"))
-        except OSError as fault:
-            if not self._failing:
-                emit("alert", what="observations cannot be kept", reason=str(fault))
-            self._dirty = self._failing = True
-            return
-        self._failing = False
-
-    def _fresh(self, rule: str) -> dict[str, Any]:
+    def _fresh(self, rule: str) -> Counts:
         since = _text(self._clock())
-        clean = {"messages": 0, "since": since}
-        counts: dict[str, Any] = {"messages": 0, "would_hold": {}, "since": since, "last": None}
-        return {**counts, "clean": clean, "rule": rule}
-
-    def _kept(self) -> Counts:
-        try:
-            return read(self._file.parent)
-        except (OSError, ValueError) as fault:
-            emit("alert", what="observations begin anew", reason=str(fault))
-            return {}
+        return Counts(0, {}, since, None, Clean(0, since), rule)
 
 
-def read(folder: Path) -> Counts:
-    """The counts of the file; none if there is no file. Raises OSError, ValueError."""
-    file = folder / FILE
-    if not file.exists():
-        return {}
-    counts = json.loads(file.read_bytes())
-    for directions in _mapping(counts).values():
-        for entry in _mapping(directions).values():
-            if set(_mapping(entry)) != KEYS or set(_mapping(entry["clean"])) != CLEAN_KEYS:
-                raise ValueError(f"{file} has an invalid entry")
-    return dict(counts)
+def read(folder: Path) -> dict[str, Any]:
+    """The counts of the file; none if there is no file. Raises OSError, for damage too."""
+    return dict(msgspec.to_builtins(_file(folder).read() or {}))
 
 
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{FILE} does not have the form that was written")  # noqa: TRY004  # of the file
-    return value
+def _file(folder: Path) -> StateFile[Partners]:
+    return StateFile(folder / FILE, Partners, loss="Observed partners are counted anew.")
 
 
 def _text(time: datetime) -> str:

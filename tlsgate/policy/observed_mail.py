@@ -67,7 +67,12 @@ class ObservedMail:
             async with self._slots:
                 reason = await self._check(domain, policy)
         except Exception as fault:  # reported, and counted as held
-            emit("alert", what=f"{domain} could not be checked", reason=repr(fault)[:300])
+            emit(
+                "alert",
+                what=f"{domain} could not be checked",
+                reason=repr(fault)[:300],
+                next="Its messages count as held. It is checked again with the next message.",
+            )
             reason = UNKNOWN
         messages = self._waiting.pop((partner, domain, policy))
         self._known[domain] = _Result(policy, self._clock() + VALID_SECONDS, reason)

@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import resource
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +144,11 @@ def run(environment: Mapping[str, str]) -> int:
     try:
         asyncio.run(serve(settings_from(environment)))
     except (OSError, ValueError) as fault:
-        print(f"tlsgate.policy cannot serve: {fault}", file=sys.stderr)
+        emit(
+            "alert",
+            what="the policy helper cannot serve",
+            reason=str(fault),
+            next="The container ends and is started again.",
+        )
         return 1
     return 0

@@ -100,9 +100,9 @@ events {{
 }}
 
 http {{
-    log_format events escape=json '{{"event":"http","at":"$time_iso8601","client":"$remote_addr",'
-        '"host":"$host","request":"$request","status":$status,"bytes":$body_bytes_sent,'
-        '"tls":"$ssl_protocol"}}';
+    log_format events escape=json '{{"event":"http","at":"$time_iso8601","level":"info",'
+        '"what":"a request was answered","client":"$remote_addr","host":"$host",'
+        '"request":"$request","status":$status,"bytes":$body_bytes_sent,"tls":"$ssl_protocol"}}';
     access_log /dev/stdout events;
     server_tokens off;
     default_type text/plain;

@@ -143,7 +143,7 @@ def test_unhealthy_without_certificates(stack: Stack, world: World) -> None:
     assert (check.exit_code, check.output) == (1, f"certificate {MX} is missing\n".encode())
     failures = agent.exec_run(["cat", "/acme/failures.json"]).output
     assert isinstance(failures, bytes)
-    assert json.loads(failures)[f"mx/{MX}"]["count"] == 1
+    assert json.loads(failures)["data"][f"mx/{MX}"]["count"] == 1
     agent.stop(timeout=10)
     alerts = [json.loads(line) for line in agent.logs().splitlines() if b'"alert"' in line]
     assert len(alerts) == 1

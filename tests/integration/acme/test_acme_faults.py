@@ -201,7 +201,7 @@ def test_dns_01_reports_the_expected_and_the_actual_value(world: World) -> None:
     proofs = ChallengeResponses(Misplaced(agent_zone(config.challenge), 5), used.proofs)
     with pytest.raises(AcmeFault) as caught:
         CertificateAuthority(
-            config.ca,
+            config,
             used.account(config.directory),
             CaContext(proofs, config.limits, Stop().pause, lambda: datetime.now(UTC)),
         ).obtain(Request((MX,), new_key(), None))

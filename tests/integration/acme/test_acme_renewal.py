@@ -65,7 +65,7 @@ def orders(capsys: Capture) -> list[dict[str, Any]]:
 
 def connector(volumes: Volumes) -> Connector:
     config = load(paths(volumes).config)
-    return Connector(config.ca, paths(volumes).account(config.directory), now)
+    return Connector(config, paths(volumes).account(config.directory), now)
 
 
 def test_the_cas_own_window_is_kept(world: World, capsys: Capture) -> None:

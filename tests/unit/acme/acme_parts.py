@@ -10,7 +10,6 @@ from pathlib import Path
 from tests.unit.acme.acme_pki import NOW, Root
 from tlsgate.acme.certificate import Meta
 from tlsgate.acme.config.agent_json import Config, HttpTokens, Probe, WantedCertificate
-from tlsgate.acme.config.ca import Ca
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.gateway.generations import CertificateGeneration, CertificateStore
 from tlsgate.acme.gateway.install import Installer
@@ -33,12 +32,9 @@ STS = WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ())
 def settings(*wanted: WantedCertificate, directory: str = "https://ca.example/dir") -> Config:
     """A configuration of these certificates."""
     return Config(
-        ca=Ca(directory),
-        roots_file=None,
+        directory=directory,
         challenge=HttpTokens(Path("/challenge")),
-        tlsa=None,
         certificates=wanted or (MX,),
-        look_seconds=60,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,13 @@ _LOOP = asyncio.new_event_loop()
 def event_loop() -> None:
     """Pulumi takes the thread's event loop; asyncio.run in other tests takes it away."""
     asyncio.set_event_loop(_LOOP)
+
+
+@pytest.fixture(autouse=True)
+def one_pickler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pulumi.dynamic wraps this method once for every resource and never unwraps it."""
+    method = "_batch_setitems"
+    monkeypatch.setattr(pickle._Pickler, method, getattr(pickle._Pickler, method))
 
 
 @pytest.fixture

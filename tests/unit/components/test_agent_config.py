@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.unit.components.gateway_parts import MANUAL, declared, inputs_of
+from tlsgate.acme.config.typed_json import to_json
 from tlsgate_pulumi.certificates import agent_config
 
 DNS_SERVER = {
@@ -37,6 +38,7 @@ WATCHED: dict[str, object] = {
     "rotate_days": 90,
     "metrics_port": 9464,
     "webhook_file": None,
+    "look_seconds": 60,
 }
 
 
@@ -63,7 +65,8 @@ def test_the_agent_is_told_what_the_config_says(tmp_path: Path) -> None:
 
 
 def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
-    assert agent_config(inputs_of(tmp_path, *MANUAL).settings) == {
+    settings = inputs_of(tmp_path, *MANUAL).settings
+    assert json.loads(to_json(agent_config(settings))) == {
         "directory": "https://ca.lab.example:14000/dir",
         "contact": ["mailto:postmaster@corp.example"],
         "profile": "shortlived",
@@ -96,12 +99,13 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
         "caaIssuers: [pebble.letsencrypt.org, b.example]",
     )
     inputs = inputs_of(tmp_path, more, limits, both)
-    told = agent_config(inputs.settings)
+    told = json.loads(to_json(agent_config(inputs.settings)))
     assert told["tlsa"]["ttl"] == 10
     assert {key: told[key] for key in WATCHED} == {
         "rotate_days": 30,
         "metrics_port": None,
         "webhook_file": "/config/webhook",
+        "look_seconds": 60,
         "limits": {"failed_authorizations": {"count": 9, "seconds": 3600}},
         "fallback": {
             "directory": "https://second.example/dir",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.unit.components.stack_config import CONFIG, as_pulumi_gives, write_project
 from tests.unit.render.test_postfix import parameters
 from tlsgate.acme.config.agent_json import load
+from tlsgate.acme.config.typed_json import to_json
 from tlsgate.dns.records import zone_lines
 from tlsgate.dns.sets import by_key, to_rdataset
 from tlsgate.problems import ProblemsError
@@ -27,7 +28,7 @@ from tlsgate.render.nexthop import lint_nexthops
 from tlsgate.render.policy_host import PolicyHostSettings, render_policy_host
 from tlsgate.render.postfix import render_postfix
 from tlsgate.render.unbound import ResolverSettings, render_unbound
-from tlsgate_pulumi.certificates import agent_config_text
+from tlsgate_pulumi.certificates import agent_config
 from tlsgate_pulumi.inputs import raw_values
 from tlsgate_pulumi.mta_sts import policy_settings
 from tlsgate_pulumi.partner_list import postfix_settings
@@ -195,7 +196,7 @@ def render(settings: Settings, folder: Path) -> dict[str, str]:
     records = [*published_records(settings), *ids]
     for record in by_key(records).values():
         to_rdataset(record)
-    agent = agent_config_text(settings)
+    agent = to_json(agent_config(settings))
     for inside, outside in (("/config/", f"{folder}/"), ("/challenge", f"{folder}/challenge")):
         agent = agent.replace(f'"{inside}', f'"{outside}')
     (folder / "agent.json").write_text(agent)

@@ -114,7 +114,8 @@ def test_what_nginx_needs() -> None:
 OLD = WantedGeneration("old", {"mx": ("mx.example",)})
 NEW = WantedGeneration("new", {"mx": ("mx.example",)})
 RENAMED = WantedGeneration("new", {"mx2": ("mx2.example",)})
-BAD = Alert("generation new refused", "changed")
+NEXT = "What is in force stays. Correct the configuration and run `pulumi up` again."
+BAD = Alert("generation new refused", "changed", NEXT)
 EXPIRED, WRONG = (
     CertificateFault("certificate has expired", expired=True),
     CertificateFault("wrong key"),
@@ -123,10 +124,14 @@ MX = frozenset({"mx"})
 
 
 def refused(fault: CertificateFault) -> Alert:
-    return Alert("certificate mx refused", fault.reason)
+    return Alert(
+        "certificate mx refused",
+        fault.reason,
+        "The certificate in use stays, if there is one. The agent's log says more.",
+    )
 
 
-NO_CERTIFICATE = Alert("generation new refused", "no certificate mx")
+NO_CERTIFICATE = Alert("generation new refused", "no certificate mx", NEXT)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +180,7 @@ NO_CERTIFICATE = Alert("generation new refused", "no certificate mx")
         (
             "postfix",
             VolumeState(OLD, RENAMED, {}, frozenset()),
-            NextStep(alerts=(Alert("generation new refused", "no certificate mx2"),)),
+            NextStep(alerts=(Alert("generation new refused", "no certificate mx2", NEXT),)),
         ),
         # The policy host
         ("nginx", VolumeState(None, NEW, {}, frozenset()), NextStep(NEW)),

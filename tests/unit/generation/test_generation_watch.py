@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -373,3 +375,44 @@ def test_sessions_that_cannot_be_ended_are_told(
     watcher.step()
     watcher.step()
     assert alerts(capsys) == ["sessions of an older generation go on: a session goes on"]
+
+
+@pytest.mark.parametrize("content", [b"", b"../x\n", b"\0\xff", b"0123456789abcdeg\n"])
+def test_a_damaged_name_of_the_last_generation_is_told_and_not_followed(
+    server: Server, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    assert server.paths.state is not None
+    server.paths.state.write_bytes(content)
+    assert not Watcher(server.paths, server.program).start()
+    known, none = events(capsys)
+    assert known["what"] == "the last generation in force is not known"
+    assert known["reason"] == f"{server.paths.state} is damaged"
+    assert none["what"] == "no generation to serve"
+
+
+def test_volumes_that_cannot_be_read_at_the_start_are_told(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a link that could not be read counted as none."""
+
+    def fails(_path: Path) -> Path:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "readlink", fails)
+    assert not Watcher(server.paths, server.program).start()
+    (alert,) = events(capsys)
+    assert (alert["what"], alert["level"]) == ("the volumes cannot be read", "error")
+    assert "Input/output error" in alert["reason"]
+
+
+def test_every_alert_says_what_happens_next(
+    server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not Watcher(server.paths, server.program).start()
+    (alert,) = events(capsys)
+    assert [*alert] == ["event", "at", "level", "what", "reason", "next"]
+    assert alert["next"].startswith("The container ends and is started again.")
+
+
+def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -60,7 +60,12 @@ def end(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, str]]]:
     return process.returncode, events
 
 
-WATCHING = {"event": "watching", "check": "check now"}
+WATCHING = {
+    "event": "watching",
+    "level": "info",
+    "what": "the watchdog watches the server",
+    "check": "check now",
+}
 COUNT = "echo >>checks; checks() { wc -l <checks; }; "
 # The server ends with 3 by itself when it was checked often enough.
 UNTIL_CHECKED = "until [ -e enough ]; do /bin/sleep 0.01; done; exit 3"
@@ -100,6 +105,7 @@ def test_a_server_that_fails_is_killed(
     assert code == 128 + signal.SIGKILL
     alert = {
         "event": "alert",
+        "level": "error",
         "what": "the server does not answer",
         "reason": f"its check (check now) failed {failures} times in a row",
         "next": "it is killed, and the container ends, to be started again",

@@ -300,7 +300,10 @@ def test_a_file_that_is_none_begins_anew(
 ) -> None:
     (world.folder / FILE).write_text(text, "latin-1")
     book = world.new_book()
-    assert json.loads(capsys.readouterr().out)["what"] == "the partners' addresses begin anew"
+    (alert,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert alert["what"] == f"the state file {world.folder / FILE} was damaged"
+    assert alert["next"].endswith("The partners' mail servers are looked up anew.")
+    assert len(list(world.folder.glob(f"{FILE}.damaged-*"))) == 1
     book.follow(["a.example"])
     assert not book.complete
 
@@ -318,7 +321,8 @@ def test_a_file_that_cannot_be_written_is_told_once(
     assert alert["what"] == "the partners' addresses cannot be kept"
     world.folder.mkdir()
     world.book.write()
-    assert json.loads((world.folder / FILE).read_text()) == {"a.example": [ONE]}
+    saved = json.loads((world.folder / FILE).read_text())
+    assert saved == {"version": 1, "data": {"a.example": [ONE]}}
 
 
 def test_it_looks_up_and_writes_by_itself(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,13 +58,15 @@ def test_counts_outlive_the_helper(tmp_path: Path) -> None:
 def test_clean_is_what_came_since_the_last_that_would_have_been_held(tmp_path: Path) -> None:
     observations = made(tmp_path)
     observations.follow(ACME)
-    entry = observations.counts()["Acme"]["inbound"]
-    began = entry["since"]
+    began = observations.counts()["Acme"]["inbound"]["since"]
     observations.count("Acme", INBOUND, messages=4)
+    entry = observations.counts()["Acme"]["inbound"]
     assert entry["clean"] == {"messages": 4, "since": began}
     observations.count("Acme", INBOUND, "plaintext")
+    entry = observations.counts()["Acme"]["inbound"]
     assert entry["clean"] == {"messages": 0, "since": entry["last"]}
     observations.count("Acme", INBOUND)
+    entry = observations.counts()["Acme"]["inbound"]
     assert (entry["clean"]["messages"], entry["messages"]) == (1, 6)
 
 
@@ -93,7 +98,11 @@ def test_a_damaged_file_is_told_and_is_no_evidence(
 ) -> None:
     (tmp_path / "observations.json").write_text(content)
     observations = made(tmp_path)
-    assert "observations begin anew" in capsys.readouterr().out
+    (alert,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert alert["what"] == f"the state file {tmp_path / 'observations.json'} was damaged"
+    assert alert["next"].endswith("Observed partners are counted anew.")
+    (aside,) = tmp_path.glob("observations.json.damaged-*")
+    assert aside.read_text() == content
     observations.follow(ACME)
     observations.write()
     assert read(tmp_path)["Acme"]["inbound"]["messages"] == 0
@@ -109,7 +118,49 @@ def test_a_disk_that_cannot_be_written_is_told_once(
     assert capsys.readouterr().out.count("observations cannot be kept") == 1
     (tmp_path / "missing").mkdir()
     observations.write()
-    assert json.loads((tmp_path / "missing/observations.json").read_text())["Acme"]
+    assert json.loads((tmp_path / "missing/observations.json").read_text())["data"]["Acme"]
+
+
+def test_a_file_that_cannot_be_read_is_not_written_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = made(tmp_path)
+    first.follow(ACME)
+    first.count("Acme", INBOUND)
+    first.write()
+    before = (tmp_path / "observations.json").read_bytes()
+
+    def fails(_path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        second = made(tmp_path)
+    (alert,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (alert["what"], "Input/output error" in alert["reason"]) == (
+        "observations cannot be read",
+        True,
+    )
+    second.follow(ACME)
+    second.count("Acme", INBOUND)
+    second.write()
+    assert (tmp_path / "observations.json").read_bytes() == before
+    assert made(tmp_path).counts()["Acme"]["inbound"]["messages"] == 1
+
+
+def test_a_file_from_before_there_were_versions_is_read(tmp_path: Path) -> None:
+    clean = '{"messages": 1, "since": "2026-11-25T12:00:00+00:00"}'
+    entry = (
+        '{"messages": 2, "would_hold": {"issuer": 1}, "since": "2026-11-25T12:00:00+00:00",'
+        f' "last": null, "clean": {clean}, "rule": "in1"}}'
+    )
+    (tmp_path / "observations.json").write_text(f'{{"Acme": {{"inbound": {entry}}}}}\n')
+    assert read(tmp_path) == {"Acme": {"inbound": json.loads(entry)}}
+    observations = made(tmp_path)
+    observations.follow(ACME)
+    observations.count("Acme", INBOUND)
+    observations.write()
+    assert read(tmp_path)["Acme"]["inbound"]["messages"] == 3
 
 
 def test_a_domain_is_tried_once_in_ten_minutes_and_its_messages_wait_for_the_answer(
@@ -131,22 +182,25 @@ def test_a_domain_is_tried_once_in_ten_minutes_and_its_messages_wait_for_the_ans
 
     async def run() -> None:
         observed_mail = ObservedMail(observations, check, lambda: now[0])
-        entry = observations.counts()["Acme"]["outbound"]
+
+        def entry() -> dict[str, Any]:
+            return dict(observations.counts()["Acme"]["outbound"])
+
         for _ in range(3):
             observed_mail.message("Acme", "acme.example", "dane-only")
         await asyncio.sleep(0)
-        assert (entry["messages"], len(tried)) == (0, 1)
+        assert (entry()["messages"], len(tried)) == (0, 1)
         gate.set()
-        await _until(lambda: entry["messages"] == 3)
+        await _until(lambda: entry()["messages"] == 3)
         now[0] = 599.0
         observed_mail.message("Acme", "acme.example", "dane-only")
-        assert (entry["messages"], entry["would_hold"], len(tried)) == (4, {}, 1)
+        assert (entry()["messages"], entry()["would_hold"], len(tried)) == (4, {}, 1)
         observed_mail.message("Acme", "acme.example", "secure match=acme.example")  # another rule
-        await _until(lambda: entry["would_hold"] == {"issuer": 1})
+        await _until(lambda: entry()["would_hold"] == {"issuer": 1})
         now[0] = 1200.0
         observed_mail.message("Acme", "acme.example", "dane-only")
-        await _until(lambda: entry["would_hold"] == {"issuer": 1, UNKNOWN: 1})
-        assert entry["messages"] == 6
+        await _until(lambda: entry()["would_hold"] == {"issuer": 1, UNKNOWN: 1})
+        assert entry()["messages"] == 6
 
     asyncio.run(run())
 

@@ -202,7 +202,7 @@ def test_a_new_list_is_taken_up_unasked(tmp_path: Path, monkeypatch: pytest.Monk
 
 def observations(folder: Path) -> dict[str, Any]:
     file = folder / "observations.json"
-    return dict(json.loads(file.read_text())) if file.exists() else {}
+    return dict(json.loads(file.read_text())["data"]) if file.exists() else {}
 
 
 def test_what_is_observed_is_counted_and_never_refused(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tlsgate.acme.agent.assembly import renewer
 from tlsgate.acme.agent.status import HEALTHY, certificate_faults
@@ -128,7 +128,9 @@ class Agent:
     def _sleep(self) -> None:
         """Sleeps until the next look, the next step of a roll-over, or a person's request."""
         now = self._clock()
-        waits = [self._renewer.roller.waits_until(one) for one in self._config.certificates]
+        waits: list[datetime | None] = []
+        with suppress(OSError):  # the look reports it
+            waits = [self._renewer.roller.waits_until(one) for one in self._config.certificates]
         # A step whose time has come but that failed waits for the next ordinary look.
         ends = [wait for wait in waits if wait is not None and wait > now]
         end = min([*ends, now + timedelta(seconds=self._config.look_seconds)])
@@ -150,7 +152,10 @@ class Agent:
 
     def _write_health(self) -> None:
         """For the container's health check, which then need not start Python every few seconds."""
-        found = certificate_faults(self._config, self._paths, self._clock())
+        try:
+            found = certificate_faults(self._config, self._paths, self._clock())
+        except OSError as fault:
+            found = [f"a volume cannot be used: {fault}"]
         text = "".join(f"{line}\n" for line in found or [HEALTHY])
         if self._paths.heartbeat.read_text() != text:
             write(self._paths.heartbeat, text.encode())

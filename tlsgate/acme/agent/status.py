@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from tlsgate.acme.ca.account import account_uri
 from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.config.agent_json import Config, WantedCertificate
@@ -29,7 +31,7 @@ from tlsgate.acme.renewal.failures import Failures
 from tlsgate.acme.renewal.renewal_info import RenewalInfo
 from tlsgate.acme.rollover import state_machine
 from tlsgate.acme.rollover.roller import by_hand, spread_at
-from tlsgate.acme.rollover.saved import Rollovers, rollover_values
+from tlsgate.acme.rollover.saved import Rollovers
 from tlsgate.acme.rollover.state_machine import Rollover, Step
 from tlsgate.acme.rollover.tlsa_records import PublishedRecords
 from tlsgate.acme.state.paths import Paths
@@ -117,7 +119,7 @@ class Status:
     def _rollover(self, wanted: WantedCertificate, state: Rollover) -> dict[str, object]:
         until = self._until(wanted, state)
         return {
-            **rollover_values(state),
+            **{name: _value(one) for name, one in msgspec.structs.asdict(state).items()},
             "waits_for": _WAITS[state.step],
             "until": until.isoformat() if until else None,
         }
@@ -207,6 +209,10 @@ def as_text(entry: dict[str, Any]) -> str:
     elif entry["next_rollover"]:
         lines.append(f"  roll-over none; the next from {_time(entry['next_rollover'])} on")
     return "\n".join(lines)
+
+
+def _value(one: object) -> object:
+    return one.isoformat() if isinstance(one, datetime) else one
 
 
 def _time(iso: str) -> str:

@@ -54,7 +54,7 @@ class Webhook:
             try:
                 self._waiting.put_nowait(event)
             except queue.Full:
-                emit("webhook", sent=False, reason="too many alerts wait")
+                _not_sent("too many alerts wait")
 
     def _run(self) -> None:
         while not self._end.is_set():
@@ -72,7 +72,7 @@ class Webhook:
             if not reason or self._end.wait(self._pause):
                 break
         if reason:
-            emit("webhook", sent=False, reason=reason)
+            _not_sent(reason)
 
     def _post(self, body: Mapping[str, object]) -> str:
         """Why it was not accepted; empty if it was. Contains no part of the URL."""
@@ -89,3 +89,8 @@ class Webhook:
         except ValueError:
             return "the webhook's file contains no URL"
         return "" if answer.ok else f"it answered with HTTP status {answer.status_code}"
+
+
+def _not_sent(reason: str) -> None:
+    next_step = "The alert is in this log, and is not sent again."
+    emit("webhook", sent=False, reason=reason, next=next_step)

@@ -7,7 +7,6 @@ account is useless: `AccountGone` is raised, and `retire` moves the account's fi
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +24,9 @@ from tlsgate.acme.keys import Key, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.files import sync_directory, write, write_json
+from tlsgate.files import sync_directory, write
+from tlsgate.record import Record
+from tlsgate.state import StateFile
 
 KEY, NEXT_KEY, ACCOUNT = "key.pem", "next-key.pem", "account.json"
 RETIRED = "deactivated"
@@ -36,20 +37,28 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]{2,}=*")
 _BINDING_CODES = ("unauthorized", "malformed", "externalAccountRequired")
 
 
+class _Account(Record, frozen=True):
+    """account.json. `directory`: the CA's."""
+
+    directory: str
+    uri: str
+    contact: tuple[str, ...]
+
+
 class AccountGone(AcmeFault):
     """The account was deactivated: only a new one, with a new key, can order."""
 
 
 def account_uri(path: Path) -> str | None:
     """The URI of the account in this directory, None before it was registered."""
-    values = _read(path)
-    return values[0] if values else None
+    known = _file(path).load()
+    return known.uri if known else None
 
 
 def contact_differs(path: Path, contact: tuple[str, ...]) -> bool:
     """Whether a registered account's contact differs from this one."""
-    values = _read(path)
-    return values is not None and values[1] != contact
+    known = _file(path).load()
+    return known is not None and known.contact != contact
 
 
 def account_key(path: Path) -> Key:
@@ -77,15 +86,13 @@ def retire(path: Path) -> None:
 
 def open_account(server: AcmeServer, path: Path, ca: Ca) -> str:
     """Registers the account or finds it again; returns its URI. Raises AcmeFault."""
-    known = _read(path)
-    uri = find(server, known[0]) if known else None
+    known = _file(path).load()
+    uri = find(server, known.uri) if known else None
     if uri is None:
         uri = _register(server, ca, known=known is not None)
-    elif known and known[1] != ca.contact:
+    elif known and known.contact != ca.contact:
         _update(server, uri, ca.contact)
-    if known != (uri, ca.contact):
-        values = {"directory": server.directory, "uri": uri, "contact": list(ca.contact)}
-        write_json(path / ACCOUNT, values)
+    _file(path).update(lambda _: _Account(server.directory, uri, ca.contact))
     return uri
 
 
@@ -122,14 +129,8 @@ def _unusable(what: str, words: str) -> AcmeFault:
     )
 
 
-def _read(path: Path) -> tuple[str, tuple[str, ...]] | None:
-    """URI and contact."""
-    try:
-        values = json.loads((path / ACCOUNT).read_text())
-        return str(values["uri"]), tuple(values["contact"])
-    except (OSError, ValueError, KeyError, TypeError):
-        # Only a cache: the CA finds the account by its key.
-        return None
+def _file(path: Path) -> StateFile[_Account]:
+    return StateFile(path / ACCOUNT, _Account, loss="The CA finds the account by its key.")
 
 
 def _register(server: AcmeServer, ca: Ca, *, known: bool) -> str:

@@ -7,17 +7,16 @@ count a request that never reached the CA.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from tlsgate.acme.config.limits import KINDS, Limits
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.clock import Clock
-from tlsgate.files import write_json
+from tlsgate.record import Record, Time
+from tlsgate.state import StateFile
 
 ACCOUNT = "account"
 """The subject of requests that count for the whole account."""
@@ -28,13 +27,21 @@ def names_subject(names: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True)
-class CountedRequest:
+class CountedRequest(Record, frozen=True, array_like=True):
     """Something that the CA counted: `subject` is a name, a set of names, or the account."""
 
     kind: str
     subject: str
-    at: datetime
+    at: Time
+
+
+Uses = Sequence[CountedRequest]
+
+
+class _Saved(Record, frozen=True):
+    """ledger.json."""
+
+    uses: tuple[CountedRequest, ...]
 
 
 def exhausted(
@@ -49,7 +56,8 @@ class RateLimiter:
     """ledger.json of the account at one CA; read at each use."""
 
     def __init__(self, path: Path, limits: Limits, clock: Clock) -> None:
-        self._path = path
+        loss = "What was ordered before is not counted any more; the CA's own limits still hold."
+        self._file = StateFile(path, _Saved, loss=loss)
         self._limits = limits
         self._clock = clock
 
@@ -71,38 +79,34 @@ class RateLimiter:
     def count(self, kind: str, subjects: Sequence[str]) -> None:
         """Counts one of each."""
         now = self._clock()
-        self._write([*self._read(), *(CountedRequest(kind, subject, now) for subject in subjects)])
+        self._change(lambda uses: [*uses, *(CountedRequest(kind, one, now) for one in subjects)])
 
     def uncount(self, kind: str, subjects: Sequence[str]) -> None:
         """Removes the last one of each: the CA did not count it after all."""
-        too_many = Counter(subjects)
-        left: list[CountedRequest] = []
-        for use in reversed(self._read()):
-            if use.kind == kind and too_many[use.subject] > 0:
-                too_many[use.subject] -= 1
-            else:
-                left.append(use)
-        self._write(left[::-1])
 
-    def _read(self) -> list[CountedRequest]:
-        try:
-            values = json.loads(self._path.read_text())
-            return [
-                CountedRequest(kind, what, datetime.fromisoformat(at))
-                for kind, what, at in values["uses"]
-            ]
-        except FileNotFoundError:
-            return []
-        except (ValueError, KeyError, TypeError):
-            # We write it as a whole, so somebody else changed it. The CA's own limits still apply.
-            return []
+        def without(uses: Uses) -> Uses:
+            too_many, left = Counter(subjects), list[CountedRequest]()
+            for use in reversed(uses):
+                if use.kind == kind and too_many[use.subject] > 0:
+                    too_many[use.subject] -= 1
+                else:
+                    left.append(use)
+            return left[::-1]
 
-    def _write(self, uses: Sequence[CountedRequest]) -> None:
+        self._change(without)
+
+    def _read(self) -> Uses:
+        saved = self._file.load()
+        return saved.uses if saved else ()
+
+    def _change(self, change: Callable[[Uses], Uses]) -> None:
         now = self._clock()
-        kept = [
-            [use.kind, use.subject, use.at.isoformat()]
-            for use in uses
-            if use.kind in KINDS
-            and (now - use.at).total_seconds() < self._limits.of(use.kind).seconds
-        ]
-        write_json(self._path, {"uses": kept})
+
+        def matters(use: CountedRequest) -> bool:
+            known = use.kind in KINDS
+            return known and (now - use.at).total_seconds() < self._limits.of(use.kind).seconds
+
+        def changed(before: _Saved | None) -> _Saved:
+            return _Saved(tuple(filter(matters, change(before.uses if before else ()))))
+
+        self._file.update(changed)

@@ -12,14 +12,14 @@ from josepy.errors import Error as JoseError
 
 from tlsgate.acme.ca.client import AcmeServer
 from tlsgate.acme.faults import AcmeFault
+from tlsgate.record import Record, Time
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Record, frozen=True):
     """What the CA suggests; `end` is after `start`. `url`: its explanation, for people."""
 
-    start: datetime
-    end: datetime
+    start: Time
+    end: Time
     url: str | None = None
 
 

@@ -7,10 +7,8 @@ the next process removes what a killed one left behind.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,11 +16,11 @@ from josepy.b64 import b64encode
 
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.events import emit
-from tlsgate.files import write_json
+from tlsgate.record import Record
+from tlsgate.state import StateFile
 
 
-@dataclass(frozen=True, slots=True)
-class ChallengeResponse:
+class ChallengeResponse(Record, frozen=True):
     """Proves that we control `name`. `token` and `authorization` become public."""
 
     name: str
@@ -55,12 +53,18 @@ class Solver(Protocol):
         """Where the CA looks and what we see there, for the message about a failure."""
 
 
+class _Journal(Record, frozen=True):
+    type: str
+    proofs: tuple[ChallengeResponse, ...]
+
+
 class ChallengeResponses:
     """Publishes responses and removes them."""
 
     def __init__(self, solver: Solver, journal: Path) -> None:
         self.solver = solver
-        self._journal = journal
+        loss = "An answer to a challenge that is still in DNS or on the web stays there."
+        self._journal = StateFile(journal, _Journal, loss=loss)
 
     @contextmanager
     def in_place(self, responses: Sequence[ChallengeResponse]) -> Iterator[None]:
@@ -91,14 +95,9 @@ class ChallengeResponses:
             self._record(left)
 
     def _recorded(self) -> list[ChallengeResponse]:
-        try:
-            values = json.loads(self._journal.read_text())
-            if values["type"] != self.solver.type:
-                return []  # another kind of challenge was configured: out of this one's reach
-            return [ChallengeResponse(**entry) for entry in values["proofs"]]
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return []
+        noted = self._journal.load()
+        # Another kind of challenge that was configured before is out of this one's reach.
+        return list(noted.proofs) if noted and noted.type == self.solver.type else []
 
     def _record(self, responses: Sequence[ChallengeResponse]) -> None:
-        values = {"type": self.solver.type, "proofs": [asdict(response) for response in responses]}
-        write_json(self._journal, values)
+        self._journal.update(lambda _: _Journal(self.solver.type, tuple(responses)))

@@ -5,39 +5,54 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from tlsgate.acme.config.json_object import JsonObject
+from msgspec import Meta
+
+from tlsgate.acme.config.typed_json import Text
+from tlsgate.record import Record
 
 FAILURES_BEFORE_FALLBACK = 3
 
+HttpsUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"\Ahttps://",
+        extra={"wrong": "is not an https URL", "remedy": "Write one: ACME needs HTTPS"},
+    ),
+]
+MailUri = Annotated[
+    str,
+    Meta(
+        pattern=r"\Amailto:",
+        extra={"wrong": "is not a mailto: address", "remedy": "Write mailto: before the address"},
+    ),
+]
 
-@dataclass(frozen=True, slots=True)
-class Eab:
+
+class Eab(Record, frozen=True):
     """External account binding (RFC 8555, section 7.3.4); the file holds base64url."""
 
-    key_id: str
+    key_id: Text
     hmac_key_file: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Ca:
+class Ca(Record, frozen=True):
     """`directory`: its ACME directory's URL, which also names it. `profile`: to ask for, None for
     the CA's own choice. `ca_file`: roots for the directory's own HTTPS, the system's if None.
     """
 
-    directory: str
-    contact: tuple[str, ...] = ()
-    profile: str | None = None
+    directory: HttpsUrl
+    contact: tuple[MailUri, ...] = ()
+    profile: Text | None = None
     ca_file: Path | None = None
     eab: Eab | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fallback:
+class Fallback(Ca, frozen=True):
     """Another CA, asked when a certificate failed `after` times in a row."""
 
-    ca: Ca
-    after: int = FAILURES_BEFORE_FALLBACK
+    after: Annotated[int, Meta(ge=1, le=100)] = FAILURES_BEFORE_FALLBACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +61,3 @@ class CaTurns:
 
     directories: Sequence[str]
     after: int = 1
-
-
-def read_ca(section: JsonObject) -> Ca:
-    """Reads the keys that every CA has; `finish` is left to the caller."""
-    directory = section.text("directory")
-    if directory and not directory.startswith("https://"):
-        section.problem("directory", f"{directory} is not an https URL", "ACME needs HTTPS")
-    contact = section.texts("contact", required=False)
-    for uri in contact:
-        if not uri.startswith("mailto:"):
-            section.problem("contact", f"{uri} is not a mailto: address", f"Write mailto:{uri}")
-    eab = section.section("eab")
-    return Ca(
-        directory=directory,
-        contact=contact,
-        profile=section.optional_text("profile"),
-        ca_file=section.optional_file("ca_file"),
-        eab=_eab(eab) if eab else None,
-    )
-
-
-def read_fallback(section: JsonObject | None, first: Ca) -> Fallback | None:
-    """The fallback; reports a problem if it is the first CA again."""
-    if section is None:
-        return None
-    fallback = Fallback(
-        read_ca(section),
-        section.number("after", default=FAILURES_BEFORE_FALLBACK, low=1, high=100),
-    )
-    section.finish()
-    if fallback.ca.directory and fallback.ca.directory == first.directory:
-        message = f"{first.directory} is the first CA already"
-        section.problem("directory", message, "Name another CA, or leave `fallback` out")
-    return fallback
-
-
-def _eab(section: JsonObject) -> Eab:
-    eab = Eab(section.text("key_id"), section.file("hmac_key_file"))
-    section.finish()
-    return eab

@@ -8,10 +8,12 @@ suggests a renewal in the past for each new certificate must not cause endless o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from tlsgate.acme.config.json_object import JsonObject
+from msgspec import Meta
+
+from tlsgate.record import Record
 
 KINDS = {
     "orders": (300, 3 * 3600, "new orders of the account"),
@@ -20,16 +22,13 @@ KINDS = {
     "failed_authorizations": (5, 3600, "failed validations of the name"),
 }
 """Key in agent.json → count, seconds, and what is counted."""
-_MOST = 1_000_000
-_LONGEST = 366 * 86400
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(Record, frozen=True):
     """No more than `count` within `seconds`."""
 
-    count: int
-    seconds: int
+    count: Annotated[int, Meta(ge=1, le=1_000_000)]
+    seconds: Annotated[int, Meta(ge=1, le=366 * 86400)]
 
     def free_at(self, times: Iterable[datetime], now: datetime) -> datetime | None:
         """When one more is allowed; None for now."""
@@ -40,8 +39,7 @@ class Limit:
         return recent[-self.count] + timedelta(seconds=self.seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record, frozen=True, omit_defaults=True):
     """The limits of one account at one CA."""
 
     orders: Limit = Limit(*KINDS["orders"][:2])
@@ -53,21 +51,3 @@ class Limits:
         """By its key in agent.json."""
         found: Limit = getattr(self, kind)
         return found
-
-
-def read_limits(section: JsonObject | None) -> Limits:
-    """`limits` of agent.json: for each kind, `{"count": n, "seconds": s}`, both optional."""
-    if section is None:
-        return Limits()
-    limits = {}
-    for kind, (count, seconds, _) in KINDS.items():
-        part = section.section(kind)
-        if part is None:
-            continue
-        limits[kind] = Limit(
-            part.number("count", default=count, low=1, high=_MOST),
-            part.number("seconds", default=seconds, low=1, high=_LONGEST),
-        )
-        part.finish()
-    section.finish()
-    return Limits(**limits)

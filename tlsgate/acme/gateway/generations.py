@@ -14,7 +14,6 @@ that was not confirmed is confirmed or undone.
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from pathlib import Path
 from tlsgate.acme.certificate import Meta
 from tlsgate.acme.keys import Key, KeyFault, load_key, new_key, spki_sha256, to_pem
 from tlsgate.files import link_target, point, sync_directory, write
+from tlsgate.state import StateFile
 
 KEPT_GENERATIONS = 5
 KEY, CHAIN, META = "key.pem", "fullchain.pem", "meta.json"
@@ -69,7 +69,7 @@ class CertificateStore:
         self._generations = path / "generations"
 
     def current(self) -> CertificateGeneration | None:
-        """The generation that is served; None if there is none, or none that can be read."""
+        """The generation that is served; None if there is none that is whole. Raises OSError."""
         return self._whole(link_target(self._current))
 
     def staged(self) -> CertificateGeneration | None:
@@ -107,12 +107,7 @@ class CertificateStore:
         """Adds the chain to the generation that was begun; meta.json makes it whole."""
         directory = self._next.resolve(strict=True)
         write(directory / CHAIN, chain, mode=_PRIVATE)
-        values = {
-            "directory": meta.directory,
-            "profile": meta.profile,
-            "key_made": meta.key_made.isoformat() if meta.key_made else None,
-        }
-        write(directory / META, (json.dumps(values) + "\n").encode(), mode=_PRIVATE)
+        _meta(directory).write(meta)
         return CertificateGeneration(directory, chain, meta)
 
     def make_current(self, generation: CertificateGeneration) -> None:
@@ -210,15 +205,16 @@ class CertificateStore:
         if name is None:
             return None
         directory = self._generations / name
-        try:
-            chain = (directory / CHAIN).read_bytes()
-            values = json.loads((directory / META).read_bytes())
-            made = values.get("key_made")
-            meta = Meta(
-                values["directory"],
-                values["profile"],
-                datetime.fromisoformat(made) if made else None,
-            )
-            return CertificateGeneration(directory, chain, meta)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        meta = _meta(directory).load()
+        if meta is None:
             return None
+        try:
+            return CertificateGeneration(directory, (directory / CHAIN).read_bytes(), meta)
+        except FileNotFoundError:
+            return None
+
+
+def _meta(directory: Path) -> StateFile[Meta]:
+    """meta.json, which is written once, last of all."""
+    loss = "Its generation is not used any more; a served one is replaced by a new certificate."
+    return StateFile(directory / META, Meta, loss=loss, mode=_PRIVATE)

@@ -36,7 +36,12 @@ class Installer:
             self.confirm(wanted, store)
             return
         if probe is not None and not first:
-            emit("unproven", certificate=wanted.name, reason=f"{probe} serves no certificate")
+            emit(
+                "unproven",
+                certificate=wanted.name,
+                reason=f"{probe} serves no certificate",
+                next="The new certificate stays. Check that its server runs.",
+            )
         store.confirm()
 
     def confirm(self, wanted: WantedCertificate, store: CertificateStore) -> None:
@@ -50,7 +55,13 @@ class Installer:
             emit("proven", certificate=wanted.name, generation=current.id)
             return
         store.revert()
-        emit("switched-back", certificate=wanted.name, generation=before.id, reason=fault)
+        emit(
+            "switched-back",
+            certificate=wanted.name,
+            generation=before.id,
+            reason=fault,
+            next="The certificate before is served. The new one is kept and tried again.",
+        )
         again = self._fault(wanted, before)
         state = "and is served" if again is None else f"but {again}"
         raise AcmeFault(

@@ -7,66 +7,45 @@ as soon as the CA has sent it; the order's key stays in the staged generation.
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from tlsgate.acme.keys import spki_sha256
 from tlsgate.acme.orders.request import Request
-from tlsgate.files import write_json
+from tlsgate.record import Record, Time
+from tlsgate.state import StateMap
 
 _FORGOTTEN = timedelta(days=7)
 """No CA keeps an open order for longer."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedOrder:
-    """An order at the CA. `replaces`: whether the CA took it as a replacement."""
+class PlacedOrder(Record, frozen=True):
+    """An order at the CA. `replaces`: whether the CA took it as a replacement. `at`: when."""
 
     uri: str
     replaces: bool
+    at: Time
 
 
 class OpenOrders:
     """orders.json of the account at one CA."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        loss = "An order that is not filled yet is placed again."
+        self._orders = StateMap(path, PlacedOrder, loss=loss)
 
     def get(self, request: Request, profile: str | None) -> PlacedOrder | None:
         """The order for exactly these names, this key and this profile."""
-        entry = self._read().get(_key(request, profile))
-        return PlacedOrder(entry["uri"], entry["replaces"]) if entry else None
+        return self._orders.get(_key(request, profile))
 
-    def keep(
-        self, request: Request, profile: str | None, placed: PlacedOrder, now: datetime
-    ) -> None:
+    def keep(self, request: Request, profile: str | None, placed: PlacedOrder) -> None:
         """Saves an order, before anything is done for it."""
-        kept = {
-            key: entry
-            for key, entry in self._read().items()
-            if now - datetime.fromisoformat(entry["at"]) < _FORGOTTEN
-        }
-        entry = {**asdict(placed), "at": now.isoformat()}
-        write_json(self._path, {**kept, _key(request, profile): entry})
+        since = placed.at - _FORGOTTEN
+        self._orders.put(_key(request, profile), placed, lambda one: one.at > since)
 
     def forget(self, request: Request, profile: str | None) -> None:
         """Deletes an order that is finished or has failed."""
-        kept = self._read()
-        if kept.pop(_key(request, profile), None) is not None:
-            write_json(self._path, kept)
-
-    def _read(self) -> dict[str, dict[str, Any]]:
-        try:
-            values = json.loads(self._path.read_text())
-            return {
-                key: {name: entry[name] for name in ("uri", "replaces", "at")}
-                for key, entry in values.items()
-            }
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
+        self._orders.put(_key(request, profile), None)
 
 
 def _key(request: Request, profile: str | None) -> str:

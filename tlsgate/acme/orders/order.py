@@ -108,7 +108,9 @@ class Orders:
             except AcmeFault as fault:
                 if not self._about_replacing(fault):
                     raise
-                emit("order-repeated", names=list(request.names), reason=fault.reason)
+                next_step = "It is placed again as an ordinary order."
+                names = list(request.names)
+                emit("order-repeated", names=names, reason=fault.reason, next=next_step)
         self._limiter.check("duplicates", names_subject(request.names))
         return self._place(request, None)
 
@@ -136,8 +138,8 @@ class Orders:
             f"ordering a certificate for {', '.join(request.names)}"
         ):
             uri, body = self._server.protocol.place(request.names, self._ca.profile, replaces)
-        placed = PlacedOrder(uri, replaces is not None)
-        self._open_orders.keep(request, self._ca.profile, placed, self._clock())
+        placed = PlacedOrder(uri, replaces is not None, self._clock())
+        self._open_orders.keep(request, self._ca.profile, placed)
         emit("order", uri=uri, names=list(request.names), replaces=replaces)
         return placed, body
 

@@ -8,11 +8,13 @@ malformed, too late or failing, the fallback rule applies, from `tlsgate.acme.re
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from tlsgate.acme.ca.renewal_info import Suggestion, Window
 from tlsgate.acme.renewal.decision import latest_renewal
+from tlsgate.record import Count, Record, Time
 
 USUAL_LOOK = timedelta(hours=6)
 """Where the CA does not say (RFC 9773, section 4.3.3)."""
@@ -23,15 +25,14 @@ Random = Callable[[], float]
 """From 0 up to, but not including, 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
+class Advice(Record, frozen=True):
     """What is kept of the answers for one certificate. `errors`: in a row. Times are UTC."""
 
-    next_look: datetime
+    next_look: Time
     window: Window | None = None
-    chosen: datetime | None = None
+    chosen: Time | None = None
     error: str | None = None
-    errors: int = 0
+    errors: Count = 0
 
 
 def after_answer(

@@ -5,16 +5,15 @@ The waits fit a CA's limits: Let's Encrypt takes 5 failed authorizations for a n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from tlsgate.acme.config.ca import CaTurns
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.renewal.turns import next_turn
-from tlsgate.files import write_json
+from tlsgate.record import Count, Record, Time
+from tlsgate.state import StateMap
 
 WAITS = (
     timedelta(minutes=1),
@@ -24,17 +23,16 @@ WAITS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Record, frozen=True):
     """The last of `count` failed attempts in a row. Times are UTC. `holds`: a CA's directory →
     the time before which it allows no request.
     """
 
-    count: int
-    at: datetime
-    next_try: datetime
+    count: Count
+    at: Time
+    next_try: Time
     reason: str
-    holds: Mapping[str, datetime] = field(default_factory=dict)
+    holds: Mapping[str, Time] = {}
 
 
 def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
@@ -53,60 +51,21 @@ def failed(before: Failure | None, fault: AcmeFault, now: datetime, cas: CaTurns
     return Failure(count, now, turn.at, fault.reason, holds)
 
 
-class Failures:
-    """failures.json; read at each use, since a job and the agent both write it."""
+class Failures(StateMap[Failure]):
+    """failures.json: `<volume>/<name>` → the last failure, if there was no success since.
+
+    A job and the agent write it.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def get(self, certificate: str) -> Failure | None:
-        """The last failure, if there was no success since."""
-        return self._read().get(certificate)
+        super().__init__(path, Failure, loss="Failed attempts are counted anew.")
 
     def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
         """Counts one and returns it."""
-        failures = self._read()
-        failures[certificate] = failed(failures.get(certificate), fault, now, cas)
-        self._write(failures)
-        return failures[certificate]
+        failure = failed(self.get(certificate), fault, now, cas)
+        self.put(certificate, failure)
+        return failure
 
     def clear(self, certificate: str) -> None:
         """After a success."""
-        failures = self._read()
-        if failures.pop(certificate, None) is not None:
-            self._write(failures)
-
-    def _read(self) -> dict[str, Failure]:
-        try:
-            values = json.loads(self._path.read_text())
-            return {
-                name: Failure(
-                    entry["count"],
-                    datetime.fromisoformat(entry["at"]),
-                    datetime.fromisoformat(entry["next_try"]),
-                    entry["reason"],
-                    {
-                        directory: datetime.fromisoformat(until)
-                        for directory, until in entry.get("holds", {}).items()
-                    },
-                )
-                for name, entry in values.items()
-            }
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # We write it as a whole, so somebody else changed it. The next failure writes it again.
-            return {}
-
-    def _write(self, failures: dict[str, Failure]) -> None:
-        values = {
-            name: {
-                "count": failure.count,
-                "at": failure.at.isoformat(),
-                "next_try": failure.next_try.isoformat(),
-                "reason": failure.reason,
-                "holds": {ca: until.isoformat() for ca, until in failure.holds.items()},
-            }
-            for name, failure in failures.items()
-        }
-        write_json(self._path, values)
+        self.put(certificate, None)

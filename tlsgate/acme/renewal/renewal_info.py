@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import random as uniform
-from typing import Any
 
-from tlsgate.acme.ca.renewal_info import Window, certificate_id
+from tlsgate.acme.ca.renewal_info import certificate_id
 from tlsgate.acme.certificate import ChainFault, Facts, facts
 from tlsgate.acme.faults import AcmeFault
 from tlsgate.acme.orders.authorities import CertificateAuthorities
@@ -17,7 +15,7 @@ from tlsgate.acme.renewal import ari
 from tlsgate.acme.renewal.decision import renewal_time
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.files import write_json
+from tlsgate.state import StateMap
 
 _FORGOTTEN = timedelta(days=30)
 
@@ -26,7 +24,8 @@ class RenewalInfo:
     """renewals.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
-        self._path = path
+        loss = "The CAs are asked anew when to renew."
+        self._advice = StateMap(path, ari.Advice, loss=loss)
         self._clock = clock
         self._random = random
 
@@ -39,13 +38,13 @@ class RenewalInfo:
     def advice(self, chain: bytes) -> ari.Advice | None:
         """What the CA suggested; None if it was not asked yet."""
         identifier = certificate_id(chain)
-        return self._read().get(identifier) if identifier else None
+        return self._advice.get(identifier) if identifier else None
 
     def forget(self, chain: bytes) -> None:
         """The CA is asked again at the next look."""
-        identifier, kept = certificate_id(chain), self._read()
-        if identifier is not None and kept.pop(identifier, None) is not None:
-            self._write(kept)
+        identifier = certificate_id(chain)
+        if identifier is not None:
+            self._advice.put(identifier, None)
 
     def refresh(self, served: Issued, cas: CertificateAuthorities) -> None:
         """Asks the CA that issued it, if it is time to. No fault here delays a renewal."""
@@ -57,14 +56,12 @@ class RenewalInfo:
         identifier = certificate_id(served.chain)
         if identifier is None or now > found.not_after:
             return  # RFC 9773, section 4.3: an expired certificate is not asked about
-        kept = self._read()
-        before = kept.get(identifier)
+        before = self._advice.get(identifier)
         if not ari.should_ask(before, now):
             return
         advice = self._answer(cas, served.meta.directory, identifier, found, before)
         # The chosen time is saved before anything is done about it.
-        recent = {key: one for key, one in kept.items() if one.next_look > now - _FORGOTTEN}
-        self._write({**recent, identifier: advice})
+        self._advice.put(identifier, advice, lambda one: one.next_look > now - _FORGOTTEN)
         _tell(found, before, advice)
 
     def _answer(
@@ -84,53 +81,6 @@ class RenewalInfo:
             return ari.without_support(now)
         validity = found.not_before, found.not_after
         return ari.after_answer(before, suggestion, validity, now, self._random)
-
-    def _read(self) -> dict[str, ari.Advice]:
-        try:
-            values = json.loads(self._path.read_text())
-            return {identifier: _advice(entry) for identifier, entry in values.items()}
-        except FileNotFoundError:
-            return {}
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # Only a cache, written as a whole: somebody else changed it. The CA is asked again.
-            return {}
-
-    def _write(self, kept: dict[str, ari.Advice]) -> None:
-        write_json(self._path, {identifier: _entry(one) for identifier, one in kept.items()})
-
-
-def _advice(entry: dict[str, Any]) -> ari.Advice:
-    window = entry["window"]
-    return ari.Advice(
-        next_look=datetime.fromisoformat(entry["next_look"]),
-        window=(
-            Window(
-                datetime.fromisoformat(window["start"]),
-                datetime.fromisoformat(window["end"]),
-                window["url"],
-            )
-            if window
-            else None
-        ),
-        chosen=datetime.fromisoformat(entry["chosen"]) if entry["chosen"] else None,
-        error=entry["error"],
-        errors=entry["errors"],
-    )
-
-
-def _entry(advice: ari.Advice) -> dict[str, object]:
-    window = advice.window
-    return {
-        "next_look": advice.next_look.isoformat(),
-        "window": (
-            {"start": window.start.isoformat(), "end": window.end.isoformat(), "url": window.url}
-            if window
-            else None
-        ),
-        "chosen": advice.chosen.isoformat() if advice.chosen else None,
-        "error": advice.error,
-        "errors": advice.errors,
-    }
 
 
 def _tell(found: Facts, before: ari.Advice | None, advice: ari.Advice) -> None:

@@ -260,12 +260,13 @@ def fault_of(error: Exception) -> AcmeFault:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return AcmeFault(
-            f"a file cannot be written: {where}{error.strerror or error}",
+            f"a file cannot be read or written: {where}{error.strerror or error}",
             "Check that the volumes are writable for user 10001 and have free space",
         )
     # A bug must not cause endless orders: it counts as a failure, and its trace is logged.
-    emit("fault", trace="".join(traceback.format_exception(error)))
-    return AcmeFault(f"unexpected: {error!r}", "Report this with the trace in the log")
+    trace, report = "".join(traceback.format_exception(error)), "Report this with the trace"
+    emit("fault", reason=repr(error), next=f"{report}.", trace=trace)
+    return AcmeFault(f"unexpected: {error!r}", f"{report} in the log")
 
 
 def _kept_key(current: CertificateGeneration | None) -> Key | None:

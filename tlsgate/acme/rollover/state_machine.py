@@ -10,9 +10,12 @@ before it is served: no cache anywhere holds records without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from msgspec.structs import replace
+
+from tlsgate.record import Record, Time
 
 HOLD = timedelta(days=7)
 """How long the schedule waits after a roll-over that was undone."""
@@ -52,8 +55,7 @@ class Event(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class Rollover:
+class Rollover(Record, frozen=True):
     """`old`, `new`: SPKI digests; `new` is empty until the key is made. `begun`, `switched`: UTC.
 
     `now`: does not wait for caches. `revoke`: the old key is compromised.
@@ -61,12 +63,12 @@ class Rollover:
 
     step: Step
     reason: str
-    begun: datetime
+    begun: Time
     old: str
     new: str = ""
     now: bool = False
     revoke: bool = False
-    switched: datetime | None = None
+    switched: Time | None = None
 
 
 _BEFORE_SWITCH = (Step.KEY, Step.PUBLISH, Step.SPREAD, Step.ORDER)

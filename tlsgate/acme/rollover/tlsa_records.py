@@ -7,28 +7,26 @@ when every authoritative server has it, and how long caches may hold the earlier
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from tlsgate.acme.dns_zone import VISIBLE_SECONDS, Zone, explaining_dns_errors
 from tlsgate.clock import Clock
 from tlsgate.events import emit
-from tlsgate.files import write_json
+from tlsgate.record import Count, Record, Time
+from tlsgate.state import StateMap
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(Record, frozen=True):
     """The records of one owner. `ttl`: seconds. `seen`: since when every authoritative server
     has them. `cached_until`: until then a cache may hold earlier records. Times are UTC.
     """
 
     values: tuple[str, ...]
-    ttl: int
-    seen: datetime
-    cached_until: datetime
+    ttl: Count
+    seen: Time
+    cached_until: Time
 
 
 def value(spki_sha256: str) -> str:
@@ -36,49 +34,11 @@ def value(spki_sha256: str) -> str:
     return f"3 1 1 {spki_sha256}"
 
 
-class PublishedRecords:
-    """tlsa.json: owner → what was published and seen there."""
+class PublishedRecords(StateMap[Published]):
+    """tlsa.json: owner → what was published there and seen."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def get(self, owner: str) -> Published | None:
-        """None if nothing is known of this owner."""
-        return self.all().get(owner)
-
-    def put(self, owner: str, published: Published | None) -> None:
-        """Saves it; None deletes it."""
-        records = {**self.all()}
-        if published is None:
-            records.pop(owner, None)
-        else:
-            records[owner] = published
-        values = {
-            name: {
-                "values": list(one.values),
-                "ttl": one.ttl,
-                "seen": one.seen.isoformat(),
-                "cached_until": one.cached_until.isoformat(),
-            }
-            for name, one in records.items()
-        }
-        write_json(self._path, values)
-
-    def all(self) -> Mapping[str, Published]:
-        """Everything that is saved."""
-        try:
-            values = json.loads(self._path.read_text())
-            return {
-                name: Published(
-                    tuple(one["values"]),
-                    one["ttl"],
-                    datetime.fromisoformat(one["seen"]),
-                    datetime.fromisoformat(one["cached_until"]),
-                )
-                for name, one in values.items()
-            }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return {}  # only a cache: what is not saved is published and checked again
+        super().__init__(path, Published, loss="TLSA records are looked for and published anew.")
 
 
 class Tlsa:

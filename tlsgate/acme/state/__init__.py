@@ -1,1 +1,1 @@
-"""The state volume: where its files are, and how they are read."""
+"""The state volume: where its files are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -219,3 +220,41 @@ def test_says_how_it_is_for_the_health_check(tmp_path: Path) -> None:
     parts.now, parts.fault = NOW + timedelta(days=80), AcmeFault("no", "wait")
     running.look()
     assert "and was not renewed" in parts.paths.heartbeat.read_text()
+
+
+def test_a_volume_that_fails_is_told_and_nothing_is_ordered(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a certificate that could not be read was one that is missing."""
+    parts = Parts(tmp_path)
+    write_config(parts, MX)
+    running = agent(parts)
+    running.look()
+    running.look()
+    orders = list(parts.orders)
+    real = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path.suffix == ".json" and parts.paths.config != path:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fails)
+        for _ in range(2):
+            running.look()
+        (alert,) = events(capsys)
+        assert alert["what"] == "the state volume cannot be used"
+        assert "Input/output error" in parts.paths.heartbeat.read_text()
+        with pytest.raises(Stopped):
+            sleep_and_stop(running)
+    assert parts.orders == orders
+    agent(parts).look()
+    assert [event["event"] for event in events(capsys)] == []
+    assert parts.paths.heartbeat.read_text() == "healthy\n"
+
+
+def sleep_and_stop(running: Agent) -> None:
+    running._stop.set()
+    running._sleep()

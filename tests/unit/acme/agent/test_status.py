@@ -5,11 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.acme.acme_parts import MX, STS, Parts, settings
 from tests.unit.acme.acme_pki import NOW
@@ -41,7 +41,8 @@ def test_result_is_the_same_after_a_renewal_and_another_key(tmp_path: Path) -> N
     parts = issued(Parts(tmp_path))
     account = parts.paths.account(CONFIG.directory)
     account.mkdir(parents=True)
-    values = {"uri": "https://ca.example/account/1", "contact": []}
+    uri = "https://ca.example/account/1"
+    values = {"directory": CONFIG.directory, "uri": uri, "contact": []}
     (account / "account.json").write_text(json.dumps(values))
     first = result(CONFIG, parts.paths)
     assert first == {
@@ -70,7 +71,8 @@ def test_a_second_ca_that_stands_in_is_no_drift(tmp_path: Path) -> None:
     """It is what the configuration says as well, and it is left again at the next renewal."""
     parts = issued(Parts(tmp_path))
     first = Ca("https://first.example/dir")
-    config = replace(CONFIG, ca=first, fallback=Fallback(CONFIG.ca))
+    fallback = Fallback(CONFIG.directory)
+    config = replace(CONFIG, directory=first.directory, fallback=fallback)
     entries = result(config, parts.paths)["certificates"]
     assert isinstance(entries, list)
     assert [entry["issuer"] for entry in entries] == 2 * [first.directory]

@@ -37,7 +37,7 @@ def renew(world: World) -> None:
 
 def connector(world: World) -> Connector:
     config = world.configure([NAMES])
-    return Connector(config.ca, folder(world), world.time, Router([world.ca]))
+    return Connector(config, folder(world), world.time, Router([world.ca]))
 
 
 def test_an_account_that_the_ca_lost_is_registered_with_the_same_key(world: World) -> None:

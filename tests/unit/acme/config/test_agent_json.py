@@ -11,13 +11,14 @@ import pytest
 from tlsgate.acme.certificate import Meta
 from tlsgate.acme.config.agent_json import (
     Config,
+    Dns01,
     DnsUpdates,
     HttpTokens,
     Probe,
     WantedCertificate,
     load,
 )
-from tlsgate.acme.config.ca import Ca, CaTurns, Eab, Fallback
+from tlsgate.acme.config.ca import CaTurns, Eab, Fallback
 from tlsgate.acme.config.limits import Limit, Limits
 from tlsgate.problems import ProblemsError
 
@@ -45,7 +46,10 @@ def values(tmp_path: Path) -> dict[str, Any]:
         "tlsa": dns,
         "look_seconds": 5,
         "fallback": {"directory": "https://other.example/dir", "profile": "short", "after": 2},
-        "limits": {"orders": {"count": 10}, "duplicates": {"count": 2, "seconds": 60}},
+        "limits": {
+            "orders": {"count": 10, "seconds": 10_800},
+            "duplicates": {"count": 2, "seconds": 60},
+        },
         "certificates": [
             {
                 "name": "mx1.corp.example",
@@ -65,18 +69,22 @@ def read(tmp_path: Path, values: object) -> Config:
 
 
 def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
-    dns = DnsUpdates("192.0.2.1", 5353, ("corp.example",), tmp_path / "agent.tsig", 60)
+    dns: dict[str, Any] = {
+        "server": "192.0.2.1",
+        "port": 5353,
+        "zones": ("corp.example",),
+        "tsig_key_file": tmp_path / "agent.tsig",
+        "ttl": 60,
+    }
     assert read(tmp_path, values) == Config(
-        ca=Ca(
-            "https://ca.example/dir",
-            ("mailto:a@corp.example",),
-            "tlsserver",
-            tmp_path / "ca.pem",
-            Eab("kid", tmp_path / "eab.key"),
-        ),
+        "https://ca.example/dir",
+        ("mailto:a@corp.example",),
+        "tlsserver",
+        tmp_path / "ca.pem",
+        Eab("kid", tmp_path / "eab.key"),
         roots_file=tmp_path / "ca.pem",
-        challenge=dns,
-        tlsa=dns,
+        challenge=Dns01(**dns),
+        tlsa=DnsUpdates(**dns),
         certificates=(
             WantedCertificate(
                 "mx1.corp.example", "mx", ("mx1.corp.example",), ("_25._tcp.mx1.corp.example",)
@@ -84,7 +92,7 @@ def test_everything(tmp_path: Path, values: dict[str, Any]) -> None:
             WantedCertificate("policy-1", "policy", ("mta-sts.corp.example",), ()),
         ),
         look_seconds=5,
-        fallback=Fallback(Ca("https://other.example/dir", profile="short"), 2),
+        fallback=Fallback("https://other.example/dir", profile="short", after=2),
         limits=Limits(orders=Limit(10, 3 * 3600), duplicates=Limit(2, 60)),
     )
 
@@ -94,9 +102,10 @@ def test_defaults(tmp_path: Path, values: dict[str, Any]) -> None:
     challenge = {"type": "http-01", "directory": str(tmp_path)}
     config = read(tmp_path, {**least, "challenge": challenge})
     assert config.challenge == HttpTokens(tmp_path)
-    assert config.ca == Ca("https://ca.example/dir", (), None, None, None)
+    assert config.directory == "https://ca.example/dir"
+    assert (config.contact, config.profile, config.ca_file, config.eab) == ((), None, None, None)
     assert (config.roots_file, config.tlsa, config.look_seconds) == (None, None, 60)
-    assert (config.cas, config.limits) == ((config.ca,), Limits())
+    assert (config.cas, config.limits) == ((config,), Limits())
     assert (config.rotate_days, config.metrics_port, config.webhook_file) == (90, None, None)
     assert {wanted.probe for wanted in config.certificates} == {None}
     assert config.limits.orders == Limit(300, 10_800)
@@ -129,11 +138,11 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
     [
         ({"directory": None}, "directory", "is missing"),
         ({"directory": "http://ca.example"}, "directory", "not an https URL"),
-        ({"contact": ["a@corp.example"]}, "contact", "mailto:a@corp.example"),
-        ({"contact": "a"}, "contact", "list of strings"),
+        ({"contact": ["a@corp.example"]}, "contact[0]", "'a@corp.example', which is not a mailto:"),
+        ({"contact": "a"}, "contact", "Write a list"),
         ({"profile": 7}, "profile", "is 7"),
         ({"ca_file": "/no/such/file"}, "ca_file", "/no/such/file, which does not exist"),
-        ({"roots_file": ""}, "roots_file", "Write a string"),
+        ({"roots_file": ""}, "roots_file", "Write the path of a file"),
         ({"eab": {"key_id": "kid"}}, "eab.hmac_key_file", "is missing"),
         ({"eab": "kid"}, "eab", "Write an object"),
         ({"fallback": {}}, "fallback.directory", "is missing"),
@@ -145,6 +154,7 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"fallback": {"directory": "https://x", "after": 0}}, "fallback.after", "from 1 to 100"),
         ({"fallback": {"directory": "https://x", "tlsa": 1}}, "fallback.tlsa", "not a known key"),
         ({"limits": {"orders": {"count": 0}}}, "limits.orders.count", "from 1 to 1000000"),
+        ({"limits": {"orders": {"count": 1}}}, "limits.orders.seconds", "is missing"),
         ({"limits": {"orders": 5}}, "limits.orders", "Write an object"),
         ({"limits": {"renewals": {}}}, "limits.renewals", "is not a known key"),
         ({"challenge": None}, "challenge", "is missing"),
@@ -152,24 +162,29 @@ MX = {"name": "mx1.corp.example", "volume": "mx", "names": ["mx1.corp.example"]}
         ({"challenge": {"type": "http-01"}}, "challenge.directory", "is missing"),
         ({"tlsa": {"server": "x"}}, "tlsa.zones", "is missing"),
         ({"rotate_days": -1}, "rotate_days", "from 0 to 3650"),
-        ({"metrics_port": 65536}, "metrics_port", "from 0 to 65535"),
+        ({"metrics_port": 65536}, "metrics_port", "from 1 to 65535"),
+        ({"metrics_port": 0}, "metrics_port", "from 1 to 65535"),
         ({"webhook_file": "/no/such/file"}, "webhook_file", "does not exist"),
         ({"look_seconds": 0}, "look_seconds", "from 1 to 3600"),
         ({"look_seconds": True}, "look_seconds", "from 1 to 3600"),
         ({"certificates": []}, "certificates", "at least one"),
         ({"certificates": ["mx1"]}, "certificates[0]", "Write an object"),
         ({"certificates": [{**MX, "names": []}]}, "certificates[0].names", "is empty"),
-        ({"certificates": [{**MX, "names": ["*.x"]}]}, "certificates[0].names", "not a host name"),
-        ({"certificates": [{**MX, "names": ["MX.x"]}]}, "certificates[0].names", "lower case"),
+        (
+            {"certificates": [{**MX, "names": ["*.x"]}]},
+            "certificates[0].names[0]",
+            "not a host name",
+        ),
+        ({"certificates": [{**MX, "names": ["MX.x"]}]}, "certificates[0].names[0]", "lower case"),
         (
             {"certificates": [{**MX, "names": [f"a{n}.example" for n in range(101)]}]},
             "certificates[0].names",
-            "101 names",
+            "has 101 entries. Write at most 100",
         ),
         ({"certificates": [{**MX, "names": ["a.b", "a.b"]}]}, "certificates[0].names", "twice"),
         ({"certificates": [{**MX, "name": "../x"}]}, "certificates[0].name", "cannot name"),
         ({"certificates": [{**MX, "volume": ".."}]}, "certificates[0].volume", "cannot name"),
-        ({"certificates": [{**MX, "tlsa": ["x y"]}]}, "certificates[0].tlsa", "not a host name"),
+        ({"certificates": [{**MX, "tlsa": ["x y"]}]}, "certificates[0].tlsa[0]", "not a host name"),
         ({"certificates": [{**MX, "probe": {}}]}, "certificates[0].probe.host", "is missing"),
         (
             {"certificates": [{**MX, "probe": {"host": "a", "starttls": "yes"}}]},

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.acme.acme_parts import MX, Parts, settings
 from tests.unit.acme.acme_pki import NOW, Root
@@ -167,3 +169,39 @@ def test_a_spoilt_generation_does_not_count(tmp_path: Path, spoil: str) -> None:
     (parts.served().path / spoil).unlink()
     assert parts.store().current() is None
     assert parts.renewer().reason(MX) == "there is no certificate yet"
+
+
+def test_a_damaged_meta_file_is_set_aside_and_a_new_certificate_is_ordered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = Parts(tmp_path)
+    assert parts.renewer().attempt(MX) is None
+    spoilt = parts.served().path
+    (spoilt / "meta.json").write_text("{}")
+    capsys.readouterr()
+    assert parts.renewer().reason(MX) == "there is no certificate yet"
+    (alert,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert alert["what"] == f"the state file {spoilt / 'meta.json'} was damaged"
+    assert len(list(spoilt.glob("meta.json.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("name", ["meta.json", "fullchain.pem"])
+def test_a_generation_that_cannot_be_read_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Before, it was: a volume's fault led to an order."""
+    parts = Parts(tmp_path)
+    assert parts.renewer().attempt(MX) is None
+    real = Path.read_bytes
+
+    def fails(path: Path) -> bytes:
+        if path.name == name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(OSError, match="Input/output"):
+        parts.store().current()
+    assert parts.renewer().attempt(MX) is not None
+    monkeypatch.undo()
+    assert parts.renewer().reason(MX) is None

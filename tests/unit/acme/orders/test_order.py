@@ -147,7 +147,7 @@ def test_a_window_that_is_always_past_does_not_order_without_end(world: World) -
 
 def test_limits_are_the_configurations(world: World) -> None:
     world.ca.window = lambda _id: window(START - 2 * DAY, START - DAY, 60)
-    world.configure([NAMES], limits={"replacements": {"count": 2}})
+    world.configure([NAMES], limits={"replacements": {"count": 2, "seconds": 7 * 86_400}})
     look(world, HOUR)
     assert len(world.ca.issued) == 3
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.unit.acme.acme_pki import NOW
 from tlsgate.acme.certificate import Facts, Meta
@@ -49,13 +50,13 @@ def served(left: timedelta = 30 * DAY) -> Served:
         ),
         (replace(served(), issuer=OTHER), ORDER, None),
         (
-            replace(served(), issuer=replace(OTHER, profile="short")),
+            replace(served(), issuer=structs.replace(OTHER, profile="short")),
             ORDER,
             "its profile is short, wanted is none",
         ),
         (
             served(),
-            replace(ORDER, issuers=(replace(CA, profile=None),)),
+            replace(ORDER, issuers=(structs.replace(CA, profile=None),)),
             "its profile is tlsserver, wanted is none",
         ),
         (

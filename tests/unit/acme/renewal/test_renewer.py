@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.acme.acme_parts import MX, STS, Parts, settings
 from tests.unit.acme.acme_pki import CLIENT, NOW, Root
