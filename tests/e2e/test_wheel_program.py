@@ -106,7 +106,8 @@ def test_it_greets_with_its_own_name_and_a_certificate_of_the_ca(deployed: Proje
         assert client.ehlo_resp.decode().startswith(HOST)
         assert client.has_extn("starttls")
     (output,) = json.loads(deployed.pulumi("stack", "output", "--json")).values()
-    assert any(line.startswith(f"_25._tcp.{HOST}. ") and " TLSA 3 1 1 " in line for line in output)
+    assert f"{DOMAIN}. 60 IN MX 10 {HOST}." in output
+    assert any(line.startswith("_25._tcp.mx1.wheel ") for line in records.zone_lines(ZONE))
 
 
 def test_a_second_up_changes_nothing(deployed: Project) -> None:
