@@ -65,7 +65,7 @@ def archive_name(version: Version, system: str, arch: str) -> str:
 
 
 def own_cli(context: Context) -> tuple[Cli | None, str]:
-    """Look at the `pulumi` on PATH; return it if it can be used, and otherwise a note for the user."""
+    """Look at the `pulumi` on PATH; return it if it can be used, or a note for the user."""
     program = context.which("pulumi")
     if program is None:
         return None, ""

@@ -21,7 +21,7 @@ ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
 """RFC 8945, section 6, without SHA-1, and without MD5, which must not be used any more."""
 
 _COMMENT = re.compile(r'("[^"\n]*")|/\*.*?\*/|//[^\n]*|^\s*#[^\n]*', re.DOTALL | re.MULTILINE)
-"""Or, as its group, a quoted string: what begins in one is no comment (a secret may hold `//`)."""
+"""Or, as its group, a quoted string: in it `//` begins no comment, and a secret may have one."""
 _KEY = re.compile(r'key\s+("[^"]*"|[^\s{"]+)\s*\{([^{}]*)\}\s*;?')
 _STATEMENT = re.compile(r'([\w-]+)\s+("[^"]*"|[^\s;"]+)\s*;')
 _REMEDY = (
@@ -51,7 +51,7 @@ def read_tsig_key(path: Path) -> TsigKey:
             f"{path}: {error.strerror}. Check the path of the TSIG key file"
         ) from None
     except UnicodeDecodeError:
-        raise KeyRefusedError(f"{path}: is not a text. {_REMEDY}") from None
+        raise KeyRefusedError(f"{path}: is not a text file. {_REMEDY}") from None
     try:
         return parse_tsig_key(text)
     except ValueError as error:

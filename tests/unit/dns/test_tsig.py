@@ -81,7 +81,7 @@ def test_a_bad_file_is_named_with_its_remedy_and_without_its_secret(
     [
         (lambda file: None, "No such file"),
         (lambda file: file.mkdir(), "Is a directory"),
-        (lambda file: file.write_bytes(b"\xff\xfe"), "is not a text"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), "is not a text file"),
     ],
 )
 def test_an_unreadable_file_is_named(tmp_path: Path, make: object, said: str) -> None:

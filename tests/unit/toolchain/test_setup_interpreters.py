@@ -17,6 +17,7 @@ from toolchain.errors import SetupError
 from toolchain.interpreters import interpreter
 from toolchain.offline import debian_python
 
+pytestmark = serves_on_loopback
 RELEASES = {interpreters.RELEASES: b""}
 UV = """\
 case "$2" in

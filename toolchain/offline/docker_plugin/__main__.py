@@ -43,9 +43,8 @@ def installed_plugin(home: Path) -> Path | None:
 
 def serve() -> None:
     """Serve until the engine ends the process, or is gone itself."""
-    engine = (
-        os.getppid()
-    )  # before the port is printed: an engine that has ended by then reads no port
+    # Asked before the port is printed: an engine that has ended by then reads no port.
+    engine = os.getppid()
     # Imported here: handing over to the real plugin needs none of it.
     import grpc  # noqa: PLC0415
     from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415

@@ -271,5 +271,5 @@ def _last_probe(health: Mapping[str, Any] | None) -> str:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Return whether docker-py's bounded wait ran out: requests or urllib3 say so in several ways."""
+    """Return whether docker-py's wait timed out: requests and urllib3 say so in several ways."""
     return "timed out" in str(error).lower()
