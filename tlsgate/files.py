@@ -29,16 +29,26 @@ def link_target(link: Path) -> str | None:
         return None
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replaces the file as a whole and puts it on the disk."""
+def write(path: Path, content: bytes, mode: int | None = 0o644) -> None:
+    """Replaces the file as a whole and puts it on the disk. Raises OSError.
+
+    `mode`: its permissions, less the umask; None keeps those of the file that is there.
+    """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(temporary, flags, 0o600 if mode is None else mode)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is None:
+                os.fchmod(descriptor, path.stat().st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
