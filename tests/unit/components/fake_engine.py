@@ -75,16 +75,18 @@ class FakeContainer:
 class FakeEngine:
     """`docker.DockerClient`, as far as the providers use it."""
 
-    def __init__(self, *volumes: str, **of_the_next: Any) -> None:
+    def __init__(self, *volumes: str, **next_container: Any) -> None:
         self.existing = set(volumes)
-        self.of_the_next = of_the_next
+        self.next_container = next_container
         self.made: list[FakeContainer] = []
         self.running: dict[str, FakeContainer] = {}
         self.containers = self
         self.volumes = FakeVolumes(self.existing)
 
     def create(self, image: str, command: list[str], **arguments: Any) -> FakeContainer:
-        made = FakeContainer({"image": image, "command": command, **arguments}, **self.of_the_next)
+        made = FakeContainer(
+            {"image": image, "command": command, **arguments}, **self.next_container
+        )
         self.made.append(made)
         return made
 

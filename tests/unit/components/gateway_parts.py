@@ -9,7 +9,7 @@ from typing import Any
 from tests.unit.components.program import (
     Engine,
     Program,
-    absolute,
+    config_in,
     run,
 )
 from tests.unit.components.stack_config import as_pulumi_gives
@@ -33,16 +33,16 @@ MANUAL = (
 
 
 def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
-    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
+    raw = raw_values(as_pulumi_gives(config_in(folder, *changes)))
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
 def declared(inputs: Inputs, engine: Engine | None = None) -> Program:
     of_stack = replace(inputs, stack="test")
-    return run(lambda: told(MailGateway("gateway", of_stack)), engine)
+    return run(lambda: outputs_of(MailGateway("gateway", of_stack)), engine)
 
 
-def told(gateway: MailGateway) -> dict[str, Any]:
+def outputs_of(gateway: MailGateway) -> dict[str, Any]:
     """What `__main__.py` exports of a gateway."""
     return {
         "hosts": gateway.hosts,

@@ -137,7 +137,7 @@ def run(declare: Callable[[], dict[str, Any]], engine: Engine | None = None) -> 
     return Program(tuple(engine.registered), found)
 
 
-def absolute(folder: Path, *changes: tuple[str, str]) -> str:
+def config_in(folder: Path, *changes: tuple[str, str]) -> str:
     """The config with its files in the folder, wherever the program runs; writes the files."""
     config = changed(*changes)
     write_project(folder, config)

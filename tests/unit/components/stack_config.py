@@ -134,7 +134,7 @@ def read_project() -> Inputs:
     return parse_inputs(raw_values(as_pulumi_gives(config)), locator(Path(FILE)))
 
 
-def complaints() -> list[str]:
+def reported_problems() -> list[str]:
     """The lines that the user sees about the project in the current folder."""
     try:
         read_project()

@@ -1,4 +1,4 @@
-"""What the certificate agent is told: a file of the config, and no secret in it."""
+"""What the certificate agent is config: a file of the config, and no secret in it."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
         "caaIssuers: [pebble.letsencrypt.org, b.example]",
     )
     inputs = inputs_of(tmp_path, more, limits, both)
-    told = json.loads(to_json(agent_config(inputs.settings)))
-    assert told["tlsa"]["ttl"] == 10
-    assert {key: told[key] for key in WATCHED} == {
+    config = json.loads(to_json(agent_config(inputs.settings)))
+    assert config["tlsa"]["ttl"] == 10
+    assert {key: config[key] for key in WATCHED} == {
         "rotate_days": 30,
         "metrics_port": None,
         "webhook_file": "/config/webhook",

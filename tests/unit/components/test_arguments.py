@@ -54,14 +54,14 @@ def nowhere(_key: str) -> tuple[str, int]:
 
 
 def test_the_defaults_are_those_of_a_stacks_config() -> None:
-    assert read_settings(RawConfig().of(ARGS, ""), nowhere) == read_settings(LEAST, nowhere)
+    assert read_settings(RawConfig().value_of(ARGS, ""), nowhere) == read_settings(LEAST, nowhere)
 
 
 def test_every_key_of_the_config_is_an_argument_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # `routes` and `stubZones` take any key; the partners' folder is an argument of its own kind.
-    raw = {**RawConfig().of(ARGS, ""), "partners": "partners"}
+    raw = {**RawConfig().value_of(ARGS, ""), "partners": "partners"}
     raw["acme"] |= {
         "eab": {"keyId": "k", "hmacKeyFile": "f"},
         "fallback": {"directory": "https://ca.example/dir", "eab": {"keyId": "k"}},

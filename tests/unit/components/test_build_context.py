@@ -82,7 +82,7 @@ def test_a_bundle_from_anywhere_is_in_the_copy(
     context = prepare(".tlsgate", None)
     assert context.extra_ca == "images/extra-ca.crt"
     assert (project / ".tlsgate" / context.extra_ca).read_text() == certificate("proxy")
-    assert build_context.sees("/anywhere/proxy.pem")
+    assert build_context.is_usable("/anywhere/proxy.pem")
 
 
 def test_a_bundle_that_cannot_be_read_is_told(
@@ -98,6 +98,6 @@ def test_a_bundle_that_cannot_be_read_is_told(
 def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
     (project / "images").mkdir()
     (project / "images/mine").write_text("mine\n")
-    with pytest.raises(DeploymentError, match="is not a folder that tlsgate wrote"):
+    with pytest.raises(DeploymentError, match="was not written by tlsgate and is not empty"):
         prepare(".", None)
     assert (project / "images/mine").read_text() == "mine\n"

@@ -87,8 +87,9 @@ def test_passes_unasked(old: Sequence[Partner], new: Sequence[Partner]) -> None:
 @pytest.mark.parametrize(("old", "new"), REFUSED.values(), ids=REFUSED)
 def test_is_refused_but_for_its_own_digest(old: Sequence[Partner], new: Sequence[Partner]) -> None:
     digest = weakening_digest(weakenings(old, new))
-    assert f"\nIf all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}\n" in (
-        refusal(old, new, "") or ""
+    assert (
+        f"\nIf you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}\n"
+        in (refusal(old, new, "") or "")
     )
     assert refusal(old, new, "0" * 64) is not None
     assert refusal(old, new, digest) is None
@@ -107,13 +108,14 @@ def test_the_words_of_a_refusal() -> None:
     new = partners(12, p03="", p04=partner(4, outbound=ANY))
     digest = weakening_digest(weakenings(old, new))
     assert (refusal(old, new, "1" * 64) or "").splitlines() == [
-        "this change removes or weakens 2 of 12 partners; more than one, or more than 10 % of the"
-        " list, is not let through unasked:",
+        "this change removes or weakens 2 of 12 partners. More than one, or more than 10 % of the"
+        " list, must be confirmed:",
         "  REMOVED Partner 03 (p03.example and below): removed from the list",
         "  WEAKENED Partner 04 (p04.example and below): out: a public CA's certificate for the"
         " domain itself → a public CA's certificate for .provider.example",
-        f"If all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}",
-        "That lets through this change and no other. What is set there now is another change's.",
+        f"If you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}",
+        "That allows this change and no other. The digest that is set now is that of another"
+        " change.",
     ]
 
 

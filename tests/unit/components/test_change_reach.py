@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.components import gateway_parts
-from tests.unit.components.program import absolute
+from tests.unit.components.program import config_in
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
 from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
@@ -29,7 +29,7 @@ def same_images() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     folder = tmp_path_factory.mktemp("reach")
-    config = absolute(folder, ('  tlsgate:relayhost: "[out.corp.example]:587"\n', ""))
+    config = config_in(folder, ('  tlsgate:relayhost: "[out.corp.example]:587"\n', ""))
     raw = {**raw_values(as_pulumi_gives(config)), "partners": str(folder / "partners")}
     return Inputs(parse_inputs(raw, lambda _: ("", 0)).settings, load(acme=record()))
 

@@ -45,7 +45,7 @@ def test_what_delivers_again(change: dict[str, Any], changes: bool, replaces: li
 
 
 def test_a_generation_is_installed_by_its_own_image(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     made = DeliveryProvider().create(PROPS)
     assert (made.id, made.outs) == ("config", DONE)
     assert engine.only.arguments["image"] == "sha256:1"
@@ -57,13 +57,13 @@ def test_a_generation_is_installed_by_its_own_image(engine: FakeEngine) -> None:
 
 
 def test_a_generation_that_does_not_check_out_is_not_recorded(engine: FakeEngine) -> None:
-    engine.of_the_next = {"code": 1, "errors": b"main.cf: unknown parameter"}
+    engine.next_container = {"code": 1, "errors": b"main.cf: unknown parameter"}
     with pytest.raises(DeploymentError, match=r"main\.cf: unknown parameter"):
         DeliveryProvider().update("config", DONE, PROPS)
 
 
 def test_up_waits_until_the_running_server_has_it_in_force(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     server = engine.running[PROPS["server"]] = FakeContainer({})
     assert DeliveryProvider().update("config", DONE, PROPS).outs == DONE
     assert server.executed == [
@@ -78,21 +78,21 @@ def test_up_waits_until_the_running_server_has_it_in_force(engine: FakeEngine) -
 def test_a_server_that_does_not_run_takes_it_up_at_its_start(
     engine: FakeEngine, status: str
 ) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     server = engine.running[PROPS["server"]] = FakeContainer({}, status=status)
     assert DeliveryProvider().create(PROPS).outs == DONE
     assert server.executed == []
 
 
 def test_a_server_that_refuses_it_makes_up_fail_with_the_reason(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     refusing = FakeContainer({}, exec_answer=(1, b"refused: bad map\n"))
     engine.running[PROPS["server"]] = refusing
     with pytest.raises(DeploymentError) as error:
         DeliveryProvider().update("config", DONE, PROPS)
     assert str(error.value) == (
-        "tlsgate-test-gateway did not take the new configuration up: refused: bad map\n"
-        "The one before stays in force. Mend the reason and run `up` again"
+        "tlsgate-test-gateway did not accept the new configuration: refused: bad map\n"
+        "The previous configuration stays in force. Fix the problem and run `up` again"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_server_that_refuses_it_makes_up_fail_with_the_reason(engine: FakeEngi
 def test_a_policy_host_that_lacks_only_certificates_gets_them_next(
     engine: FakeEngine, kind: str, accepted: bool
 ) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     lacking = FakeContainer({}, exec_answer=(LACKS_CERTIFICATE, b"no certificate policy-1\n"))
     engine.running[PROPS["server"]] = lacking
     props = {**PROPS, "kind": kind}
@@ -112,7 +112,7 @@ def test_a_policy_host_that_lacks_only_certificates_gets_them_next(
 
 
 def test_refresh_sees_a_change_by_hand_and_the_next_up_undoes_it(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": b'{"live": "live-2"}'}
+    engine.next_container = {"output": b'{"live": "live-2"}'}
     read = DeliveryProvider().read("config", DONE)
     assert engine.only.arguments["command"][-1] == "show"
     assert read.outs == {**DONE, "live": "live-2"}
@@ -120,7 +120,7 @@ def test_refresh_sees_a_change_by_hand_and_the_next_up_undoes_it(engine: FakeEng
 
 
 def test_refresh_sees_no_drift_where_there_is_none(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     assert DeliveryProvider().read("config", DONE).outs == DONE
 
 

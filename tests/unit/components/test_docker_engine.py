@@ -44,25 +44,25 @@ def test_two_engines_are_refused() -> None:
         choose_engine({"host": FAR}, {"DOCKER_HOST": NEAR}, HOSTS.get)
     assert str(refused.value) == (
         f"docker:host: is {FAR}, but DOCKER_HOST is {NEAR}: two Docker engines for one gateway."
-        " Set one of them, or both to the same"
+        " Set only one of them, or both to the same value"
     )
 
 
 @pytest.mark.parametrize(
-    ("config", "environment", "told"),
+    ("config", "environment", "expected"),
     [
-        ({}, {"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT: the Docker context far leads to " + FAR),
-        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": NEAR}, "DOCKER_HOST to " + NEAR),
+        ({}, {"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT: the Docker context far is for " + FAR),
+        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": NEAR}, "DOCKER_HOST are for " + NEAR),
         ({"context": "far"}, {"DOCKER_HOST": NEAR}, "docker:context: the Docker context far"),
-        ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost leads to no known address"),
+        ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost is for an unknown address"),
     ],
 )
 def test_a_context_that_leads_elsewhere_is_refused(
-    config: dict[str, str], environment: dict[str, str], told: str
+    config: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
     with pytest.raises(DeploymentError) as refused:
         choose_engine(config, environment, HOSTS.get)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
 def test_every_way_to_a_second_engine_is_told_at_once() -> None:
@@ -78,7 +78,7 @@ def test_every_way_to_a_second_engine_is_told_at_once() -> None:
     assert "secret" not in str(refused.value)
 
 
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+def recorded_connections(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What docker-py is asked for."""
     found: list[dict[str, Any]] = []
 
@@ -92,7 +92,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 def test_an_address_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", NEAR)
-    found = asked(monkeypatch)
+    found = recorded_connections(monkeypatch)
     connect({"host": FAR, "cert_path": "/certs"})
     environment = found[0]["environment"]
     assert environment["DOCKER_HOST"] == FAR
@@ -101,7 +101,7 @@ def test_an_address_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_an_address_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = asked(monkeypatch)
+    found = recorded_connections(monkeypatch)
     connect()
     connect({})
     assert "environment" not in found[0]
@@ -117,7 +117,7 @@ def test_an_engine_of_the_config_is_told_by_its_key(monkeypatch: pytest.MonkeyPa
         require_engine({"host": FAR})
     assert str(error.value) == (
         f"docker:host: no Docker engine answers at {FAR} (connection refused). "
-        "Start it, or set docker:host to the address of one that runs, and repeat"
+        "Start it, or set docker:host to the address of one that runs, and try again"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_state_from_before_has_no_engine_and_nothing_changes(provider: Any) ->
 
 
 def test_a_provider_goes_to_the_engine_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = asked(monkeypatch)
+    found = recorded_connections(monkeypatch)
     props = {"volume": "v", "engine": {"host": FAR}}
     assert DeliveryProvider().read("v", props).id == ""
     assert VolumeFilesProvider().read("v", props).id == ""

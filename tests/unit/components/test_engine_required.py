@@ -48,7 +48,7 @@ def test_an_old_engine_is_refused(monkeypatch: pytest.MonkeyPatch, api: str) -> 
     assert str(refused.value) == (
         f"DOCKER_HOST: the Docker engine at {HOST} is too old: version 19.03.15 speaks API {api}, "
         "and 1.41 (Docker 20.10) or later is needed. Upgrade it, or set DOCKER_HOST to the address "
-        "of another, and repeat"
+        "of another, and try again"
     )
     assert client.closed
 
@@ -65,5 +65,5 @@ def test_no_engine_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> No
         require_engine()
     assert str(refused.value) == (
         f"DOCKER_HOST: no Docker engine answers at {HOST} ([Errno 2] No such file or directory). "
-        "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
+        "Start it, or set DOCKER_HOST to the address of one that runs, and try again"
     )

@@ -243,11 +243,11 @@ def test_records_are_split_by_when_they_may_go_live(program: Program) -> None:
 
 
 def test_no_secret_reaches_the_engine(program: Program) -> None:
-    said = "\n".join(text for one in program.registered for text in texts(one.inputs))
-    assert "agent.key" in said  # the paths are there
-    assert EAB_SECRET not in said
-    assert not [secret for secret in SECRETS if secret in said]
-    assert "PRIVATE KEY" not in said
+    text = "\n".join(text for one in program.registered for text in texts(one.inputs))
+    assert "agent.key" in text  # the paths are there
+    assert EAB_SECRET not in text
+    assert not [secret for secret in SECRETS if secret in text]
+    assert "PRIVATE KEY" not in text
 
 
 def test_the_outputs_tell_what_the_stack_is(program: Program, inputs: Inputs) -> None:

@@ -11,7 +11,7 @@ import pulumi
 import pulumi_docker
 import pytest
 
-from tests.unit.components.gateway_parts import told
+from tests.unit.components.gateway_parts import outputs_of
 from tests.unit.components.program import Engine, Registered, run
 from tests.unit.components.stack_config import tsig
 from tests.unit.partners.partner_files import record
@@ -89,7 +89,7 @@ def of_kind(found: tuple[Registered, ...], *kinds: str) -> list[Registered]:
 
 
 def test_a_gateway_tells_what_it_is(args: MailGatewayArgs) -> None:
-    outputs = run(lambda: told(MailGateway("gateway", args))).outputs
+    outputs = run(lambda: outputs_of(MailGateway("gateway", args))).outputs
     assert outputs["hosts"] == ["mx1.corp.example"]
     assert outputs["smtp"] == "0.0.0.0:25"
     assert outputs["partners"]["count"] == 1
@@ -195,7 +195,9 @@ def test_values_of_other_resources_may_come_later(args: MailGatewayArgs) -> None
 def test_a_later_address_that_is_none_is_refused(args: MailGatewayArgs) -> None:
     later = pulumi.Output.from_input("eip-1.example")
     given = replace(args, mta_sts=MtaStsArgs(addresses=[later]))
-    with pytest.raises(pulumi.RunError, match=r"'eip-1\.example' was given as a public address"):
+    with pytest.raises(
+        pulumi.RunError, match=r"'eip-1\.example' was given as a public address, but is not"
+    ):
         registered(gateway(given))
 
 

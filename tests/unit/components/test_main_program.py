@@ -13,7 +13,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.config import CONFIG, set_all_config
 from pulumi.runtime.stack import Stack as RootStack
 
-from tests.unit.components.program import Engine, Program, absolute, run
+from tests.unit.components.program import Engine, Program, config_in, run
 from tests.unit.components.stack_config import as_pulumi_gives, changed, write_project
 from tests.unit.partners.partner_files import record
 
@@ -51,7 +51,7 @@ def main(config: str, engine: Engine) -> Program:
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     """A right config and partner list, readable from the repository's root."""
-    text = absolute(tmp_path, (PARTNERS[0], PARTNERS[1].format(folder=tmp_path)))
+    text = config_in(tmp_path, (PARTNERS[0], PARTNERS[1].format(folder=tmp_path)))
     (tmp_path / "partners" / "acme.yaml").write_text(record())
     return text.replace('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
 

@@ -154,7 +154,7 @@ def test_the_manual_sink_leaves_ttls_to_the_publisher(
     assert str(caught.value).splitlines() == [
         "2 of 3 DNS record sets are not live. Publish these lines, then run `up` again:",
         *to_lines([A, STS]),
-        "In their place there is now:",
+        "These records are live instead:",
         "mx1.corp.example. 300 IN A 192.0.2.9",
     ]
     fake.put(replace(A, ttl=5), STS)
@@ -182,7 +182,7 @@ def test_without_a_server_the_machines_resolver_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (DnsRecordsArgs(WANTED, "rfc2136", None, ZONES, "k"), "needs tlsgate:dns.server"),
         (DnsRecordsArgs(WANTED, "rfc2136", Endpoint("ns", 53), ZONES), "dns.tsigKeyFile"),
@@ -191,7 +191,7 @@ def test_without_a_server_the_machines_resolver_is_asked(
     ],
 )
 def test_arguments_that_cannot_be_are_told_without_a_stack_trace(
-    args: DnsRecordsArgs, said: str
+    args: DnsRecordsArgs, message: str
 ) -> None:
-    with pytest.raises(pulumi.RunError, match=said):
+    with pytest.raises(pulumi.RunError, match=message):
         DnsRecords("records", args)
