@@ -1,4 +1,4 @@
-"""What outsiders try against a partner's mail: fill the gateway, forge DNS, have a bounce leak."""
+"""Attacks from outside on a partner's mail: a flood of bounces, forged DNS, a bounce that leaks."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TypeVar
 from lab import plan
 from lab.cases import BOUNCED, FLOODED, FORGED_MX, FORGED_MX_FREE, AttackCase
 from lab.driver import Lab, Message, message_text, new_token
-from lab.trial import PAUSE, SECONDS, Seen
+from lab.trial import PAUSE, SECONDS, CaseResult
 
 T = TypeVar("T")
 
 BOUNCES = 110
-"""More than Postfix's 100 processes of a service."""
+"""More than the 100 processes that a Postfix service may have."""
 OUTSIDER = "sts-free.example"
-"""Whom the demo's `tlsgate:internal.senders` lets the internal networks send as: a forwarder."""
+"""A forwarder's domain, which the demo's `tlsgate:internal.senders` allows."""
 
 
-def run_attacks(lab: Lab) -> list[Seen]:
-    """Try each one; what a flood left in the queue is deleted."""
+def run_attacks(lab: Lab) -> list[CaseResult]:
+    """Try each attack; delete what the flood left in the queue."""
     return [_flood(lab), *_forged(lab), _bounce(lab)]
 
 
-def _flood(lab: Lab) -> Seen:
-    """Bounces take every process that they can have; a partner's mail does not wait for them."""
+def _flood(lab: Lab) -> CaseResult:
+    """Bounces use all processes that they may have; a partner's mail must not wait for them."""
     flood = {new_token(): "" for _ in range(BOUNCES)}
     lab.submit("internal", [_message(token, "", f"{token}@{plan.SILENT}") for token in flood])
     token = new_token()
@@ -42,24 +42,26 @@ def _flood(lab: Lab) -> Seen:
     elif len(waiting) < BOUNCES:
         fault = f"only {len(waiting)} of {BOUNCES} bounces were still waiting"
     said = f"after {took:.1f} s, with {len(waiting)} bounces waiting"
-    return Seen(FLOODED, "sent" if mail else "held", mail.tls if mail else "", said, fault, token)
+    return CaseResult(
+        FLOODED, "sent" if mail else "held", mail.tls if mail else "", said, fault, token
+    )
 
 
-def _forged(lab: Lab) -> list[Seen]:
-    """For a partner DNS alone is never final (D19)."""
+def _forged(lab: Lab) -> list[CaseResult]:
+    """DNS alone is never a final reason to return mail to a partner (D19)."""
     tokens = {new_token(): FORGED_MX, new_token(): FORGED_MX_FREE}
     domains = {FORGED_MX: plan.FORGED, FORGED_MX_FREE: plan.FORGED_FREE}
     addresses = {token: f"{token}@{domains[case]}" for token, case in tokens.items()}
     begun = time.time()
     lab.send((token, address, "") for token, address in addresses.items())
     return [
-        _seen(case, *(_until(partial(_fate, lab, addresses[token], begun)) or ("", "")), token)
+        _result(case, *(_until(partial(_outcome, lab, addresses[token], begun)) or ("", "")), token)
         for token, case in tokens.items()
     ]
 
 
-def _fate(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
-    """What became of a message, and Postfix's reason; None while it is under way."""
+def _outcome(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
+    """The result for a message and Postfix's reason; None while it is still in delivery."""
     reasons = {one.recipient: one.reason for one in lab.queue() if one.reason}
     if address in reasons:
         return "held", reasons[address]
@@ -69,25 +71,25 @@ def _fate(lab: Lab, address: str, begun: float) -> tuple[str, str] | None:
     return None
 
 
-def _bounce(lab: Lab) -> Seen:
-    """A forwarder's message to a partner who refuses it: what its sender gets back."""
+def _bounce(lab: Lab) -> CaseResult:
+    """A partner refuses a forwarder's message: what the bounce to its sender contains."""
     token = new_token()
     message = _message(token, f"{token}@{OUTSIDER}", f"{plan.NOBODY}-{token}@good.example")
     answer = lab.submit("internal", [message])[token]
     notice = _until(lambda: lab.received("sts", token))
     if notice is None:
-        return Seen(BOUNCED, "no notice", "", answer.answer, "expected a notice", token)
-    # Of the message only its Message-ID holds the token, once.
+        return CaseResult(BOUNCED, "no notice", "", answer.answer, "expected a notice", token)
+    # The Message-ID is the only part of the message that may be in the bounce.
     leaked = [part for part in ("Subject: lab", f"token {token}") if part in notice.text]
     outcome = "with content" if leaked else "without content"
-    fault = f"it holds {leaked[0]!r}" if leaked else ""
+    fault = f"it contains {leaked[0]!r}" if leaked else ""
     if notice.tls == "none":
-        fault = "it came in plaintext"
-    return Seen(BOUNCED, outcome, notice.tls, "", fault, token)
+        fault = "it arrived in plaintext"
+    return CaseResult(BOUNCED, outcome, notice.tls, "", fault, token)
 
 
 def _message(token: str, sender: str, recipient: str) -> Message:
-    """From the internal networks, straight to the gateway."""
+    """A message from the internal networks directly to the gateway."""
     return Message(
         id=token,
         server=plan.GATEWAY_ADDRESS,
@@ -99,8 +101,8 @@ def _message(token: str, sender: str, recipient: str) -> Message:
     )
 
 
-def _seen(case: AttackCase, outcome: str, reason: str, token: str) -> Seen:
-    return Seen(
+def _result(case: AttackCase, outcome: str, reason: str, token: str) -> CaseResult:
+    return CaseResult(
         case,
         outcome,
         "",
@@ -111,7 +113,7 @@ def _seen(case: AttackCase, outcome: str, reason: str, token: str) -> Seen:
 
 
 def _until(look: Callable[[], T]) -> T | None:
-    """The first true value, None if there is none in time."""
+    """The first true value; None if there is none before the time-out."""
     deadline = time.monotonic() + SECONDS
     while not (found := look()):
         if time.monotonic() > deadline:

@@ -1,6 +1,6 @@
-"""Brings the lab up and down: `python -m lab.bring_up [down]`.
+"""Starts and removes the lab: `python -m lab.bring_up [down]`.
 
-Pulumi makes the containers; what can be known only then, the public CA's roots, is fetched after.
+Pulumi creates the containers. The public CA's roots exist only then and are fetched last.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ def engine() -> docker.DockerClient:
 
 
 def bring_up(client: docker.DockerClient) -> str:
-    """Deploy the lab, wait until all of it answers, and write what others need to use it.
+    """Deploy the lab, wait until all of it answers, and write `endpoints.json`.
 
-    Returns what changed, in one line.
+    Returns a one-line summary of the changes.
     """
     said = up(LAB, client)
     lab = Lab(client)
     lab.await_servers()
     _fetch_roots(lab)
     for peer in plan.PEERS:
-        lab.unmend(peer.name)
+        lab.undo_repair(peer.name)
     write_endpoints()
     return changes(said)
 
 
 def _fetch_roots(lab: Lab) -> None:
-    """Public roots: the lab's own, and Pebble's, which makes a new one whenever it starts."""
+    """Write the public roots: the lab's own, and Pebble's, which is new at each start of Pebble."""
     context = ssl.create_default_context(cafile=str(files.PKI / "pebble-ca.pem"))
     url = f"https://{LOOPBACK}:{plan.ACME_MANAGEMENT_PORT}/roots/0"
     with urllib.request.urlopen(url, context=context, timeout=10) as answer:
@@ -58,7 +58,7 @@ def _fetch_roots(lab: Lab) -> None:
 
 
 def _require_no_gateway(client: docker.DockerClient) -> None:
-    """The lab's network cannot go while the gateway's containers are on it."""
+    """Raise LabError if the gateway's containers still use the lab's network."""
     if client.containers.list(all=True, filters={"label": GATEWAY.label}):
         raise LabError(
             f"the gateway of stack {GATEWAY.name} is in the lab: first run"

@@ -1,7 +1,7 @@
-"""DESIGN §5 as data: what must happen to mail, in both directions. The demo and the tests run it.
+"""DESIGN §5 as data: the expected result for each message. The demo and the tests run these cases.
 
-A case is one message. What the gateway must do with it is `expected`; the reason is a regular
-expression that the gateway's own words must match, in its queue or in its SMTP answer.
+A case is one message, in either direction. `expected` is what the gateway must do with it. `reason`
+is a regular expression that must match the reason in the gateway's queue or in its SMTP answer.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from lab import plan
 from lab.plan import Certificate, Tlsa, Transport
 
 NO_TLS_HEADER = "TLS-Required: no"
-"""RFC 8689, section 5: asks for delivery even without TLS. A partner's rule stands above it."""
+"""RFC 8689, section 5: asks for delivery even without TLS. A partner's rule has priority."""
 
 NOT_VERIFIED = r"Server certificate not (trusted|verified)"
 
 MODERN = "TLSv1.3"
 NONE = "none"
 
-Outcome = Literal["sent", "held"]
+MailOutcome = Literal["sent", "held"]
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundCase:
     """A message from the internal server to a domain of a peer.
 
-    `tls`: the version that the peer must have seen, `none` for plaintext, empty where the message
-    is held. `reason`: of the held message in the queue; `log`: what the gateway must have logged.
+    `tls`: the TLS version that the peer must report, `none` for plaintext, empty if the message is
+    held. `reason`: matches the queue's reason for a held message. `log`: matches the gateway's log.
     """
 
     peer: str
     domain: str
-    expected: Outcome
+    expected: MailOutcome
     tls: str = ""
     reason: str = ""
     log: str = ""
@@ -46,16 +46,16 @@ class OutboundCase:
 
     @property
     def title(self) -> str:
-        """Who it is for, in the table's words."""
+        """The text for the table: what kind of destination it is."""
         listed = "partner" if self.to_partner else "not listed"
         return f"{listed}, {self.header}" if self.header else listed
 
 
 @dataclass(frozen=True, slots=True)
 class InboundCase:
-    """A message that a container of the lab brings to one of the gateway's listeners.
+    """A message that a container of the lab sends to one of the gateway's listeners.
 
-    `via`: the container; `chain`: the client key that it shows, a file in there. `expected`: the
+    `via`: the container. `chain`: the file in the container with its client key. `expected`: the
     SMTP code of the last answer, 250 for a message that must then be in a mailbox.
     """
 
@@ -73,26 +73,26 @@ class InboundCase:
 
 @dataclass(frozen=True, slots=True)
 class OutageCase:
-    """A message while one of the gateway's containers is down, and after it is back.
+    """A message that is sent while one of the gateway's containers is stopped.
 
-    `expected`: while it is down; what was held then must be sent in the end.
+    `expected`: the result while it is stopped. A held message must be sent after the restart.
     """
 
     role: Literal["policy", "resolver"]
     peer: str
     domain: str
-    expected: Outcome
+    expected: MailOutcome
 
     @property
     def title(self) -> str:
-        """What is down, in the table's words."""
+        """The text for the table: what kind of destination it is, and what is stopped."""
         listed = "partner" if self.domain == plan.BY_NAME[self.peer].domain else "not listed"
         return f"{listed}, {self.role} down"
 
 
 @dataclass(frozen=True, slots=True)
 class AttackCase:
-    """What an outsider tries, and what must come of it (`lab/attacks.py`)."""
+    """An attack from outside and its expected result (`lab/attacks.py`)."""
 
     peer: str
     title: str
@@ -106,7 +106,7 @@ BOUNCED = AttackCase("sts", "bounce of a partner's mail to an outsider", "withou
 
 
 def outbound_cases() -> tuple[OutboundCase, ...]:
-    """The first table, cell by cell."""
+    """The cases of the first table, one for each cell."""
     cases = []
     for peer in plan.PEERS:
         reason = partner_reason(peer)
@@ -115,13 +115,13 @@ def outbound_cases() -> tuple[OutboundCase, ...]:
         log = f"does not match STS MX pattern for '{peer.free_domain}'" if peer.is_spoofed else ""
         free = OutboundCase(peer.name, peer.free_domain, *_outcome(peer, free_reason(peer)), log)
         cases += [listed, free]
-        if reason:  # the header opens nothing where mail is held, and changes nothing elsewhere
+        if reason:  # the header must not release held mail; where mail is sent it changes nothing
             cases += [_with_header(listed), _with_header(free)]
     return tuple(cases)
 
 
 def partner_reason(peer: plan.Peer) -> str:
-    """Why mail to the partner waits; empty if it is sent."""
+    """The reason why mail to the partner is held; empty if it is sent."""
     if peer.transport in {Transport.NO_TLS, Transport.STRIPPED}:
         return r"TLS is required, but was not offered by host"
     if peer.transport is Transport.OLD_TLS:
@@ -133,7 +133,7 @@ def partner_reason(peer: plan.Peer) -> str:
 
 
 def free_reason(peer: plan.Peer) -> str:
-    """Why mail to the twin waits, by its own DANE or MTA-STS; empty if it is sent."""
+    """The reason why the twin's DANE or MTA-STS holds its mail; empty if it is sent."""
     if peer.is_spoofed:
         return r"server unavailable or unable to receive mail"
     by_sts = peer.free_domain in peer.sts and peer.certificate is not Certificate.PUBLIC
@@ -141,7 +141,7 @@ def free_reason(peer: plan.Peer) -> str:
 
 
 def inbound_cases() -> tuple[InboundCase, ...]:
-    """The second table, cell by cell."""
+    """The cases of the second table, one for each cell."""
     return (
         *_from("good", "partner, any client", "partner@good.example"),
         *_from("pinned", "partner, pinned key", "partner@pinned.example", "/config/client.pem"),
@@ -183,7 +183,7 @@ def inbound_cases() -> tuple[InboundCase, ...]:
 
 
 def outage_cases() -> tuple[OutageCase, ...]:
-    """The first table's last row. A partner's own rule needs no helper: it is sent, verified."""
+    """The first table's last row. A partner's own rule needs no helper, so its mail is sent."""
     return (
         OutageCase("policy", "good", "good.example", "sent"),
         OutageCase("policy", "plain", "plain-free.example", "held"),
@@ -195,7 +195,7 @@ def outage_cases() -> tuple[OutageCase, ...]:
 
 
 def outage_inbound_cases() -> tuple[InboundCase, ...]:
-    """With the policy helper down: who only needs TLS is served, who needs more waits (D16)."""
+    """With the policy helper stopped: a sender that only needs TLS is served, others wait (D16)."""
     pinned = "partner@pinned.example"
     return (
         InboundCase(
@@ -210,10 +210,10 @@ def outage_inbound_cases() -> tuple[InboundCase, ...]:
 
 OURS = "brand.example"
 OTHER_KEY = "/config/chain.pem"
-"""A key that the peer has, and that the partner's record does not name."""
+"""A key of the peer that is not in the partner's record."""
 
 
-def _outcome(peer: plan.Peer, reason: str) -> tuple[Outcome, str, str]:
+def _outcome(peer: plan.Peer, reason: str) -> tuple[MailOutcome, str, str]:
     if reason:
         return "held", "", reason
     match peer.transport:
@@ -232,11 +232,11 @@ def _with_header(case: OutboundCase) -> OutboundCase:
 def _from(
     via: str, title: str, sender: str, chain: str | None = None
 ) -> tuple[InboundCase, InboundCase]:
-    """A sender that is bound to TLS: refused in plaintext, accepted as it should come."""
+    """A sender that must use TLS: refused in plaintext, accepted with TLS."""
     refused = InboundCase(title, via, sender, "corp.example", False, 450, r"4\.7\.1")
     return refused, InboundCase(title, via, sender, "corp.example", True, 250, chain=chain)
 
 
 def _wrong(via: str, title: str, sender: str, chain: str | None) -> InboundCase:
-    """A client over TLS that is not the partner that it claims to be."""
+    """A client with TLS that is not the partner that it claims to be."""
     return InboundCase(title, via, sender, "corp.example", True, 450, r"4\.7\.1 .* requires", chain)

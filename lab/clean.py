@@ -1,11 +1,11 @@
 """`make clean`: removes the lab and the demo from this machine, with their mail and their keys.
 
-Only what carries the project's labels goes, each thing by its id: `tlsgate.lab`, `tlsgate.dev`
-(made by tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with
-their Pulumi state. Then the Docker engine ends, if set-up started it and no such gateway is on it.
+It removes only what has one of the project's labels: `tlsgate.lab`, `tlsgate.dev` (created by
+tests), and `tlsgate.stack` of the demo and of tests. Gateways of other stacks stay, with their
+Pulumi state. Then it stops the Docker engine, if set-up started it and no other gateway runs on it.
 The tool cache and .venv stay.
 
-On the standard library alone, so that it also cleans up after a set-up that was not finished.
+It uses only the standard library, so that it also works after an incomplete set-up.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from toolchain.progress import Progress
 _REPOSITORY: Final = Path(__file__).resolve().parents[1]
 _STACK: Final = "tlsgate.stack"
 _LABELS: Final = ("tlsgate.lab", "tlsgate.dev", _STACK)
-# Containers first: networks and volumes that they use cannot be removed.
+# Containers first: networks and volumes cannot be removed while containers use them.
 _KINDS: Final = ("containers", "networks", "volumes")
 _OPTIONS: Final = {"containers": {"force": "true", "v": "true"}, "networks": {}, "volumes": {}}
 
 
 def is_ours(stack: str) -> bool:
-    """Tell whether a gateway stack is the demo's or a test's: `demo`, or a name in test…"""
+    """Tell whether a stack is the demo's or a test's: it is called `demo` or `test…`."""
     return stack == "demo" or stack.startswith("test")
 
 
 def is_selected(labels: Mapping[str, str]) -> bool:
-    """Tell by its labels whether a thing on the engine goes. A real gateway's never does."""
+    """Tell by its labels whether a Docker object is removed. A real gateway's never is."""
     if _STACK in labels:
         return is_ours(labels[_STACK])
     return any(key in labels for key in _LABELS)
@@ -59,15 +59,15 @@ def other_stacks(backend: Path) -> list[str]:
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What was removed, what stays and why, what went wrong."""
+class CleanupReport:
+    """What was removed, what was kept and why, and what failed."""
 
     removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
-def clean_engine(api: EngineApi, outcome: Outcome, *, dry_run: bool) -> list[str]:
+def clean_engine(api: EngineApi, report: CleanupReport, *, dry_run: bool) -> list[str]:
     """Remove containers, networks and volumes; return the names of other stacks' containers."""
     others = [
         _name("containers", thing)
@@ -85,9 +85,9 @@ def clean_engine(api: EngineApi, outcome: Outcome, *, dry_run: bool) -> list[str
                 if not dry_run:
                     api.remove(kind, identity, _OPTIONS[kind])
             except EngineError as error:
-                outcome.failed.append(f"{kind.removesuffix('s')} {name}: {error}")
+                report.failed.append(f"{kind.removesuffix('s')} {name}: {error}")
             else:
-                outcome.removed.append(f"{kind.removesuffix('s')} {name}")
+                report.removed.append(f"{kind.removesuffix('s')} {name}")
     return others
 
 
@@ -99,13 +99,13 @@ def _name(kind: str, thing: Mapping[str, Any]) -> str:
     return str(thing["Names"][0]).lstrip("/") if kind == "containers" else str(thing["Name"])
 
 
-def clean_files(repository: Path, outcome: Outcome, *, dry_run: bool) -> None:
-    """Remove the state of the lab and the demo; the state of other stacks stays."""
+def clean_files(repository: Path, report: CleanupReport, *, dry_run: bool) -> None:
+    """Remove the state of the lab and the demo; keep the state of other stacks."""
     state = repository / ".state"
     others = other_stacks(state / "backend")
     paths: Iterable[Path] = [state]
     if others:
-        outcome.kept.append(f".state/backend: it holds the stacks {', '.join(others)}")
+        report.kept.append(f".state/backend: it holds the stacks {', '.join(others)}")
         paths = (path for path in state.iterdir() if path.name != "backend")
     lab = (repository / "lab/.state", repository / "lab/endpoints.json")
     for path in (*paths, *lab, repository / ca_bundle.COPY):
@@ -117,19 +117,19 @@ def clean_files(repository: Path, outcome: Outcome, *, dry_run: bool) -> None:
                 path.unlink()
         else:
             continue
-        outcome.removed.append(f"{path.relative_to(repository)}")
+        report.removed.append(f"{path.relative_to(repository)}")
 
 
-def _stop_engine(context: Context, outcome: Outcome, *, dry_run: bool) -> None:
+def _stop_engine(context: Context, report: CleanupReport, *, dry_run: bool) -> None:
     record = dockerd.read_record(context.state)
     try:
         if record and not dry_run:
             dockerd.stop(context.state)
     except SetupError as error:
-        outcome.failed.append(f"{error.problem}: {error.remedy}")
+        report.failed.append(f"{error.problem}: {error.remedy}")
     else:
         if record:
-            outcome.removed.append(f"dockerd, process {record.pid}, which set-up started")
+            report.removed.append(f"dockerd, process {record.pid}, which set-up started")
 
 
 def _context() -> Context:
@@ -146,67 +146,67 @@ def _context() -> Context:
 
 def _parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python3 -m lab.clean", description=__doc__)
-    made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    made.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     made.add_argument(
         "--engine-only",
         action="store_true",
-        help="only end the Docker engine that set-up started in this clone, with its containers",
+        help="only stop the Docker engine that set-up started in this clone, with its containers",
     )
     made.add_argument(
         "--containers-only",
         action="store_true",
-        help="only remove containers, networks and volumes, those of other clones' labs too",
+        help="only remove containers, networks and volumes, including those of other clones' labs",
     )
     return made
 
 
-def clean(context: Context, *, dry_run: bool) -> Outcome:
+def clean(context: Context, *, dry_run: bool) -> CleanupReport:
     """Remove everything of the lab and the demo."""
-    outcome = Outcome()
+    report = CleanupReport()
     record = dockerd.read_record(context.state)
     address = record.address if record else address_of(context)
     others: list[str] = []
     try:
-        others = clean_engine(EngineApi(address), outcome, dry_run=dry_run)
+        others = clean_engine(EngineApi(address), report, dry_run=dry_run)
     except (AddressError, EngineError) as error:
         reason = f"the Docker engine at {address} does not answer ({error})"
-        outcome.kept.append(f"containers, networks and volumes: {reason}")
+        report.kept.append(f"containers, networks and volumes: {reason}")
     if record and others:
-        outcome.kept.append(f"dockerd, process {record.pid}: on it run {', '.join(sorted(others))}")
-        outcome.kept.append(".state: it says which process that is")
-        return outcome
-    _stop_engine(context, outcome, dry_run=dry_run)
-    # State that could still be needed to end the engine stays until it has ended.
-    if not outcome.failed:
-        clean_files(context.repository, outcome, dry_run=dry_run)
-    outcome.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
-    return outcome
+        report.kept.append(f"dockerd, process {record.pid}: on it run {', '.join(sorted(others))}")
+        report.kept.append(".state: it says which process that is")
+        return report
+    _stop_engine(context, report, dry_run=dry_run)
+    # Stopping the engine needs files of the state: they are removed only after it has stopped.
+    if not report.failed:
+        clean_files(context.repository, report, dry_run=dry_run)
+    report.kept.append(f"tools in {context.cache.root}, the environment .venv, Docker images")
+    return report
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Clean up, say what was done, and return the exit code: 1 if something could not be."""
+    """Clean up, print the result, and return the exit code: 1 if something could not be removed."""
     options = _parser().parse_args(arguments)
     context = _context()
     if options.engine_only:
-        outcome = Outcome()
-        _stop_engine(context, outcome, dry_run=options.dry_run)
+        report = CleanupReport()
+        _stop_engine(context, report, dry_run=options.dry_run)
     elif options.containers_only:
-        outcome = Outcome()
+        report = CleanupReport()
         record = dockerd.read_record(context.state)
         api = EngineApi(record.address if record else address_of(context))
-        clean_engine(api, outcome, dry_run=options.dry_run)
+        clean_engine(api, report, dry_run=options.dry_run)
     else:
-        outcome = clean(context, dry_run=options.dry_run)
+        report = clean(context, dry_run=options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
-    for line in outcome.removed:
+    for line in report.removed:
         print(f"{verb} {line}")
-    for line in outcome.kept:
+    for line in report.kept:
         print(f"kept {line}")
-    for line in outcome.failed:
+    for line in report.failed:
         print(f"FAILED {line}")
-    if not outcome.removed and not options.engine_only:
+    if not report.removed and not options.engine_only:
         print("nothing to remove")
-    return 1 if outcome.failed else 0
+    return 1 if report.failed else 0
 
 
 if __name__ == "__main__":

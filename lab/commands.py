@@ -1,4 +1,4 @@
-"""Runs the Pulumi CLI on the lab's stack and on the gateway's, and takes over interrupted runs."""
+"""Runs the Pulumi CLI on the lab's and the gateway's stack, also after an interrupted run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ UP_SECONDS = 900
 
 
 class LabError(Exception):
-    """The lab cannot go on; the text says why and what to do."""
+    """The lab cannot continue; the message gives the reason and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack, the project's folder, and the label of what it makes on the engine.
+    """A stack, its project's folder, and the label of its Docker objects.
 
-    `policies`: the options that name its policy pack, for `up`.
+    `policies`: the options of `up` that name its policy pack.
     """
 
     directory: Path
@@ -48,7 +48,7 @@ GATEWAY = Stack(
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment, with the project's own Pulumi state where none is set."""
+    """The caller's environment, with the project's own Pulumi state if none is set."""
     state = files.REPOSITORY / ".state"
     return {
         "PULUMI_HOME": str(state / "pulumi"),
@@ -60,7 +60,7 @@ def environment() -> dict[str, str]:
 
 
 def pulumi(stack: Stack, *arguments: str, stdin: str | None = None) -> str:
-    """Run one command in the stack's project and return its output; raise with what it said."""
+    """Run a command in the stack's project and return its output, which is also in the LabError."""
     try:
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
@@ -82,7 +82,7 @@ def pulumi(stack: Stack, *arguments: str, stdin: str | None = None) -> str:
 
 
 def up(stack: Stack, client: docker.DockerClient) -> str:
-    """Deploy a stack, whatever state an earlier run left it in; return what Pulumi said."""
+    """Deploy a stack, whatever state an earlier run left it in; return Pulumi's output."""
     pulumi(stack, "stack", "select", "--create", stack.name)
     _unlock(stack)
     deployment = json.loads(pulumi(stack, "stack", "export"))
@@ -96,14 +96,14 @@ def up(stack: Stack, client: docker.DockerClient) -> str:
 
 
 def down(stack: Stack) -> None:
-    """Remove everything that a stack made."""
+    """Remove everything that a stack created."""
     pulumi(stack, "stack", "select", "--create", stack.name)
     _unlock(stack)
     pulumi(stack, "destroy", "--yes", "--skip-preview", "--suppress-outputs")
 
 
 def _unlock(stack: Stack) -> None:
-    """Take away the lock of a run whose process is gone; refuse to break in on one that lives."""
+    """Remove the lock of a process that no longer runs; raise LabError if it still runs."""
     backend = environment()["PULUMI_BACKEND_URL"].removeprefix("file://")
     for lock in Path(backend).glob(f".pulumi/locks/**/{stack.project}/{stack.name}/*.json"):
         holder = int(json.loads(lock.read_text())["pid"])
@@ -114,7 +114,7 @@ def _unlock(stack: Stack) -> None:
 
 
 def _forget_pending(stack: Stack, exported: dict[str, Any], client: docker.DockerClient) -> None:
-    """Remove what an interrupted run made and did not record, so that it can be made again."""
+    """Remove what an interrupted run created but did not record; it can then be created again."""
     known = set(_ids(exported))
     for container in client.containers.list(all=True, filters={"label": stack.label}):
         if container.id not in known:
@@ -127,18 +127,18 @@ def _forget_pending(stack: Stack, exported: dict[str, Any], client: docker.Docke
 
 
 def _refuse_strangers(stack: Stack, client: docker.DockerClient) -> None:
-    """Without a state of its own a stack cannot take over what another clone has running."""
+    """Raise LabError if the containers that run are not in this clone's Pulumi state."""
     found = client.containers.list(all=True, filters={"label": stack.label})
     if found:
         raise LabError(
-            f"{found[0].name} and {len(found) - 1} more containers are there, but the Pulumi state"
-            f" in {environment()['PULUMI_BACKEND_URL']} does not know them: another clone's, or"
-            " left from a state that was deleted. Run `make clean`, there or here"
+            f"{found[0].name} and {len(found) - 1} more containers exist, but the Pulumi state"
+            f" in {environment()['PULUMI_BACKEND_URL']} does not know them: another clone's,"
+            " or left from a state that was deleted. Run `make clean`, there or here"
         )
 
 
 def _all_run(exported: Mapping[str, Any], client: docker.DockerClient) -> bool:
-    """Whether everything in the state is on the engine and runs: else Pulumi must look itself."""
+    """Whether everything in the state exists and runs; otherwise Pulumi must refresh first."""
     resources = exported["deployment"].get("resources") or []
     containers = [r["id"] for r in resources if r["type"] == "docker:index/container:Container"]
     networks = [r["id"] for r in resources if r["type"] == "docker:index/network:Network"]
@@ -156,7 +156,7 @@ def _ids(exported: Mapping[str, Any]) -> Sequence[str]:
 
 
 def changes(said: str) -> str:
-    """What `up` did, in Pulumi's words, such as `21 changes. 7 unchanged`."""
+    """The summary that Pulumi printed, such as `21 changes. 7 unchanged`."""
     summary = said.partition("Resources:")[2]
     found = re.search(r"\d+ changes.*", summary) or re.search(r"\d+ \w+", summary)
     return found[0].strip() if found else "done"

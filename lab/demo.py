@@ -1,7 +1,7 @@
-"""`python -m lab.demo`: from nothing to real mail, held or sent as DESIGN §5 says, in one table.
+"""`python -m lab.demo`: starts everything, sends real mail and prints the results in one table.
 
-Brings up the lab, then the gateway, sends every case, and exits non-zero if a line differs. Run it
-again at any time: what is up stays up, and what an interrupted run left is taken over.
+Starts the lab, then the gateway, runs every case of DESIGN §5, and exits non-zero if a result
+differs. It can be run again at any time: what runs is kept, and an interrupted run is continued.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ START = time.monotonic()
 
 
 def main() -> int:
-    """Run the demo; 0 if every line is as it must be."""
+    """Run the demo; return 0 if every result is as expected."""
     try:
         client = engine()
         step("the lab", lambda: bring_up(client))
         step("the gateway", lambda: changes(up(GATEWAY, client)))
         lab = Lab(client)
-        lab.forget_queued()
+        lab.delete_leftover_mail()
         outages = outage_cases()
         with ThreadPoolExecutor(3) as pool:
             reviewed = pool.submit(review_changes)
             outbound = pool.submit(run_outbound, lab, outbound_cases())
             inbound = pool.submit(run_inbound, lab, inbound_cases())
-            seen = step("mail in both directions", lambda: outbound.result() + inbound.result())
+            results = step("mail in both directions", lambda: outbound.result() + inbound.result())
             reports = step("changes of the partner list", reviewed.result)
         for role in ("policy", "resolver"):
-            seen += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
-        seen += step("what outsiders try", partial(run_attacks, lab))
+            results += step(f"mail with the {role} down", partial(run_outage, lab, role, outages))
+        results += step("attacks from outside", partial(run_attacks, lab))
         step("a renewal and another key", demonstrate)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    wrong = sum(bool(one.fault) for one in seen)
-    print("", reports, render_table(seen), sep="\n")
-    print(f"{len(seen)} cases, {wrong} differ, {time.monotonic() - START:.0f} s in all")
+    wrong = sum(bool(one.fault) for one in results)
+    print("", reports, render_table(results), sep="\n")
+    print(f"{len(results)} cases, {wrong} differ, {time.monotonic() - START:.0f} s in all")
     return 1 if wrong else 0
 
 
 def step(name: str, work: Callable[[], T]) -> T:
-    """Say what is being done, and how long it took."""
+    """Print what is being done, and how long it took."""
     print(f"{name} …", end=" ", flush=True)
     begun = time.monotonic()
     result = work()

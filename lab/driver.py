@@ -1,8 +1,7 @@
-"""Drives the running lab: sends mail, looks into mailboxes, queue and captures, mends peers.
+"""Controls the running lab: sends mail, reads mailboxes, queue and captures, repairs peers.
 
-Every message carries a token of its own, in its recipient's local part and in its text, by which
-it is found again: in a mailbox, in the gateway's queue, or, where it must never be, in the clear
-on the wire.
+Every message has its own token, in its recipient's local part and in its text. The token identifies
+the message in a mailbox, in the gateway's queue, or in clear text in a capture.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ from lab.prepare import peer_files
 TOKEN = re.compile(r"t[0-9a-f]{16}@")
 CLOCK_SECONDS = 5.0
 """How far the engine's clock may be behind this machine's."""
-MENDED = "mended"
+REPAIRED = "repaired"
 PASS_THROUGH = "pass-through"  # noqa: S105 - a file's name
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message and the session that carries it; `chain`: a client key inside the container."""
+    """One message and its session; `chain`: the file with the client key inside the container."""
 
     id: str
     server: str
@@ -47,7 +46,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said last (`code` 0: the session broke), at which step, over which TLS."""
+    """The server's last answer (`code` 0: the session broke), its step, and the TLS version."""
 
     id: str
     code: int
@@ -58,7 +57,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message in a mailbox. `tls`: the version that its last hop arrived over, or `none`."""
+    """A message in a mailbox. `tls`: the TLS version of its last hop, or `none`."""
 
     path: Path
     text: str
@@ -67,7 +66,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """One recipient that waits at the gateway; `reason` is empty before the first attempt."""
+    """One recipient in the gateway's queue; `reason` is empty before the first attempt."""
 
     queue_id: str
     queue: str
@@ -76,12 +75,12 @@ class Queued:
 
 
 def new_token() -> str:
-    """Letters and digits, valid in a local part."""
+    """A new token of letters and digits, valid in a local part."""
     return f"t{secrets.token_hex(8)}"
 
 
 def message_text(sender: str, recipient: str, token: str, header: str = "") -> str:
-    """A whole message that holds the token."""
+    """A whole message that contains the token."""
     extra = f"{header}\r\n" if header else ""
     return (
         f"From: <{sender}>\r\nTo: <{recipient}>\r\nSubject: lab\r\n"
@@ -108,15 +107,15 @@ class Lab:
         return self._execute(plan.container_name(role), command)
 
     def submit(self, role: str, messages: Sequence[Message]) -> dict[str, Answer]:
-        """Send messages from a lab's container, side by side; id → answer."""
+        """Send messages in parallel from a container of the lab; returns id → answer."""
         brief = json.dumps([asdict(message) for message in messages])
         answers = json.loads(self.run(role, "submit", brief))
         return {answer["id"]: Answer(**answer) for answer in answers}
 
     def send(self, recipients: Iterable[tuple[str, str, str]]) -> None:
-        """Hand mail to the internal server, which relays it through the gateway.
+        """Submit mail to the internal server, which relays it through the gateway.
 
-        `recipients`: (token, recipient, one more header line or nothing). Raises LabError if the
+        `recipients`: (token, recipient, an additional header line or ""). Raises LabError if the
         internal server itself refuses one.
         """
         sender = "alice@corp.example"
@@ -129,7 +128,7 @@ class Lab:
             raise LabError(f"the internal server refused mail: {refused[0]}")
 
     def received(self, role: str, token: str) -> Received | None:
-        """The message with this token in the mailbox of a role, if it came since this object is."""
+        """The message with this token in a role's mailbox, if it arrived after this start."""
         for path in (files.MAILBOXES / role / "new").glob("*"):
             if path.stat().st_mtime < self._since:
                 continue
@@ -141,12 +140,12 @@ class Lab:
         return None
 
     def captured(self, peer: str, token: str) -> bool:
-        """Whether the token crossed the wire in the clear at a peer's port 25."""
+        """Whether the token was transferred in clear text at a peer's port 25."""
         capture = files.CAPTURES / f"{peer}.pcap"
         return token.encode() in capture.read_bytes()
 
     def queue(self) -> list[Queued]:
-        """The gateway's queue, one entry a recipient."""
+        """The gateway's queue, one entry for each recipient."""
         lines = self._execute(gateway_container("gateway"), ("postqueue", "-j")).splitlines()
         return [
             Queued(
@@ -160,11 +159,11 @@ class Lab:
         ]
 
     def flush(self) -> None:
-        """Have the gateway try all of its queue now."""
+        """Make the gateway attempt delivery of its whole queue now."""
         self._execute(gateway_container("gateway"), ("postqueue", "-f"))
 
-    def forget_queued(self) -> None:
-        """Delete what earlier runs of the lab left waiting at the gateway, and nothing else."""
+    def delete_leftover_mail(self) -> None:
+        """Delete mail of earlier runs of the lab from the gateway's queue, and nothing else."""
         self.delete({one.queue_id for one in self.queue() if TOKEN.match(one.recipient)})
 
     def delete(self, queue_ids: Collection[str]) -> None:
@@ -174,34 +173,34 @@ class Lab:
             self._execute(gateway, ("postsuper", "-d", queue_id))
 
     def gateway_log(self, *, since: float) -> str:
-        """What the gateway has logged since a time, in seconds of the epoch."""
+        """The gateway's log since a time, in seconds since 1970."""
         log = self._container(gateway_container("gateway")).logs(since=int(since))
         return log.decode(errors="replace") if isinstance(log, bytes) else ""
 
-    def mend(self, name: str) -> None:
-        """Give a peer what it should have had: modern TLS and a certificate of the public CA."""
+    def repair(self, name: str) -> None:
+        """Give a peer correct TLS: modern versions and a certificate of the public CA."""
         peer = plan.BY_NAME[name]
         folder = files.PEERS / name
-        for file, text in peer_files(peer, mended=True).items():
+        for file, text in peer_files(peer, repaired=True).items():
             files.write(folder / file, text, secret=file.endswith(".pem"))
-        files.write(folder / MENDED, "")
+        files.write(folder / REPAIRED, "")
         if peer.transport is plan.Transport.STRIPPED:
             files.write(folder / PASS_THROUGH, "")
         self.apply(name)
 
-    def unmend(self, name: str) -> None:
-        """Take `mend` back; nothing happens to a peer that was not mended."""
+    def undo_repair(self, name: str) -> None:
+        """Undo `repair`; does nothing to a peer that was not repaired."""
         folder = files.PEERS / name
-        if not (folder / MENDED).exists():
+        if not (folder / REPAIRED).exists():
             return
         (folder / PASS_THROUGH).unlink(missing_ok=True)
         for file, text in peer_files(plan.BY_NAME[name]).items():
             files.write(folder / file, text, secret=file.endswith(".pem"))
-        (folder / MENDED).unlink()
+        (folder / REPAIRED).unlink()
         self.apply(name)
 
     def apply(self, role: str) -> None:
-        """Have a mail server of the lab read its configuration again."""
+        """Make a mail server of the lab reload its configuration."""
         self.run(role, "peer-apply", "reload")
 
     def stop_gateway(self, role: str) -> None:
@@ -224,7 +223,7 @@ class Lab:
 
 
 def _both(parts: object) -> tuple[bytes | None, bytes | None]:
-    """What `exec_run` gives with `demux`, whatever its type hints say."""
+    """What `exec_run` really returns with `demux`; its type hints are wrong."""
     if not isinstance(parts, tuple):
-        raise TypeError("the engine did not tell standard output from standard error")
+        raise TypeError("the engine did not separate standard output and standard error")
     return parts

@@ -1,6 +1,6 @@
-"""lab/endpoints.json: how anything outside drives the lab and the gateway in it.
+"""lab/endpoints.json: how other programs reach the lab and the gateway in it.
 
-Hosts and ports are as this machine reaches them; paths are absolute.
+Hosts and ports are the ones to use on this machine; paths are absolute.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ GATEWAY_ROLES = ("gateway", "resolver", "policy", "policy-host", "agent", "notic
 
 
 def gateway_container(role: str) -> str:
-    """The name of one of the gateway's containers, as its stack gives it."""
+    """The name of one of the gateway's containers."""
     return f"tlsgate-{GATEWAY.name}-{role}"
 
 

@@ -37,21 +37,21 @@ def write(path: Path, text: str, *, secret: bool = False) -> bool:
 
 
 def folder(path: Path, *, shared: bool = False) -> Path:
-    """A folder that containers see; with `shared`, any of their users may write into it."""
+    """Create a folder that containers mount; with `shared`, each of their users may write to it."""
     path.mkdir(parents=True, exist_ok=True)
     path.chmod(0o777 if shared else 0o755)
     return path
 
 
 def once(path: Path, make: Callable[[], str], *, secret: bool = False) -> str:
-    """Return a file's content, made at the first call and kept."""
+    """Return a file's content, which is created by the first call and kept."""
     if not path.exists():
         write(path, make(), secret=secret)
     return path.read_text()
 
 
 def digest(texts: Iterable[str]) -> str:
-    """A short digest: a container whose files have another one is made anew."""
+    """A short digest: a container is replaced if the digest of its files changes."""
     whole = hashlib.sha256()
     for text in texts:
         whole.update(hashlib.sha256(text.encode()).digest())
@@ -59,7 +59,7 @@ def digest(texts: Iterable[str]) -> str:
 
 
 def tree_digest(*roots: Path) -> str:
-    """The digest of all files below some folders, or of single files; byte code left out."""
+    """The digest of all files below some folders, or of single files, without byte code."""
     paths = [path for root in roots for path in ([root] if root.is_file() else root.rglob("*"))]
     kept = sorted(path for path in paths if path.is_file() and path.suffix != ".pyc")
     whole = hashlib.sha256()

@@ -1,8 +1,8 @@
-"""New STARTTLS connections to the gateway, many a second, from several of the lab's servers.
+"""Many new STARTTLS connections per second to the gateway, from several of the lab's servers.
 
-Each is a whole session of a sender that verifies: greeting, EHLO, STARTTLS, the chain up to the
-lab's public roots and the gateway's name in it, EHLO again, QUIT. Several servers, because the
-gateway limits how often one address may connect.
+Each is a whole session of a sender that verifies the certificate: greeting, EHLO, STARTTLS, the
+chain up to the lab's public roots and the gateway's name, EHLO again, QUIT. Several servers are
+needed because the gateway limits the rate of connections from one address.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ with ThreadPoolExecutor(16) as pool:
         pool.submit(session)
         number += 1
         if number % 50 == 0:
-            print("goes on", flush=True)  # or whoever reads this takes the silence for a hang
+            print("running", flush=True)  # without output the reader would time out
         time.sleep(max(0, begun + number / job["rate"] - time.monotonic()))
 leaves = {digest: ssl.DER_cert_to_PEM_cert(leaf) for _, digest, leaf in made}
 print(json.dumps({"made": [[at, digest] for at, digest, _ in made], "failures": failures,
@@ -79,17 +79,17 @@ print(json.dumps({"made": [[at, digest] for at, digest, _ in made], "failures": 
 
 @dataclass
 class Load:
-    """What came of it; complete after `running`. `made`: time and certificate of each session."""
+    """The result, complete after the block. `made`: time and certificate of each session."""
 
     made: list[tuple[float, str]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     leaves: dict[str, str] = field(default_factory=dict)
-    """The certificates that were shown: digest → PEM."""
+    """The certificates that the gateway presented: digest → PEM."""
     seconds: float = 0.0
 
     @property
     def rate(self) -> float:
-        """Whole sessions a second."""
+        """Whole sessions per second."""
         return len(self.made) / self.seconds if self.seconds else 0.0
 
 
@@ -97,7 +97,7 @@ class Load:
 def load(
     lab: Lab, rate: float, peers: Sequence[str] = PEERS, seconds: float = 900
 ) -> Iterator[Load]:
-    """Inside the block there are `rate` new connections a second; none lasts beyond `seconds`."""
+    """Open `rate` new connections per second during the block, for at most `seconds`."""
     found, lock, stop = Load(), threading.Lock(), f"/tmp/stop-{secrets.token_hex(4)}"  # noqa: S108
     job = {
         "roots": ROOTS.read_text(),

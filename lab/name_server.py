@@ -1,7 +1,7 @@
 """Configuration of the authoritative server, Knot DNS (knot.conf(5)), and its keys' text. Pure.
 
-One key signs a zone (CSK, ECDSA P-256, RFC 6605). It is made before the server first starts, so
-that the trust anchors are known by then and stay the same when the container is made anew.
+One key signs a zone (CSK, ECDSA P-256, RFC 6605). It is created before the first start of the
+server. So the trust anchors are known by then, and a replaced container keeps them.
 
 Two TSIG keys (RFC 8945) may update the organisation's zones: `pulumi` everything, `agent` only
 TXT at `_acme-challenge.<host>` and TLSA at `_<port>._tcp.<host>` (D14), for hosts of one or two
@@ -26,11 +26,11 @@ TSIG_ALGORITHM = "hmac-sha256"
 PULUMI_KEY = "pulumi"
 AGENT_KEY = "agent"
 ZONE_SIGNING_FLAGS = 257
-"""Zone key and secure entry point: one key for both."""
+"""DNSKEY flags: zone key and secure entry point, one key for both."""
 
 
 def new_tsig_secret() -> str:
-    """A fresh secret of 256 bits, in base64."""
+    """A new secret of 256 bits, in base64."""
     return b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -53,7 +53,7 @@ def delegation(zone: str, key: Key) -> str:
 
 
 def trust_anchors(keys: Mapping[str, Key]) -> str:
-    """DNSKEY records, one a zone and line."""
+    """The zones' DNSKEY records, one on each line."""
     return "".join(f"{zone}. IN DNSKEY {dnskey(key).to_text()}\n" for zone, key in keys.items())
 
 
@@ -82,7 +82,7 @@ log:
 
 database:
     storage: /var/lib/knot
-    # Made anew from the imported keys at each start.
+    # Created again from the imported keys at each start.
     kasp-db: /run/knot/keys
 """
 
@@ -118,7 +118,7 @@ template:
     dnssec-signing: on
     dnssec-policy: lab
     serial-policy: unixtime
-  # The file is the truth: read at each start, never written.
+  # The zone file is read at each start and never written.
   - id: static
     dnssec-signing: on
     dnssec-policy: lab
@@ -127,7 +127,7 @@ template:
     file: "%s.zone"
     journal-content: none
     zonefile-sync: -1
-  # What was published survives the container: written to the volume at once.
+  # Updates are written to the volume at once, so they survive the container.
   - id: dynamic
     dnssec-signing: on
     dnssec-policy: lab

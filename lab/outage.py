@@ -1,4 +1,4 @@
-"""Mail while a part of the gateway is down: it waits, and leaves when the part is back."""
+"""Mail while a part of the gateway is stopped: it is held, and sent after the restart."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import contextmanager
 
 from lab.cases import InboundCase, OutageCase
 from lab.driver import Lab, new_token
-from lab.trial import PAUSE, SECONDS, Seen, judge_inbound, submit_inbound
+from lab.trial import PAUSE, SECONDS, CaseResult, judge_inbound, submit_inbound
 
 LOOK_SECONDS = 5.0
-"""A message that is sent all the same would have arrived by then, several times over."""
+"""A message that is wrongly sent would have arrived long before."""
 
 
 def run_outage(
     lab: Lab, role: str, cases: Sequence[OutageCase], inbound: Sequence[InboundCase] = ()
-) -> list[Seen]:
-    """Stop one of the gateway's containers, send, look, start it again, and see the mail leave.
+) -> list[CaseResult]:
+    """Stop one of the gateway's containers, send mail, check it, restart, and wait for delivery.
 
-    `inbound`: mail that comes in meanwhile; what waits for the policy helper takes half a minute.
+    `inbound`: mail to receive meanwhile; waiting for the policy helper takes half a minute.
     """
     tokens = {new_token(): case for case in cases if case.role == role}
     with stopped(lab, role), ThreadPoolExecutor(1) as pool:
@@ -40,7 +40,7 @@ def run_outage(
 
 @contextmanager
 def stopped(lab: Lab, role: str) -> Iterator[None]:
-    """One of the gateway's containers is down within; it is started again in any case."""
+    """Stop one of the gateway's containers during the block; it is always started again."""
     lab.stop_gateway(role)
     try:
         yield
@@ -63,9 +63,9 @@ def _flush_until_sent(lab: Lab, tokens: dict[str, OutageCase]) -> None:
         time.sleep(2 * PAUSE)
 
 
-def _judge(lab: Lab, case: OutageCase, token: str, during: str, reason: str) -> Seen:
+def _judge(lab: Lab, case: OutageCase, token: str, during: str, reason: str) -> CaseResult:
     mail = lab.received(case.peer, token)
     outcome = during if during == "sent" else f"{during}, then {'sent' if mail else 'not sent'}"
     expected = "sent" if case.expected == "sent" else "held, then sent"
     fault = "" if outcome == expected else f"expected {expected}"
-    return Seen(case, outcome, mail.tls if mail else "", reason, fault)
+    return CaseResult(case, outcome, mail.tls if mail else "", reason, fault)

@@ -1,9 +1,9 @@
-"""The lab's certificates, made once and kept (RFC 5280).
+"""The lab's certificates, created once and kept (RFC 5280).
 
-The lab's public CA stands for those that everybody trusts; a second one is trusted by nobody.
-Keys are files of mode 0600 and never leave lab/.state. One key is different: the client key of
-the partner `pinned` is derived from a fixed text, because its hash stands in lab/partners/, which
-is in the repository. It protects nothing outside the lab.
+The lab's public CA represents the CAs that everybody trusts; nobody trusts the second CA. Keys are
+files of mode 0600 and never leave lab/.state. One key is different: the client key of the partner
+`pinned` is derived from a fixed text, because its hash is in lab/partners/, which is in the
+repository. It protects nothing outside the lab.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _PINNED_SEED = b"tlsgate lab: the client key of the partner pinned, known to eve
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A key and its certificate with the chain above it, without the root."""
+    """A key and its certificate with the intermediate certificates, without the root."""
 
     key: Key
     chain: tuple[x509.Certificate, ...]
 
     def pem(self) -> str:
-        """Key first, then the chain: what Postfix and Python's ssl read from one file."""
+        """Key first, then the chain, as Postfix and Python's ssl read them from one file."""
         return key_pem(self.key) + self.chain_pem()
 
     def chain_pem(self) -> str:
@@ -53,7 +53,7 @@ class Authority:
         return certificate_pem(self.root)
 
     def issue(self, names: Sequence[str], key: Key, *, ended: timedelta | None = None) -> Issued:
-        """A server certificate for names and addresses; `ended`: how long it has been invalid."""
+        """A server certificate for names and addresses; `ended`: how long ago it expired."""
         now = datetime.now(UTC)
         end = now - ended if ended else now + LIFETIME
         builder = _builder(x509.Name([]), self.root.subject, key.public_key())
@@ -72,7 +72,7 @@ class Authority:
 
 
 def new_key() -> Key:
-    """A fresh P-256 key."""
+    """A new P-256 key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -84,7 +84,7 @@ def pinned_client_key() -> Key:
 
 
 def new_authority(name: str) -> Authority:
-    """A CA with a fresh key."""
+    """A CA with a new key."""
     key = new_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -101,7 +101,7 @@ def new_authority(name: str) -> Authority:
 
 
 def self_signed(names: Sequence[str], key: Key) -> Issued:
-    """A server certificate that vouches for itself."""
+    """A self-signed server certificate."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     now = datetime.now(UTC)
     certificate = (
@@ -133,7 +133,7 @@ def key_pem(key: Key) -> str:
 
 
 def load_key(pem: str) -> Key:
-    """The key of `key_pem`."""
+    """The inverse of `key_pem`."""
     key = serialization.load_pem_private_key(pem.encode(), password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the lab's keys are elliptic-curve keys")
@@ -169,7 +169,7 @@ def _general_name(name: str) -> x509.GeneralName:
 
 
 def signs_certificates() -> x509.KeyUsage:
-    """What a CA's key is for (RFC 5280, section 4.2.1.3)."""
+    """Whether a key may sign certificates (RFC 5280, section 4.2.1.3)."""
     return x509.KeyUsage(
         digital_signature=False,
         content_commitment=False,

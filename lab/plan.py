@@ -1,8 +1,8 @@
 """What the lab consists of: names, addresses, zones and the table of peers. Pure.
 
 Every peer is a mail server for two domains: `<peer>.example`, which is on the partner list in
-lab/partners/, and its twin `<peer>-free.example`, which is not. What a peer offers in TLS is its
-one peculiarity; the rest of it is an ordinary Postfix.
+lab/partners/, and its twin `<peer>-free.example`, which is not. A peer is special
+only in its TLS, certificate or DNS; the rest of it is an ordinary Postfix.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ NETWORK = "tlsgate-lab"
 SUBNET = "172.31.26.0/24"
 HOST_ADDRESS = "172.31.26.1"
 DYNAMIC_RANGE = "172.31.26.192/26"
-"""Where Docker places containers that ask for no address, so that it never takes a fixed one.
+"""Addresses that Docker assigns itself, so that it never assigns a fixed address.
 
-The 64 addresses before it are for the containers of a second gateway: to its stack, the network
-is 172.31.26.128/25, with what it starts for a moment in the dynamic range.
+The 64 addresses before it are for the containers of a second gateway. For its stack the network
+is 172.31.26.128/25, and its short-lived containers get addresses of the dynamic range.
 """
 
 PARENT_ZONE = "example"
-"""Static; holds the infrastructure and every peer, and delegates the organisation's domains."""
+"""Static; contains the infrastructure and every peer, and delegates the organisation's domains."""
 ORGANISATION_ZONES = ("corp.example", "brand.example")
 """Dynamic: the gateway's stack and its agent change them (RFC 2136)."""
 ZONES = (PARENT_ZONE, *ORGANISATION_ZONES)
@@ -48,7 +48,7 @@ ACME_MANAGEMENT_PORT = 15000
 
 
 class Certificate(StrEnum):
-    """What the peer's server certificate is."""
+    """The kind of certificate that the peer has."""
 
     PUBLIC = "signed by the lab's public CA"
     SELF_SIGNED = "self-signed, right name"
@@ -58,16 +58,16 @@ class Certificate(StrEnum):
 
 
 class Transport(StrEnum):
-    """What the peer offers before a certificate is seen."""
+    """Which TLS the peer offers."""
 
     TLS = "STARTTLS, TLS 1.2 and later"
     OLD_TLS = "STARTTLS, TLS 1.0 and 1.1 only"
     NO_TLS = "no STARTTLS"
-    STRIPPED = "a proxy on the way takes STARTTLS out"
+    STRIPPED = "a proxy in between removes STARTTLS"
 
 
 class Tlsa(StrEnum):
-    """What DNS says about the server's key (RFC 6698)."""
+    """The TLSA record in DNS for the server's key (RFC 6698)."""
 
     NONE = "no record"
     MATCHING = "3 1 1 of the server's key"
@@ -103,17 +103,17 @@ class Peer:
 
     @property
     def domains(self) -> tuple[str, str]:
-        """Both."""
+        """Both domains."""
         return (self.domain, self.free_domain)
 
     @property
     def is_spoofed(self) -> bool:
-        """Whether DNS gives an attacker's host instead of the one that the policy names."""
+        """Whether DNS names an attacker's host instead of the one in the policy."""
         return bool(self.sts) and self.sts_mx != self.host
 
     @property
     def certificate_names(self) -> tuple[str, ...]:
-        """What the certificate says."""
+        """The names in the certificate."""
         if self.certificate is Certificate.WRONG_NAME:
             return ("mx.somebody-else.example",)
         return (self.host,)
@@ -137,8 +137,8 @@ def _peers() -> tuple[Peer, ...]:
         {"name": "stripped", "transport": Transport.STRIPPED},
         {"name": "oldtls", "transport": Transport.OLD_TLS},
         {"name": "hosted", "host": "mx.provider.example"},
-        # DNS gives an attacker's host, whose certificate is good for its own name. The twin's own
-        # protection is MTA-STS, whose policy names the host that DNS should have given.
+        # DNS names an attacker's host, whose certificate is valid for its own name. MTA-STS
+        # protects the twin: its policy names the right host.
         {
             "name": "spoofed",
             "host": "mx.attacker.example",
@@ -151,7 +151,7 @@ def _peers() -> tuple[Peer, ...]:
             "certificate": Certificate.SELF_SIGNED,
             "sts": ("sts-broken.example", "sts-broken-free.example"),
         },
-        # Two that differ only in what the gateway asks of them as senders.
+        # These two differ only in what the gateway requires from them as senders.
         {"name": "pinned"},
         {"name": "fixednet"},
     )
@@ -168,15 +168,15 @@ BY_NAME = {peer.name: peer for peer in PEERS}
 POLICY_DOMAINS = tuple(domain for peer in PEERS for domain in peer.sts)
 
 SILENT = "silent.example"
-"""Its mail server accepts connections and says nothing (`lab/images/peer/bin/policy-server`)."""
+"""Its mail server accepts connections and never answers (`lab/images/peer/bin/policy-server`)."""
 FORGED = "forged.example"
-"""On the list; DNS says that it takes no mail (a null MX, RFC 7505), as an attacker's would."""
+"""On the list; an attacker's DNS says that it accepts no mail (a null MX, RFC 7505)."""
 FORGED_FREE = "forged-free.example"
 """Its twin, on no list."""
 NOBODY = "nosuch"
-"""What the local part of an address begins with that no server of the lab knows."""
+"""Local parts with this prefix exist on no server of the lab."""
 
 STRANGER = "stranger.example"
-"""A sender's domain that no record speaks of."""
+"""A sender's domain without a partner record."""
 FOREIGN = "elsewhere.example"
-"""A recipient's domain that is nobody's here: mail to it through the gateway would be relaying."""
+"""A recipient's domain outside the lab: mail to it through port 25 would be relaying."""

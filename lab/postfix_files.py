@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from lab import plan
 
 BEHIND_PROXY = 2525
-"""Where the Postfix behind the stripping proxy listens, on the container's loopback only."""
+"""The port of the Postfix behind the stripping proxy, on the container's loopback only."""
 ROOTS_FILE = "/etc/postfix/roots.pem"
 
 Parameters = Mapping[str, str]
 
 
-def peer_main(peer: plan.Peer, mailbox_uid: int, *, mended: bool = False) -> str:
-    """main.cf of a peer; `mended` as a peer that offers modern TLS."""
-    transport = plan.Transport.TLS if mended else peer.transport
+def peer_main(peer: plan.Peer, mailbox_uid: int, *, repaired: bool = False) -> str:
+    """main.cf of a peer; with `repaired`, of a peer that offers modern TLS."""
+    transport = plan.Transport.TLS if repaired else peer.transport
     return _text(_server(peer.host, peer.domains, mailbox_uid) | _peer_tls(transport))
 
 
@@ -26,7 +26,7 @@ def peer_master(peer: plan.Peer) -> str:
 
 
 def internal_main(mailbox_uid: int) -> str:
-    """main.cf of the internal server: mailboxes of the organisation; all else to the gateway."""
+    """main.cf of the internal server: it has the mailboxes and relays the rest to the gateway."""
     return _text(
         _server(plan.INTERNAL_HOST, plan.ORGANISATION_ZONES, mailbox_uid)
         | _peer_tls(plan.Transport.TLS)
@@ -61,7 +61,7 @@ def _server(host: str, domains: Sequence[str], mailbox_uid: int) -> dict[str, st
         "maillog_file": "/dev/stdout",
         "alias_maps": "",
         "alias_database": "",
-        # Every address of the domains is one Maildir, the folder mounted at /mail.
+        # All addresses of the domains share one Maildir, the folder mounted at /mail.
         "virtual_mailbox_domains": " ".join(domains),
         "virtual_mailbox_base": "/",
         "virtual_mailbox_maps": "static:mail/",
@@ -89,7 +89,7 @@ def _peer_tls(transport: plan.Transport) -> dict[str, str]:
         "smtpd_tls_protocols": ">=TLSv1.2",
     }
     if transport is plan.Transport.OLD_TLS:
-        # OpenSSL 3 speaks these only at its lowest security level.
+        # OpenSSL 3 allows these versions only at its lowest security level.
         offered |= {
             "smtpd_tls_protocols": ">=TLSv1, <=TLSv1.1",
             "smtpd_tls_ciphers": "medium",
@@ -146,8 +146,8 @@ _SERVICES = [
     ("postlog", "unix-dgram", "postlogd"),
 ]
 _PRIVILEGED = {"local", "virtual"}
-"""Those that become the user whose mailbox they write."""
-# Those that differ: private, wakeup, process limit (master(5)).
+"""Services that need root, to change to the owner of a mailbox."""
+# Services with other values: private, wakeup, process limit (master(5)).
 _DETAILS = {
     "pickup": ("n", "5", "1"),
     "cleanup": ("n", "-", "0"),

@@ -1,7 +1,7 @@
 """Writes everything that the lab's containers mount: keys, certificates, zones, configuration.
 
-Runs at the start of the lab's Pulumi program, and changes nothing when nothing changed. Secrets
-are made here, once, and reach the containers by mounts alone: Pulumi's state holds none (D1).
+Runs at the start of the lab's Pulumi program; it writes only files that differ. Secrets are created
+here, once. Containers get them by mounts, so Pulumi's state contains none (D1).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ PUBLIC_CA = "Lab Public CA"
 UNKNOWN_CA = "Lab CA That Nobody Trusts"
 DIRECTORY_CA = "Lab CA of the ACME directory's HTTPS"
 NO_ROOT_USER = 10001
-"""Owns the mailboxes where the lab is run by root: Postfix delivers for no such user."""
+"""Owner of the mailboxes if root runs the lab: Postfix does not deliver as root."""
 
 
 def prepare() -> dict[str, str]:
-    """Write it all. Returns role → digest of its files, for dns, ca, resolver and mail servers."""
+    """Write all files. Returns role → digest of its files: dns, ca, resolver and mail servers."""
     _drop_old_certificates()
     digests = {"dns": _name_server(), "resolver": _resolver(), "ca": _directory()}
     public = _authority("public-ca", PUBLIC_CA)
@@ -38,32 +38,32 @@ def prepare() -> dict[str, str]:
 
 
 def mailbox_uid() -> int:
-    """The user whose files the mailboxes are: whoever runs the lab."""
+    """The user who owns the mailboxes: the one who runs the lab."""
     return os.getuid() or NO_ROOT_USER
 
 
-def server_certificate(peer: plan.Peer, *, mended: bool = False) -> str:
-    """Key and chain of a peer, in PEM; made once. `mended`: what it should have had."""
-    path = files.PKI / "servers" / f"{peer.name}{'.mended' if mended else ''}.pem"
-    kind = plan.Certificate.PUBLIC if mended else peer.certificate
-    names = (peer.host,) if mended else peer.certificate_names
+def server_certificate(peer: plan.Peer, *, repaired: bool = False) -> str:
+    """Key and chain of a peer, in PEM; created once. `repaired`: correct ones."""
+    path = files.PKI / "servers" / f"{peer.name}{'.repaired' if repaired else ''}.pem"
+    kind = plan.Certificate.PUBLIC if repaired else peer.certificate
+    names = (peer.host,) if repaired else peer.certificate_names
     return files.once(path, lambda: _issue(kind, names).pem(), secret=True)
 
 
-def peer_files(peer: plan.Peer, *, mended: bool = False) -> dict[str, str]:
+def peer_files(peer: plan.Peer, *, repaired: bool = False) -> dict[str, str]:
     """What a peer's Postfix reads: file name → content."""
     return {
-        "main.cf": postfix_files.peer_main(peer, mailbox_uid(), mended=mended),
+        "main.cf": postfix_files.peer_main(peer, mailbox_uid(), repaired=repaired),
         "master.cf": postfix_files.peer_master(peer),
-        "chain.pem": server_certificate(peer, mended=mended),
+        "chain.pem": server_certificate(peer, repaired=repaired),
     }
 
 
 def tlsa_hashes() -> dict[str, str]:
-    """Host → the key hash that DNS publishes; of the key to come where the lab breaks DANE."""
+    """Host → the key hash in DNS; if the lab breaks DANE there, it is the repaired peer's."""
     return {
         peer.host: pki.spki_sha256(
-            pki.load_key(server_certificate(peer, mended=peer.tlsa is plan.Tlsa.OTHER_KEY))
+            pki.load_key(server_certificate(peer, repaired=peer.tlsa is plan.Tlsa.OTHER_KEY))
         )
         for peer in plan.PEERS
         if peer.tlsa is not plan.Tlsa.NONE
@@ -71,7 +71,7 @@ def tlsa_hashes() -> dict[str, str]:
 
 
 def _drop_old_certificates() -> None:
-    """Start anew a week before the first certificate ends."""
+    """Delete all certificates a week before the first one expires: new ones are then created."""
     root = files.PKI / "public-ca.pem"
     if not root.exists():
         return
@@ -114,7 +114,7 @@ def _name_server() -> str:
         )
         found = re.search(r'secret "([^"]+)"', text)
         if not found:
-            raise ValueError(f"{files.DNS / name}.key holds no secret: remove lab/.state/dns")
+            raise ValueError(f"{files.DNS / name}.key contains no secret: remove lab/.state/dns")
         tsig[name] = found[1]
     folder = files.folder(files.DNS / "server")
     keys = {}
@@ -208,8 +208,8 @@ def _peer(peer: plan.Peer) -> str:
 def _write_mail_server(role: str, contents: dict[str, str]) -> None:
     folder = files.folder(files.PEERS / role)
     files.folder(files.MAILBOXES / role, shared=True)
-    if (folder / "mended").exists():
-        return  # the driver's: taken back by `driver.unmend`
+    if (folder / "repaired").exists():
+        return  # `Lab.repair` wrote these files; `Lab.undo_repair` restores them
     for name, text in contents.items():
         files.write(folder / name, text, secret=name.endswith(".pem"))
 

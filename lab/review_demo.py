@@ -1,4 +1,4 @@
-"""What a reviewer sees of two changes of the partner list, and an `up` that is refused.
+"""Two changes of the partner list as a reviewer sees them, and an `up` that is refused.
 
 The changes are made in copies of the lab's list; nothing is deployed.
 """
@@ -35,7 +35,7 @@ outbound:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """The reports in Markdown, and why Pulumi refused the second change."""
+    """The reports in Markdown, and Pulumi's reason for refusing the second change."""
 
     good: str
     bad: str
@@ -51,7 +51,7 @@ class Reviewed:
 
 
 def review_changes() -> Reviewed:
-    """Make both changes and look at them. Raises LabError if the bad one would be deployed."""
+    """Make both changes and report them. Raises LabError if the bad one would be deployed."""
     with TemporaryDirectory() as name:
         good = _changed(Path(name, "good"), _improve)
         bad = _changed(Path(name, "bad"), _spoil)
@@ -59,7 +59,7 @@ def review_changes() -> Reviewed:
 
 
 def _improve(partners: Path) -> None:
-    """A new partner, and a client that must show its key where TLS was enough."""
+    """Add a partner, and require a client key where TLS alone was enough."""
     (partners / "acme-motors.yaml").write_text(NEW)
     pinned = (partners / "pinned.yaml").read_text()
     inbound = pinned.partition("inbound:")[2]
@@ -68,7 +68,7 @@ def _improve(partners: Path) -> None:
 
 
 def _spoil(partners: Path) -> None:
-    """One partner less, and one whose mail need no longer come from its key."""
+    """Remove a partner, and no longer require another one's client key."""
     (partners / "good.yaml").unlink()
     pinned = partners / "pinned.yaml"
     pinned.write_text(pinned.read_text().partition("inbound:")[0])
@@ -87,7 +87,7 @@ def _report(folder: Path) -> str:
 
 
 def _refusal(folder: Path, config: Path) -> str:
-    """What `pulumi preview` says of the demo's stack with this list."""
+    """The refusal that `pulumi preview` prints for the demo's stack with this list."""
     text, count = re.subn(
         r"(?m)^(\s*tlsgate:partners:) .*$", rf"\1 {folder}", CONFIG.read_text("utf-8")
     )
@@ -97,7 +97,7 @@ def _refusal(folder: Path, config: Path) -> str:
     try:
         said = pulumi(GATEWAY, "preview", "--stack", GATEWAY.name, "--config-file", str(config))
     except LabError as refused:
-        # Pulumi shows it twice: on a line of progress, cut, and whole at its end.
+        # Pulumi prints it twice: shortened on a progress line, and whole at the end.
         told = re.search(rf".*({REFUSAL}.*?no other\.)", str(refused), re.DOTALL)
         if told is None:
             raise

@@ -1,7 +1,7 @@
-"""Certificates and keys that change while the gateway works: what is asked, and what is seen.
+"""Renewals and key changes while the gateway works: starts them, and observes the effects.
 
-The agent is asked by the project's own command, and everything is seen from outside: the
-certificate at port 25, the records at the authoritative server, sessions that stay open.
+`tlsgate certificates` sends the requests to the agent. Everything is observed from outside: the
+certificate at port 25, the records at the authoritative server, and sessions that stay open.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROBE = Probe(plan.GATEWAY_ADDRESS, 25, starttls=True)
 SECONDS = 120.0
 SESSIONS = 4
 ENDPOINT = (LOOPBACK, endpoints()["gateway"]["smtp"]["port"])
-"""Where this machine reaches port 25 of the gateway."""
+"""Address and port of the gateway's port 25 on this machine."""
 PAUSE = 0.1
 
 
@@ -52,24 +52,24 @@ def ask(*arguments: str) -> str:
 
 
 def status(name: str = plan.GATEWAY_HOST) -> dict[str, Any]:
-    """How the agent says that a certificate stands."""
+    """The agent's status of a certificate."""
     entries = json.loads(ask("status", "--json"))["certificates"]
     found: dict[str, Any] = next(entry for entry in entries if entry["name"] == name)
     return found
 
 
 def shown_pem() -> str:
-    """The certificate that the gateway shows at port 25."""
+    """The certificate that the gateway presents at port 25."""
     return ssl.DER_cert_to_PEM_cert(served_certificate(PROBE, plan.GATEWAY_HOST))
 
 
 def key_of(pem: str) -> str:
-    """Its SPKI digest."""
+    """The SPKI digest of a certificate."""
     return facts(pem.encode()).spki_sha256
 
 
 def serial_of(pem: str) -> str:
-    """Its serial in hex."""
+    """The serial number of a certificate, in hex."""
     return facts(pem.encode()).serial
 
 
@@ -81,7 +81,7 @@ def lost_by_pebble(serial: str) -> bool:
 
 
 def renew() -> tuple[str, float]:
-    """Have the MX certificate renewed; the new serial, and the seconds until it was shown."""
+    """Renew the MX certificate; return the new serial and the seconds until it was presented."""
     before = serial_of(shown_pem())
     begun = time.monotonic()
     ask("renew", plan.GATEWAY_HOST)
@@ -92,7 +92,7 @@ def renew() -> tuple[str, float]:
 
 
 def rotate(name: str = plan.GATEWAY_HOST) -> tuple[str, float]:
-    """Have a certificate's key rolled over to its end; the new key, and the seconds it took."""
+    """Do a complete key roll-over; return the new key and the seconds that it took."""
     before = status(name)["served"]["spki_sha256"]
     begun = time.monotonic()
     ask("rotate", name)
@@ -106,19 +106,19 @@ def rotate(name: str = plan.GATEWAY_HOST) -> tuple[str, float]:
 
 
 def demonstrate() -> str:
-    """The CA wants the certificate renewed now; the policy host's key changes as well.
+    """Renew the certificate because the CA asks for it, and change the policy host's key.
 
-    Returns what was seen. Raises LabError if a session broke, or the port shows something else.
+    Returns a summary. Raises LabError if a session broke, or if the certificate is not as expected.
     """
     while lost_by_pebble(serial_of(shown_pem())):
         renew()
     before = shown_pem()
-    held = Held(ENDPOINT, SESSIONS)
+    sessions = OpenSessions(ENDPOINT, SESSIONS)
     begun = time.monotonic()
     want_renewal_now(before)
     _until(lambda: shown_pem() != before, "new certificate at port 25")
     seconds, after = time.monotonic() - begun, shown_pem()
-    if broken := [*held.broken(), *held.finish()]:
+    if broken := [*sessions.broken(), *sessions.finish()]:
         raise LabError(f"sessions that were open across the renewal broke: {broken}")
     if key_of(before) != key_of(after):
         raise LabError("the renewal changed the key")
@@ -131,13 +131,13 @@ def demonstrate() -> str:
 
 
 def want_renewal_now(pem: str) -> None:
-    """Let the CA put the certificate's renewal window (RFC 9773) into the past, and say so."""
+    """Move the CA's renewal window (RFC 9773) into the past, and make the agent check it."""
     start = datetime.now(UTC) - timedelta(hours=2)
     window = {"start": start.isoformat(), "end": (start + timedelta(hours=1)).isoformat()}
-    wish = {"Certificate": pem, "ARIResponse": json.dumps({"suggestedWindow": window})}
+    request = {"Certificate": pem, "ARIResponse": json.dumps({"suggestedWindow": window})}
     url = f"https://{LOOPBACK}:{plan.ACME_MANAGEMENT_PORT}/set-renewal-info/"
     context = ssl.create_default_context(cafile=str(files.PKI / "pebble-ca.pem"))
-    body = json.dumps(wish).encode()
+    body = json.dumps(request).encode()
     with urllib.request.urlopen(url, data=body, context=context, timeout=10):
         ask("look", plan.GATEWAY_HOST)
 
@@ -151,24 +151,24 @@ def records() -> frozenset[str]:
 
 @dataclass
 class Watch:
-    """The records over time: since when each set stood."""
+    """The history of the TLSA records: each set, with the time at which it appeared."""
 
     sets: list[tuple[float, frozenset[str]]]
 
     def locked_out(self, at: float, pem: str, ttl: float) -> str:
-        """Why a peer whose cache is up to `ttl` seconds old refuses this certificate; or ""."""
+        """Why a peer with a DNS cache up to `ttl` seconds old refuses this certificate; or ""."""
         key = value(key_of(pem))
         for index, (since, found) in enumerate(self.sets):
             end = self.sets[index + 1][0] if index + 1 < len(self.sets) else None
-            could_be_held = since <= at and (end is None or end >= at - ttl)
-            if could_be_held and key not in found:
+            could_be_cached = since <= at and (end is None or end >= at - ttl)
+            if could_be_cached and key not in found:
                 return f"{at:.1f}: {key} is not among {sorted(found)}"
         return ""
 
 
 @contextmanager
 def watching() -> Iterator[Watch]:
-    """Inside the block the records are looked at ten times a second."""
+    """Read the records ten times per second during the block."""
     watch, end = Watch([(time.time(), records())]), threading.Event()
 
     def run() -> None:
@@ -186,20 +186,20 @@ def watching() -> Iterator[Watch]:
         thread.join()
 
 
-class Held:
-    """Sessions over TLS that are open, each in the middle of a message."""
+class OpenSessions:
+    """Open TLS sessions, each in the middle of a message."""
 
     def __init__(self, at: tuple[str, int], count: int) -> None:
         self._at = at
         self._sessions = [self._open() for _ in range(count)]
 
     def broken(self) -> list[str]:
-        """Of those that are still open, each does something; the reasons of those that cannot."""
-        return [fault for one in self._sessions if (fault := _does(one.noop))]
+        """Send NOOP in each session; return the errors of those that failed."""
+        return [fault for one in self._sessions if (fault := _error(one.noop))]
 
     def finish(self) -> list[str]:
-        """Each sends the rest of its message and leaves; the reasons of those that cannot."""
-        return [fault for one in self._sessions if (fault := _does(_finish(one)))]
+        """Complete each message and quit; return the errors of those that failed."""
+        return [fault for one in self._sessions if (fault := _error(_finish(one)))]
 
     def _open(self) -> smtplib.SMTP:
         session = smtplib.SMTP(timeout=30, local_hostname="held.example")
@@ -221,7 +221,7 @@ def _finish(session: smtplib.SMTP) -> Callable[[], tuple[int, bytes]]:
     return run
 
 
-def _does(act: Callable[[], tuple[int, bytes]]) -> str:
+def _error(act: Callable[[], tuple[int, bytes]]) -> str:
     try:
         code, text = act()
     except (smtplib.SMTPException, OSError) as fault:
@@ -243,5 +243,5 @@ def _until(look: Callable[[], bool], what: str) -> None:
 
 
 def all_faults(watch: Watch, made: Sequence[tuple[float, str]], ttl: float) -> list[str]:
-    """Of sessions (time, certificate as PEM): those that an old cache would have refused."""
+    """For sessions (time, certificate as PEM): the failures of peers with an old DNS cache."""
     return [fault for at, pem in made if (fault := watch.locked_out(at, pem, ttl))]

@@ -1,7 +1,7 @@
 """The lab as Pulumi resources: one network, four images, and a container for each role.
 
-What a container mounts is written by `prepare` before; a container whose files changed is made
-anew, because the digest of its files is one of its variables. No secret is an input of a resource.
+`prepare` writes the mounted files first. A container is replaced if its files change, because their
+digest is one of its environment variables. No secret is an input of a resource.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _ca(image: docker.RemoteImage, digest: str, depends: Sequence[pulumi.Resourc
         digest,
         {"/config": (files.CA, False)},
         command=("-dnsserver", f"{plan.DNS_ADDRESS}:53"),
-        # The wait that Pebble adds before each validation helps nobody here.
+        # Pebble normally waits before each validation; the lab does not need that.
         environment=("PEBBLE_VA_NOSLEEP=1",),
         ports=(
             (plan.ACME_PORT, plan.ACME_PORT, "tcp"),
@@ -173,7 +173,7 @@ def _mail_servers(
 
 
 def _pebble_context() -> Path:
-    """A build context with the binary that set-up built; refuses to go on without one."""
+    """A build context with the binary that set-up built. Raises LabError without one."""
     binary = shutil.which("pebble")
     if binary is None:
         raise FileNotFoundError(
@@ -213,7 +213,7 @@ def _container(role: Role, network: docker.Network) -> docker.Container:
         role.name,
         name=plan.container_name(role.name),
         image=role.image.image_id,
-        # Never a name of the lab's zones: Docker's own DNS would answer for it, without DNSSEC.
+        # Never a name in the lab's zones: Docker's own DNS would answer it, without DNSSEC.
         hostname=role.name,
         command=list(role.command) or None,
         entrypoints=list(role.entrypoint) or None,

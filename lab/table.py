@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.cases import InboundCase, OutageCase
-from lab.trial import Seen
+from lab.trial import CaseResult
 
 HEADER = ("peer", "direction", "what", "expected", "seen", "TLS", "reason")
 REASON_WIDTH = 88
 
 
-def render_table(seen: Sequence[Seen]) -> str:
-    """One line a case; a line that differs from what must happen starts with `!`."""
-    rows = [(" ", *HEADER), *(("!" if one.fault else " ", *_row(one)) for one in seen)]
+def render_table(results: Sequence[CaseResult]) -> str:
+    """One line for each case; a line whose result is not the expected one starts with `!`."""
+    rows = [(" ", *HEADER), *(("!" if one.fault else " ", *_row(one)) for one in results)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)).rstrip()
@@ -22,7 +22,7 @@ def render_table(seen: Sequence[Seen]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(one: Seen) -> tuple[str, ...]:
+def _row(one: CaseResult) -> tuple[str, ...]:
     case = one.case
     reason = f"{one.fault}; {one.reason}".rstrip("; ") if one.fault else one.reason
     short = reason if len(reason) <= REASON_WIDTH or one.fault else reason[: REASON_WIDTH - 1] + "…"

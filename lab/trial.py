@@ -1,4 +1,4 @@
-"""Runs cases through the running lab, side by side, and says what was seen."""
+"""Runs cases in the lab, in parallel, and returns the result of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lab.cases import AttackCase, InboundCase, OutageCase, OutboundCase
 from lab.driver import Answer, Lab, Message, Queued, message_text, new_token
 
 SECONDS = 60.0
-"""How long a case may take to show what is expected."""
+"""How long a case may take to reach the expected result."""
 PAUSE = 0.5
 ACCEPTED = 250
 
@@ -23,10 +23,10 @@ Answered = dict[str, tuple[InboundCase, Answer]]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What happened to one case. `fault` is empty if it is what must happen.
+class CaseResult:
+    """The result of one case. `fault` is empty if it is the expected one.
 
-    `token`: by which the message is found again.
+    `token`: identifies the message.
     """
 
     case: OutboundCase | InboundCase | OutageCase | AttackCase
@@ -37,8 +37,10 @@ class Seen:
     token: str = ""
 
 
-def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS) -> list[Seen]:
-    """Send one message a case, and watch until each has come to what is expected, or time is up."""
+def run_outbound(
+    lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECONDS
+) -> list[CaseResult]:
+    """Send one message for each case; wait until all have the expected result or time is up."""
     tokens = {new_token(): case for case in cases}
     begun = time.time()
     lab.send((token, _recipient(token, case), case.header) for token, case in tokens.items())
@@ -46,19 +48,19 @@ def run_outbound(lab: Lab, cases: Sequence[OutboundCase], seconds: float = SECON
     while True:
         queue = {entry.recipient: entry for entry in lab.queue()}
         log = lab.gateway_log(since=begun)
-        seen = [_look(lab, case, token, queue, log) for token, case in tokens.items()]
-        if not any(one.fault for one in seen) or time.monotonic() > deadline:
-            return seen
+        results = [_look(lab, case, token, queue, log) for token, case in tokens.items()]
+        if not any(one.fault for one in results) or time.monotonic() > deadline:
+            return results
         time.sleep(PAUSE)
 
 
-def run_inbound(lab: Lab, cases: Sequence[InboundCase]) -> list[Seen]:
-    """Bring one message a case to the gateway; what it accepted must reach its mailbox."""
+def run_inbound(lab: Lab, cases: Sequence[InboundCase]) -> list[CaseResult]:
+    """Send one message for each case to the gateway; accepted ones must reach their mailbox."""
     return judge_inbound(lab, submit_inbound(lab, cases))
 
 
 def submit_inbound(lab: Lab, cases: Sequence[InboundCase]) -> Answered:
-    """Bring one message a case to the gateway; token → case and answer."""
+    """Send one message for each case to the gateway; returns token → case and answer."""
     tokens = {new_token(): case for case in cases}
     by_client: dict[str, list[Message]] = defaultdict(list)
     for token, case in tokens.items():
@@ -69,26 +71,28 @@ def submit_inbound(lab: Lab, cases: Sequence[InboundCase]) -> Answered:
     return {token: (case, answers[token]) for token, case in tokens.items()}
 
 
-def judge_inbound(lab: Lab, answered: Answered, seconds: float = SECONDS) -> list[Seen]:
-    """Compare the answers, and wait until what was accepted is in its mailbox."""
+def judge_inbound(lab: Lab, answered: Answered, seconds: float = SECONDS) -> list[CaseResult]:
+    """Compare the answers, and wait until accepted messages are in their mailboxes."""
     deadline = time.monotonic() + seconds
     while True:
-        seen = [_judge(lab, *one, token) for token, one in answered.items()]
-        if time.monotonic() > deadline or not _may_come(seen):
-            return seen
+        results = [_judge(lab, *one, token) for token, one in answered.items()]
+        if time.monotonic() > deadline or not _may_still_arrive(results):
+            return results
         time.sleep(PAUSE)
 
 
-def _may_come(seen: Iterable[Seen]) -> bool:
-    """Whether a case is wrong only because its message has not arrived yet."""
-    return any(one.fault.startswith("accepted, but") for one in seen)
+def _may_still_arrive(results: Iterable[CaseResult]) -> bool:
+    """Whether a result is wrong only because the message has not arrived yet."""
+    return any(one.fault.startswith("accepted, but") for one in results)
 
 
 def _recipient(token: str, case: OutboundCase) -> str:
     return f"{token}@{case.domain}"
 
 
-def _look(lab: Lab, case: OutboundCase, token: str, queue: Mapping[str, Queued], log: str) -> Seen:
+def _look(
+    lab: Lab, case: OutboundCase, token: str, queue: Mapping[str, Queued], log: str
+) -> CaseResult:
     mail = lab.received(case.peer, token)
     waiting = queue.get(_recipient(token, case))
     in_clear = lab.captured(case.peer, token)
@@ -107,8 +111,8 @@ def _look(lab: Lab, case: OutboundCase, token: str, queue: Mapping[str, Queued],
     elif not re.search(case.log, log):
         fault = f"expected the gateway to log {case.log!r}"
     elif in_clear != (case.tls == "none"):
-        fault = "the message crossed the wire in the clear" if in_clear else "the capture is empty"
-    return Seen(case, outcome, tls, reason, fault, token)
+        fault = "the message was sent in clear text" if in_clear else "the capture is empty"
+    return CaseResult(case, outcome, tls, reason, fault, token)
 
 
 def _message(token: str, case: InboundCase) -> Message:
@@ -125,7 +129,7 @@ def _message(token: str, case: InboundCase) -> Message:
     )
 
 
-def _judge(lab: Lab, case: InboundCase, answer: Answer, token: str) -> Seen:
+def _judge(lab: Lab, case: InboundCase, answer: Answer, token: str) -> CaseResult:
     arrived = lab.received(case.mailbox, token) is not None
     fault = ""
     if answer.code != case.expected:
@@ -137,4 +141,4 @@ def _judge(lab: Lab, case: InboundCase, answer: Answer, token: str) -> Seen:
     elif not arrived and answer.code == ACCEPTED:
         fault = "accepted, but not in the mailbox"
     reason = "" if answer.code == ACCEPTED else " ".join(answer.answer.split())
-    return Seen(case, str(answer.code), answer.tls or "none", reason, fault, token)
+    return CaseResult(case, str(answer.code), answer.tls or "none", reason, fault, token)

@@ -1,6 +1,6 @@
 """The lab's zones in master-file form (RFC 1035, section 5), unsigned. Pure.
 
-Lifetimes are a few seconds: what a test changes is soon seen.
+TTLs are a few seconds, so that changes by a test are soon visible.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parent_zone(
 
 
 def organisation_zone(zone: str) -> str:
-    """A dynamic zone before anybody has published in it."""
+    """The initial content of a dynamic zone."""
     return _head(zone)
 
 

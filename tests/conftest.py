@@ -1,4 +1,4 @@
-"""What all tests share: property tests judge results, never the speed of the machine."""
+"""Settings for all tests: property tests check results, never the speed of the machine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""`make bench`: the numbers that the project promises, each measured anew by its own module."""
+"""`make bench`: the numbers that the project promises, each measured by a module."""

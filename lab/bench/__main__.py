@@ -1,8 +1,8 @@
-"""`python -m lab.bench [NAME…]`: every measurement as a JSON line, or those of the modules named.
+"""`python -m lab.bench [NAME…]`: prints all measurements, or those of some modules, as JSON lines.
 
 A measurement has `name`, `value`, `unit`, `limit` (what the project promises), `ok`, and
-`command`, which repeats it. None is a test: these machines are noisy, and two things are compared
-within one run. Exits non-zero only if something could not be measured.
+`command`, which repeats it. A benchmark is not a test, because machines are noisy. So most of them
+compare two things within one run. Exits non-zero only if something could not be measured.
 """
 
 from __future__ import annotations

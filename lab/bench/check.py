@@ -1,7 +1,7 @@
-"""How long `tlsgate check` takes for one domain on the list, start-up and all.
+"""How long `tlsgate check` takes for one domain on the list, including its start.
 
-`python -m lab.bench.check` prints the measurements as JSON lines: with the lab's list against the
-lab's servers, so with the look-ups and the handshake, and without them on a list of 2,000 files.
+`python -m lab.bench.check` prints the measurements as JSON lines: one with the lab's list and
+servers, which includes look-ups and the handshake, and one offline with a list of 2,000 files.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def measurements() -> Iterator[dict[str, Any]]:
 
 def _measure(name: str, partners: Path, domain: str, options: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-m", "tlsgate", "check", "--partners", str(partners), *options]
-    # As any installed program: with its bytecode on disk, which the first run leaves there.
+    # Like an installed program, with bytecode on disk: the first run writes it.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     times: list[float] = []
     used = before = 0.0
@@ -76,7 +76,7 @@ def _measure(name: str, partners: Path, domain: str, options: list[str]) -> dict
 
 
 def _children_seconds() -> float:
-    """Processor time of all commands run so far: the last one's is what is not waiting."""
+    """Processor time of all commands that have run so far."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,6 +1,6 @@
 """How long a list of 10,000 partners in 2,000 files takes to load, validate and compile.
 
-As a user runs it: `tlsgate partners compile --json`, in a process of its own, start included.
+Runs `tlsgate partners compile --json` as a user does, in its own process, including its start.
 """
 
 from __future__ import annotations

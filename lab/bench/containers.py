@@ -1,9 +1,9 @@
-"""The containers of a benchmark: made for one run from this tree's images, and gone after it.
+"""The containers of a benchmark: created for one run from this tree's images, then removed.
 
-All of them wait for what is run in them, so that a program starts only when its files are there.
-Everything carries the label `tlsgate.bench` with the run's own name, by which it is removed, also
-after an interruption, and the lab's label, by which `make clean` removes it. The images stay: the
-engine's cache makes the next run quick.
+A container only sleeps at first, so that its files can be copied before a program starts.
+Everything has the label `tlsgate.bench` with the run's name, by which it is removed, also after an
+interruption, and the lab's label, by which `make clean` removes it. The images stay: they make the
+next run faster.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ from lab.commands import LabError
 LABELS = {"tlsgate.lab": "bench"}
 RUN_LABEL = "tlsgate.bench"
 LIFE_SECONDS = 3600
-"""The end of a container that outlives its run."""
+"""After this time a container ends, even if its run did not remove it."""
 DEFAULT_BASE = "debian:trixie-slim"
 PARTY = Path(__file__).with_name("party.py")
-"""See there; every container has it as /party/party.py."""
+"""Every container has it as /party/party.py."""
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a container uses, in MiB; `used` is without the cache that the kernel can drop."""
+    """Memory use of a container in MiB; `used` is without the cache that the kernel can drop."""
 
     used: float
     anonymous: float
@@ -83,7 +83,7 @@ class Bench:
         return str(made.name)
 
     def start(self, name: str, role: str = "postfix", **options: Any) -> Container:
-        """A container of the image `role` that waits for what is run in it."""
+        """A container of the image `role` that sleeps; programs are started in it later."""
         container: Container = self.client.containers.run(
             self.image(role),
             entrypoint=["sleep", str(LIFE_SECONDS)],
@@ -100,7 +100,7 @@ class Bench:
         return container
 
     def address(self, container: Container) -> str:
-        """On the run's network."""
+        """The container's address on the run's network."""
         container.reload()
         networks = container.attrs["NetworkSettings"]["Networks"]
         return str(networks[self.prefix]["IPAddress"])
@@ -119,7 +119,7 @@ class Bench:
 
 @contextmanager
 def bench() -> Iterator[Bench]:
-    """A run. It cleans up after itself, on SIGTERM too."""
+    """A run of a benchmark, which is cleaned up at the end and also on SIGTERM."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number in before:
         signal.signal(number, _end)
@@ -143,7 +143,7 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def put(container: Container, texts: Mapping[str, str], folder: str) -> None:
-    """Files into a folder of the container."""
+    """Copy files to a folder of the container."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name, text in texts.items():
@@ -154,7 +154,7 @@ def put(container: Container, texts: Mapping[str, str], folder: str) -> None:
 
 
 def run(container: Container, *command: str) -> str:
-    """A command's output. Raises LabError if it fails."""
+    """Run a command and return its output. Raises LabError if it fails."""
     code, output = container.exec_run(list(command))
     text = output.decode(errors="replace") if isinstance(output, bytes) else ""
     if code != 0:
@@ -163,36 +163,36 @@ def run(container: Container, *command: str) -> str:
 
 
 def background(container: Container, command: Sequence[str], output: str = "/dev/null") -> None:
-    """A command that goes on; `output`: the file in the container that takes what it says."""
+    """Start a command in the background; `output`: the file in the container for its output."""
     line = f"exec {shlex.join(command)} >>{output} 2>&1"
     container.exec_run(["sh", "-c", line], workdir="/party", detach=True)
 
 
 def party(container: Container, *arguments: str, output: str = "/dev/null") -> None:
-    """A role of party.py, in the background."""
+    """Start a role of party.py in the background."""
     background(container, ["python3", PARTY.name, *arguments], output)
 
 
 def until(container: Container, condition: str, seconds: float) -> None:
-    """Waits for a shell condition inside the container; raises LabError if it does not come."""
-    # One command in the container: to ask again and again from outside would cost the machine more
-    # than what is measured.
+    """Wait for a shell condition inside the container; raise LabError if it is never true."""
+    # One command in the container: polling from outside would cost the machine more than what is
+    # measured.
     loop = f"until {condition}; do sleep 0.2; done"
     run(container, "timeout", str(round(seconds)), "bash", "-c", loop)
 
 
 def processor_seconds(container: Container) -> float:
-    """Of all that ran in the container so far."""
+    """Processor seconds of everything that ran in the container so far."""
     return float(_stats(container)["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
 
 
 def memory(container: Container) -> Memory:
-    """What the container uses now."""
+    """The container's present memory use."""
     return memory_of(_stats(container)["memory_stats"])
 
 
 def memory_of(stats: Mapping[str, Any]) -> Memory:
-    """From the engine's numbers, of either version of control groups."""
+    """The memory use from the engine's statistics, for both versions of control groups."""
     detail = stats["stats"]
     cache = detail.get("total_inactive_file", detail.get("inactive_file", 0))
     anonymous = detail.get("total_rss", detail.get("anon", 0))

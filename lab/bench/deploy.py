@@ -1,6 +1,6 @@
-"""How long a deployment takes: the demo, an `up` without change, a partner change until it is live.
+"""How long a deployment takes: the demo, an `up` without change, an effective partner change.
 
-Needs the lab and the demo's stack, and brings them up if they are not.
+Needs the lab and the demo's stack, and starts them if they do not run.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ WAIT_SECONDS = 60
 
 
 def measurements() -> Iterator[dict[str, Any]]:
-    """Seconds each."""
+    """Each in seconds."""
     client = engine()
     bring_up(client)
     up(GATEWAY, client)
@@ -68,7 +68,7 @@ def _up_unchanged() -> None:
 
 
 def _partner_change(lab: Lab) -> float:
-    """From the command to the first message that the new rule holds back."""
+    """Seconds from the command to the first message that the new rule holds."""
     with tempfile.TemporaryDirectory() as folder:
         partners = Path(folder) / "partners"
         partners.mkdir()

@@ -1,18 +1,18 @@
-"""What outsiders can do to a partner's mail, and to an honest client of port 25.
+"""How attacks from outside affect a partner's mail and an honest client of port 25.
 
-`python -m lab.bench.flood` prints JSON lines; `--only bounces` makes one attack alone. A gateway as
-a stack has it, with 10,000 partners and the policy helper, between servers of its own: nothing
-leaves the run's network. Each attack meets a fresh gateway, and is compared with the same messages
-to partners just before it:
+`python -m lab.bench.flood` prints JSON lines; `--only bounces` runs only one attack. The
+gateway is configured like a stack's, with 10,000 partners and the policy helper. All servers are in
+the run's network. Each attack gets a new gateway, and its result is compared with the same messages
+to partners just before the attack:
 
-| attack  | what happens meanwhile                                                       |
+| attack  | what happens                                                                 |
 | ------- | ---------------------------------------------------------------------------- |
 | bounces | messages from outside bounce to an MX that sleeps at EHLO                    |
 | sts     | mail to many destinations whose MTA-STS host takes the connection and hangs  |
 | hung    | the policy helper is stopped, and mail to others waits for it                |
 | dead    | the policy helper is killed and stays down, and mail to others waits for it  |
-| slow    | 400 connections from 8 addresses that are silent, or say a byte now and then |
-| reload  | the same, which begin while Postfix reloads                                  |
+| slow    | 400 connections from 8 addresses that are silent, or rarely send a byte      |
+| reload  | the same, but they begin while Postfix reloads                               |
 
 A delivery lasts from the gateway's answer to the message until the partner's server has all of it.
 `memory` measures the gateway's memory with every process of port 25 in the middle of a message.
@@ -63,13 +63,13 @@ COMMAND = "python -m lab.bench.flood"
 LISTED = 10_000
 MESSAGES = 48
 WARM_UP = 8
-"""Messages before the first measured one: what starts for the first time is slow."""
+"""Messages before the first measured one: the first ones are slow, because processes start."""
 RATE = 4.0
-"""Measured messages a second."""
+"""Measured messages per second."""
 BYTES = 5000
 SENDER_SESSIONS = 20
 SETTLE_SECONDS = 30.0
-"""How long mail to partners is waited for after the last message."""
+"""How long to wait for mail to partners after the last message."""
 RATIO_LIMIT, SECONDS_LIMIT = 2.0, 3.0
 SLOW, SLOW_ADDRESSES = 400, 8
 GREETINGS = 24
@@ -82,7 +82,7 @@ LOG = "/party/log"
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """`messages`: measured ones in each phase; `scale`: of the attacks."""
+    """`messages`: measured messages in each phase; `scale`: factor for the attacks' messages."""
 
     messages: int = MESSAGES
     scale: float = 1.0
@@ -90,7 +90,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everybody but the gateway. `names`: the resolver's address."""
+    """Everything around the gateway. `names`: the resolver's address."""
 
     bench: Bench
     product: Product
@@ -104,7 +104,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """What the measured messages had. `accepting`: until the gateway's answer; both seconds."""
+    """The measured delays in seconds. `accepting`: until the gateway's answer."""
 
     delivery: float
     longest: float
@@ -113,7 +113,7 @@ class Phase:
     peak: Memory
 
     def to_dict(self) -> dict[str, Any]:
-        """For the line."""
+        """The values for the JSON line."""
         return {
             "p95": round(self.delivery, 3),
             "longest": round(self.longest, 3),
@@ -123,9 +123,9 @@ class Phase:
 
 
 def measurements(names: Sequence[str] = (), sizes: Sizes = Sizes()) -> Iterator[dict[str, Any]]:
-    """A line an attack: its p95 against the p95 without; then greetings, and memory.
+    """One line for each attack, its p95 compared with that without it; then greetings, memory.
 
-    `names`: only these. Raises LabError if an attack was none.
+    `names`: only these. Raises LabError if an attack did not take place.
     """
     chosen = {attack.name: attack for attack in attacks(sizes.scale)}
     with _world() as world:
@@ -176,7 +176,7 @@ def _attacked(world: World, attack: Attack, count: int) -> dict[str, Any]:
 
 
 def _phase(world: World, gateway: Container, count: int) -> Phase:
-    """Messages to partners, evenly over the time, and what became of them."""
+    """Send messages to partners at a constant rate, and return their delays."""
     messages = measured(count)
     run(world.partner, "truncate", "-s", "0", LOG)
     target = world.bench.address(gateway), INTERNAL_PORT
@@ -204,7 +204,7 @@ def _phase(world: World, gateway: Container, count: int) -> Phase:
 
 
 def _slow(world: World, name: str) -> dict[str, Any]:
-    """`slow`, and `reload`: the same while Postfix reloads, as it does for each new list."""
+    """`slow`, or `reload`: the same while Postfix reloads, as it does for each new list."""
     clients = [world.outside]
     clients += [world.bench.start(f"{name}{number}") for number in range(1, SLOW_ADDRESSES)]
     honest = world.bench.start(f"{name}-honest")
@@ -250,12 +250,12 @@ def _memory(world: World) -> dict[str, Any]:
     with _gateway(world, "memory") as gateway:
         idle = memory(gateway)
         target = ("sessions", world.bench.address(gateway), str(SESSIONS), f"b@{OWN_DOMAIN}")
-        # From inside, for whom the limit of connections an address does not hold.
+        # From the internal network, which has no limit of connections per address.
         party(world.inside, *target, output="/party/sessions.out")
         end = time.time() + 90
         while not any("held" in one for one in _lines(world.inside, "/party/sessions.out")):
             if time.time() > end:
-                raise LabError("the sessions did not come about")
+                raise LabError("the sessions could not be opened")
             time.sleep(1)
         full, busy = memory(gateway), _processes(gateway, "smtpd")
         held = _lines(world.inside, "/party/sessions.out")[-1]["held"]
@@ -322,7 +322,7 @@ def _send(
     messages: Sequence[Message],
     rate: float,
 ) -> None:
-    """Begins to send; what became of each message is in /party/NAME.out."""
+    """Start sending; the result of each message is in /party/NAME.out."""
     plan = {
         "host": target[0],
         "port": target[1],
@@ -336,7 +336,7 @@ def _send(
 
 
 def _lines(container: Container, path: str) -> list[dict[str, Any]]:
-    """What a role has said so far."""
+    """The output of a role so far."""
     text = run(container, "cat", path)
     return [json.loads(one) for one in text.splitlines() if one.endswith("}")]
 

@@ -1,4 +1,4 @@
-"""What is sent in each attack of `lab.bench.flood`, and what DNS says of it. Pure."""
+"""The messages of each attack of `lab.bench.flood`, and the DNS records for them. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lab.bench.gateways import OWN_DOMAIN, partner_domain
 
 PARTNERS = 10
-"""Of the list, whose mail is measured, one after the other."""
+"""Number of partners whose mail is measured, in turn."""
 PARTNER_HOST, OTHER_HOST, SILENT_HOST = (
     "mx.partner.example",
     "mx.other.example",
@@ -23,9 +23,9 @@ Message = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """`outside`: the messages come to port 25, else to 2525. `helper`: what is done to it.
+    """`outside`: the messages go to port 25, otherwise to 2525. `helper`: what is done to it.
 
-    `rate`: messages a second; more would measure the attacker's own use of this machine.
+    `rate`: messages per second; a higher one would measure the attacker's use of this machine.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Attack:
 
 
 def attacks(scale: float = 1.0) -> tuple[Attack, ...]:
-    """All of them; `scale`: of the numbers of messages. The dead helper last: it stays dead."""
+    """All attacks; `scale`: factor for the messages. `dead` is last, for the helper stays dead."""
     others = tuple(_internal("other", OTHERS, scale))
     return (
         Attack(
@@ -74,7 +74,7 @@ def attacks(scale: float = 1.0) -> tuple[Attack, ...]:
 
 
 def measured(count: int) -> list[Message]:
-    """Messages to partners, each with a recipient of its own."""
+    """Messages to partners, each with another recipient."""
     return [
         (f"a@{OWN_DOMAIN}", f"m{number}@{partner_domain(number % PARTNERS)}")
         for number in range(count)
@@ -82,7 +82,7 @@ def measured(count: int) -> list[Message]:
 
 
 def records(partner: str, other: str, silent: str) -> Iterator[str]:
-    """The world's DNS, in master-file form; the three servers' addresses."""
+    """All DNS records in master-file form; the arguments are the three servers' addresses."""
     for host, address in ((PARTNER_HOST, partner), (OTHER_HOST, other), (SILENT_HOST, silent)):
         yield f"{host}. A {address}"
     for number in range(PARTNERS):
@@ -98,7 +98,7 @@ def records(partner: str, other: str, silent: str) -> Iterator[str]:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The nearest rank: the least value that at least `percent` of them do not exceed.
+    """The nearest-rank percentile: the least value that `percent` of the values do not exceed.
 
     Raises ValueError without values.
     """
@@ -110,9 +110,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
 def delays(
     accepted: Mapping[str, float], received: Mapping[str, float], now: float
 ) -> tuple[list[float], int]:
-    """Seconds from acceptance to the partner's server, and how many are still waiting.
+    """Seconds from acceptance to delivery, by recipient, and the number of undelivered messages.
 
-    By recipient. What waits has waited until `now`, and counts with that.
+    An undelivered message counts with its time until `now`.
     """
     seconds = [received.get(recipient, now) - at for recipient, at in accepted.items()]
     return seconds, len(accepted.keys() - received.keys())

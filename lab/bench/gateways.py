@@ -1,6 +1,6 @@
-"""The gateways that benchmarks measure: the product's own, and Postfix as it comes.
+"""The gateways that benchmarks measure: the product's own, and Postfix with Debian's defaults.
 
-Both write their log to LOG inside the container, where it costs no engine's time.
+Both write their log to LOG inside the container, so that the Docker engine does not process it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OWN_DOMAIN = "corp.example"
 LOG = "/var/log/mail.log"
 ACTIVE = "/run/tlsgate/active"
 MEMORY_LIMIT = "3072m"
-"""As tlsgate_pulumi.gateway gives it."""
+"""The same value as in tlsgate_pulumi.gateway."""
 START_SECONDS = 30.0
 
 _NAMES = """\
@@ -52,7 +52,7 @@ smtp_tls_security_level = {level}
 
 
 def partners(count: int, hosted: Sequence[int] = (), host: str = "") -> list[Partner]:
-    """A list of partners p0.example and on; the mail of those in `hosted` is at `host`."""
+    """A list of the partners p0.example, p1.example, …; `host` is the MX of those in `hosted`."""
     day = date(2026, 10, 1)
     own, others = Outbound(), Outbound(mx=(host,) if host else ())
     return [
@@ -72,17 +72,17 @@ def partners(count: int, hosted: Sequence[int] = (), host: str = "") -> list[Par
 
 
 def partner_domain(number: int) -> str:
-    """The domain of a partner of the list."""
+    """The domain of a partner."""
     return f"p{number}.example"
 
 
 def name_server(records: Iterable[str]) -> str:
-    """unbound.conf of a server that knows these records, and nothing else."""
+    """unbound.conf of a server that has only these records."""
     return _NAMES + "".join(f"    local-data: '{record}'\n" for record in records)
 
 
 def start_names(bench: Bench, records: Iterable[str]) -> str:
-    """A name server's address."""
+    """Start a name server; return its address."""
     container = bench.start("names", "resolver")
     put(container, {"unbound.conf": name_server(records)}, "/party")
     background(container, ["unbound", "-d", "-c", "/party/unbound.conf"])
@@ -90,7 +90,7 @@ def start_names(bench: Bench, records: Iterable[str]) -> str:
 
 
 class Product:
-    """The product's own configuration, in volumes as in a stack."""
+    """The product's own configuration, in volumes like those of a stack."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -114,10 +114,10 @@ class Product:
     def install(
         self, settings: PostfixSettings, listed: Sequence[Partner], authority: pki.Authority
     ) -> None:
-        """By the image's own delivery job."""
+        """Deliver the configuration with the image's own job."""
         rendered = render_postfix(settings, listed)
-        # Not said twice: Postfix would take the last, but warn of it in every process, in postlogd
-        # too, which then waits for itself.
+        # Only once in the file: with two lines Postfix would warn in every process, also in
+        # postlogd, which then waits for itself.
         main = re.sub("(?m)^maillog_file = .*", f"maillog_file = {LOG}", rendered["main.cf"])
         job = self._bench.start("install", volumes=self._mounts("rw"))
         run(job, "mkdir", "-p", "/incoming", f"/keys/{HOST}/generations/1")
@@ -131,7 +131,7 @@ class Product:
         job.remove(force=True)
 
     def start(self, name: str, names: str) -> Container:
-        """A gateway that greets, and does nothing else."""
+        """Start a gateway and wait until it greets; no mail is sent yet."""
         gateway = self._bench.start(
             name,
             volumes=self._mounts("ro"),
@@ -141,7 +141,7 @@ class Product:
         )
         background(gateway, ["/usr/local/bin/start"])
         _await_greeting(gateway)
-        # The watcher's first look reloads Postfix, which is not to be measured.
+        # The watcher reloads Postfix at its first check. That must not be measured.
         until(gateway, f"grep -q 'reload -- ' {LOG} || [ $SECONDS -ge 5 ]", START_SECONDS)
         return gateway
 
@@ -153,7 +153,7 @@ class Product:
 
 
 def serve(helper: Container) -> None:
-    """Starts the policy helper in its container; it is in good health then."""
+    """Start the policy helper in its container and wait until it is healthy."""
     background(helper, ["python3", "-m", "tlsgate.policy", "serve"])
     until(helper, "python3 -m tlsgate.policy health", START_SECONDS)
 
@@ -165,7 +165,7 @@ def serve_notices(milter: Container) -> None:
 
 
 def start_stock(bench: Bench, name: str, names: str, level: str, sender: str) -> Container:
-    """Postfix as it comes, at a TLS level for what it sends, for a sender's address."""
+    """Start Postfix with Debian's defaults, a TLS level, and relaying for the sender's address."""
     gateway = bench.start(name, dns=[names])
     run(gateway, "mkdir", "-p", ACTIVE)
     text = _STOCK.format(host=HOST, log=LOG, level=level, sender=sender)
@@ -177,7 +177,7 @@ def start_stock(bench: Bench, name: str, names: str, level: str, sender: str) ->
 
 
 def start_postfix(container: Container) -> None:
-    """Postfix beside the container's own process, until it greets."""
+    """Start Postfix in the container and wait until it greets."""
     background(container, ["postfix", "-c", ACTIVE, "start-fg"])
     _await_greeting(container)
 

@@ -1,4 +1,4 @@
-"""One measurement as it is printed."""
+"""The JSON form of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def line(
     least: bool = False,
     **more: Any,
 ) -> dict[str, Any]:
-    """The fields of a measurement; `least`: the limit is a lower one."""
+    """The fields of a measurement; with `least` the limit is a minimum."""
     return {
         "name": name,
         "value": round(value, 2),

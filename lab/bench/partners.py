@@ -1,4 +1,4 @@
-"""How long the commands on the partner list take, start-up and all.
+"""How long the commands on the partner list take, including their start.
 
 `python -m lab.bench.partners` prints the measurements as JSON lines. Two lists of 10,000 partners,
 as git revisions and as folders, with one partner in ten changed; 2,000 files for `fmt` (in which
@@ -114,7 +114,7 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _measure(run: _Run, root: Path) -> dict[str, Any]:
-    # As any installed program: with its bytecode on disk, which the first run leaves there.
+    # Like an installed program, with bytecode on disk: the first run writes it.
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     times, used = [], []
     for _ in range(1 + RUNS):

@@ -1,6 +1,6 @@
-"""What the containers of a benchmark run: mail servers, senders and those who only hold on.
+"""What the containers of a benchmark run: mail servers, senders and slow clients.
 
-`python3 party.py ROLE …`, standard library only, for it is copied into the project's own images.
+`python3 party.py ROLE …` uses only the standard library, because it runs in the project's images.
 Every role prints JSON lines. Times are seconds of this machine's clock, which all containers share.
 """
 
@@ -22,15 +22,15 @@ Writer: TypeAlias = asyncio.StreamWriter
 CLIENT_SECONDS = 60.0
 """How long a sender waits for an answer."""
 GREETING_SECONDS = 20.0
-"""How long an honest client waits to be greeted."""
+"""How long an honest client waits for the greeting."""
 AGAIN_SECONDS = 1.0
-"""After this a slow client that was turned away comes again."""
+"""Pause of a slow client that was refused, before it connects again."""
 BYTE_SECONDS = 20.0
-"""Every second slow client says a byte this often."""
+"""Interval at which every second slow client sends a byte."""
 
 
 def say(**values: Any) -> None:
-    """One JSON line."""
+    """Print one JSON line."""
     print(json.dumps(values), flush=True)
 
 
@@ -45,10 +45,10 @@ async def mail(pem: Path, refused: str) -> None:
 
 
 def session_of(pem: Path, refused: str) -> Callable[[Reader, Writer], Awaitable[None]]:
-    """What serves one SMTP session, with STARTTLS if the file `pem` is there.
+    """The handler of one SMTP session, with STARTTLS if the file `pem` exists.
 
-    Tells each message's first recipient and time. What is for the domain `refused` is refused
-    after its content, as a filter does.
+    Prints each message's first recipient and time. Messages to the domain `refused` are refused
+    after DATA, as a content filter does.
     """
     context = None
     if pem.exists():
@@ -98,7 +98,7 @@ async def _serve(
 
 
 async def silent(ports: Sequence[int]) -> None:
-    """Takes connections and never answers; on port 25 it greets first. Tells each connection."""
+    """Accepts connections and never answers; on port 25 it greets first. Prints each connection."""
 
     async def hold(reader: Reader, writer: Writer) -> None:
         port = writer.get_extra_info("sockname")[1]
@@ -125,7 +125,7 @@ class Client:
 
     @classmethod
     async def connect(cls, host: str, port: int) -> Client:
-        """After the greeting and EHLO. Raises OSError."""
+        """Connect, read the greeting and send EHLO. Raises OSError."""
         async with asyncio.timeout(CLIENT_SECONDS):
             client = cls(*await asyncio.open_connection(host, port))
         await client._answer(220)
@@ -133,12 +133,12 @@ class Client:
         return client
 
     async def command(self, text: str, expected: int) -> None:
-        """Raises OSError on another answer."""
+        """Send a command. Raises OSError on an unexpected answer."""
         self._writer.write(text.encode() + b"\r\n")
         await self._answer(expected)
 
     async def start_tls(self) -> None:
-        """Whatever the certificate."""
+        """Start TLS without checking the certificate."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         await self.command("STARTTLS", 220)
@@ -146,7 +146,7 @@ class Client:
         await self.command("EHLO party.example", 250)
 
     async def send(self, sender: str, recipient: str, size: int) -> None:
-        """A message of about `size` bytes."""
+        """Send a message of about `size` bytes."""
         await self.command(f"MAIL FROM:<{sender}>", 250)
         await self.command(f"RCPT TO:<{recipient}>", 250)
         await self.command("DATA", 354)
@@ -155,7 +155,7 @@ class Client:
         await self.command(f"{head}\r\n{body}.", 250)
 
     def close(self) -> None:
-        """Without a word."""
+        """Close the connection without QUIT."""
         self._writer.close()
 
     async def _answer(self, expected: int) -> None:
@@ -167,10 +167,10 @@ class Client:
 
 
 async def send(plan: dict[str, Any]) -> None:
-    """`messages` (sender, recipient) to `host`, `port`, at `rate` a second (0: all at once).
+    """`messages` (sender, recipient) to `host`, `port`, at `rate` per second (0: all at once).
 
-    Over `sessions` sessions that stay. Tells of each message when it was accepted, and how long
-    that took from the time at which it was due; or why not.
+    Uses `sessions` permanent sessions. Prints for each message when it was accepted and how long
+    that took since it was due, or the error.
     """
     begun = time.time()
     rate = plan["rate"]
@@ -199,7 +199,7 @@ async def send(plan: dict[str, Any]) -> None:
 
 
 async def slow(host: str, count: int) -> None:
-    """`count` connections to port 25 that are silent, or say a byte now and then, for ever."""
+    """`count` connections to port 25 that are silent or rarely send a byte, without end."""
 
     async def hold(number: int) -> None:
         while True:
@@ -213,7 +213,7 @@ async def slow(host: str, count: int) -> None:
 
 
 async def _linger(reader: Reader, writer: Writer, talks: bool) -> None:
-    """Until the server closes."""
+    """Hold the connection until the server closes it."""
     while True:
         try:
             async with asyncio.timeout(BYTE_SECONDS):
@@ -226,9 +226,9 @@ async def _linger(reader: Reader, writer: Writer, talks: bool) -> None:
 
 
 async def greet(host: str, count: int, rate: float) -> None:
-    """An honest client: tells how long each of `count` greetings took from the first packet.
+    """An honest client: prints how long each of `count` greetings took from the first packet.
 
-    `greeted`: whether it came at all, within GREETING_SECONDS.
+    `greeted`: whether the greeting came within GREETING_SECONDS.
     """
 
     async def one(number: int) -> None:
@@ -249,7 +249,7 @@ async def greet(host: str, count: int, rate: float) -> None:
 
 
 async def sessions(host: str, count: int, recipient: str) -> None:
-    """`count` sessions over TLS, each in the middle of a message; tells when all are, and stays."""
+    """Open `count` TLS sessions, each in the middle of a message; prints when all are open."""
     places = asyncio.Semaphore(10)
     faults = 0
 

@@ -42,9 +42,9 @@ START_SECONDS = 30.0
 LOAD_LIMIT = 3.0
 """Seconds from the switch of the list to the first answer from it."""
 MEMORY_LIMIT = 256
-"""MiB: half of what the container may have."""
+"""MiB: half of the container's memory limit."""
 RATE_LIMIT = 1_000
-"""Questions a second: several for each message of a gateway at its full speed."""
+"""Requests per second: several for each message of a gateway at full speed."""
 _SERVE = """
 import asyncio, pathlib, sys
 from tlsgate.policy.serve import ServeSettings, serve
@@ -57,7 +57,7 @@ asyncio.run(serve(ServeSettings(
 def measurements() -> Iterator[dict[str, Any]]:
     """Each with `name`, `value`, `unit`, `limit`, `ok`, `command`.
 
-    Raises LabError if the helper does not answer, or answers wrong.
+    Raises LabError if the helper does not answer, or gives a wrong answer.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,7 +81,7 @@ def measurements() -> Iterator[dict[str, Any]]:
 
 
 def _partners(offset: int) -> list[Partner]:
-    """`offset`: the list before and the one after differ in every network."""
+    """A list; with another `offset` every network differs."""
     rules = tuple(
         ExceptionRule(date(2099, 1, 1), direction, Allow.ENCRYPTED, "late", "s@corp.example")
         for direction in Direction
@@ -129,7 +129,7 @@ def _helper(folder: Path, outbound: int, inbound: int) -> Iterator[subprocess.Po
 
 
 def _delegate(rules: PartnerRules) -> Callable[[int], bytes]:
-    """The question of a message from partner `number`, which must be let through."""
+    """The request for a message from partner `number`, which must be accepted."""
 
     def question(number: int) -> bytes:
         return (
@@ -142,7 +142,7 @@ def _delegate(rules: PartnerRules) -> Callable[[int], bytes]:
 
 
 def _socketmap(rules: PartnerRules) -> Callable[[int], bytes]:
-    """The question for mail to partner `number`."""
+    """The request for mail to partner `number`."""
 
     def question(number: int) -> bytes:
         text = f"partners-{rules.digest} x.partner-{number % PARTNERS}.example"
@@ -152,7 +152,7 @@ def _socketmap(rules: PartnerRules) -> Callable[[int], bytes]:
 
 
 def _answered(port: int, question: Callable[[int], bytes], seconds: float) -> None:
-    """Waits for the answer that lets the message through."""
+    """Wait for the answer that accepts the message."""
     deadline = time.monotonic() + seconds
     answer = b""
     while b"DUNNO" not in answer:
@@ -167,7 +167,7 @@ def _answered(port: int, question: Callable[[int], bytes], seconds: float) -> No
 
 
 def _seconds(port: int, question: Callable[[int], bytes], end: bytes) -> float:
-    """Of many questions, one after the other on one connection, as Postfix asks them."""
+    """Seconds for many requests in turn on one connection, as Postfix sends them."""
     with socket.create_connection(("127.0.0.1", port), START_SECONDS) as connection:
         start = time.monotonic()
         for number in range(QUESTIONS):
@@ -181,7 +181,7 @@ def _seconds(port: int, question: Callable[[int], bytes], end: bytes) -> float:
 
 
 def _peak(pid: int) -> float:
-    """The most memory that the process had, in MiB."""
+    """The process's maximum memory use, in MiB."""
     for field in Path(f"/proc/{pid}/status").read_text().splitlines():
         if field.startswith("VmHWM:"):
             return int(field.split()[1]) / 1024

@@ -1,7 +1,7 @@
-"""How long a preview takes with 10,000 partners in 2,000 files: new, with one changed, and guarded.
+"""How long a preview takes with 10,000 partners in 2,000 files: new, changed, and refused.
 
-A stack of its own in a state of its own, and previews alone: nothing is deployed. The state that
-the change is held against is written by hand: it has the delivered list and nothing else.
+It uses a separate stack in a separate state, and only previews: nothing is deployed. The state that
+a change is compared with is written by this program; it contains only the delivered list.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class _Bench:
         return self.folder / f"Pulumi.{STACK}.yaml"
 
     def preview(self, *options: str, refused: bool = False) -> float:
-        """Return how long a preview takes; raise unless it ends as it should."""
+        """Return how long a preview takes; raise if its result is not the expected one."""
         begun = time.monotonic()
         config = ("--config-file", str(self._config))
         code, said = self._run("preview", "--stack", STACK, *config, *options)
@@ -107,14 +107,14 @@ class _Bench:
         return seconds
 
     def loosen(self, partners: int) -> None:
-        """Widen the names of the first partners of as many files."""
+        """Allow more names to the first partner of each of some files."""
         for number in range(partners):
             file = self._partners / f"partners-{number:04}.yaml"
             old = f"[.mx{number * RECORDS:05}.example]"
             file.write_text(file.read_text().replace(old, "[.provider.example]"))
 
     def record_list(self) -> int:
-        """Put the list into the state as delivered; return the state's size in bytes."""
+        """Write the list to the state as delivered; return the state's size in bytes."""
         listed = canonical_json(load_partners(self._partners))
         text = json.dumps(_deployment(listed))
         self._pulumi("stack", "import", "--stack", STACK, stdin=text)
@@ -142,7 +142,7 @@ class _Bench:
 
 
 def _deployment(listed: str) -> dict[str, Any]:
-    """A state that holds a delivered list: its resource, and those that this stands below."""
+    """A state with a delivered list: its resource and the parents of that."""
     root = f"{ROOT}{STACK_TYPE}::tlsgate-{STACK}"
     gateway = f"{ROOT}{GATEWAY}::gateway"
     partner_list = f"{ROOT}{GATEWAY}${LIST}::gateway-partners"

@@ -1,9 +1,9 @@
-"""How long `tlsgate probe` takes for 1,000 domains, beside posttls-finger one after the other.
+"""How long `tlsgate probe` takes for 1,000 domains, compared with posttls-finger in sequence.
 
 `python -m lab.bench.probe` prints the measurements as JSON lines. The network is simulated: see
 lab/bench/simulated_network.py. posttls-finger is Postfix's own, from the image of the gateway; it
-is given each server's address, so that it spends no time on DNS, and only as many domains as
-COMPARED, for one takes most of a second.
+gets each server's address, so that it spends no time on DNS, and only COMPARED domains, because
+each takes most of a second.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SECONDS_LIMIT = 15.0
 MEGABYTES_LIMIT = 150.0
 TIMES_FASTER_LIMIT = 20.0
 READY = DOMAINS * 8 // 10
-"""For `pkix` or `dane`: all but the self-signed and those without STARTTLS."""
+"""Domains that are ready for `pkix` or `dane`: not the self-signed, not those without STARTTLS."""
 
 _LOOP = """\
 printf '%s' "$ROOT" > /tmp/root.pem
@@ -48,7 +48,7 @@ done 2>&1
 
 
 def measurements() -> Iterator[dict[str, Any]]:
-    """Each with `name`, `value`, `unit`, `limit`, `ok`, `command` and the numbers it rests on.
+    """Each with `name`, `value`, `unit`, `limit`, `ok`, `command` and what it is computed from.
 
     Raises LabError if the results themselves are wrong, or if the gateway is not up.
     """
@@ -91,7 +91,7 @@ def _network() -> Iterator[dict[str, Any]]:
 
 
 def _probe(network: dict[str, Any]) -> dict[str, Any]:
-    """In a process of its own: its start counts, and its memory is nobody else's."""
+    """Run the probe in its own process: that includes its start, and only its memory."""
     command = [sys.executable, "-m", "lab.bench.probe", "--probe"]
     start = time.monotonic()
     done = subprocess.run(
@@ -105,7 +105,7 @@ def _probe(network: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_probe(network: dict[str, Any]) -> dict[str, Any]:
-    """The part that is measured."""
+    """The measured part."""
     settings = ProbeSettings(
         Resolver(("127.0.0.1",), network["dns_port"]),
         extra_ca=network["root"],
@@ -155,7 +155,7 @@ def _finger(network: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(output: object) -> str:
-    """What `exec_run` gives without `stream`, whatever its type hints say."""
+    """What `exec_run` really returns without `stream`; its type hints are wrong."""
     return output.decode("utf-8", "replace") if isinstance(output, bytes) else ""
 
 

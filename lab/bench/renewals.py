@@ -1,12 +1,11 @@
-"""1,000 names of a hosting provider, 40 certificates of 25: all renewed in the CA's one window.
+"""1,000 names of a hosting provider in 40 certificates: all are renewed in one window of the CA.
 
 `python -m lab.bench renewals` prints the measurements. The agent is the real one, with its
-volumes in memory; the CA is tests/support/memory_ca.py, and the clock is moved by hand. The agent
-looks every quarter of an hour within a window and twice a day between. What a CA would refuse
-is counted by the CA, not taken from the agent's own limiter. Each scenario runs in a process of its
-own, so that its memory is nobody else's; the CA's is in it.
+volumes in memory; the CA is tests/support/memory_ca.py, and the clock is simulated. The agent
+checks every quarter of an hour within a window and twice a day otherwise. The CA counts what a
+real CA would refuse. Each scenario runs in its own process, whose memory includes the CA's.
 
-In the second scenario half of the names fail from the first window on, for ever.
+In the second scenario half of the names always fail from the first window on.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ GROWTH_LIMIT = 2.0
 
 
 def measurements() -> Iterator[dict[str, Any]]:
-    """Each with `name`, `value`, `unit`, `limit`, `ok`, `command` and the numbers it rests on.
+    """Each with `name`, `value`, `unit`, `limit`, `ok`, `command` and what it is computed from.
 
     Raises LabError if a scenario ends with an error.
     """
@@ -82,7 +81,7 @@ def _measured(failing: int) -> dict[str, Any]:
 
 
 def simulate(root: Path, failing: int) -> dict[str, Any]:
-    """The scenario with its volumes below `root`; what the CA saw, and the process's memory."""
+    """Run the scenario with its volumes below `root`; return the CA's counts and the memory."""
     world, begun = World(root), time.monotonic()
     _trust(root, world)
     world.ca.window = lambda identifier: _next_window(world, identifier)
@@ -96,7 +95,7 @@ def simulate(root: Path, failing: int) -> dict[str, Any]:
         _run(world, agent, tally, (start, BETWEEN))
         before = len(world.ca.issued)
         _run(world, agent, tally, (end + HOUR, WITHIN))
-        late = end + WITHIN  # an instant at the window's end is seen by the look after it
+        late = end + WITHIN  # the check after the window sees what was due at its very end
         renewed += len({issue.names for issue in world.ca.issued[before:] if issue.at <= late})
         sizes.append(_megabytes())
     renewals = [issue.at for issue in world.ca.issued if issue.at > START + HOUR]
@@ -117,14 +116,14 @@ def simulate(root: Path, failing: int) -> dict[str, Any]:
 
 
 class Tally:
-    """Failed validations by name: the most within any hour. Keeps an hour of them."""
+    """Counts failed validations by name: the maximum within any hour. Keeps one hour of them."""
 
     def __init__(self) -> None:
         self.most = 0
         self._recent: dict[str, list[datetime]] = {}
 
     def count(self, failed: Sequence[tuple[datetime, str]]) -> None:
-        """In the order of time."""
+        """Count a failure. Calls must be in the order of time."""
         for at, name in failed:
             times = [other for other in self._recent.get(name, []) if at - other < HOUR]
             self._recent[name] = [*times, at]
@@ -132,7 +131,7 @@ class Tally:
 
 
 def _run(world: World, agent: Agent, tally: Tally, span: tuple[datetime, timedelta]) -> None:
-    """Looks until a time, in steps. The CA forgets what it needs no more: its memory counts too."""
+    """Run checks until a time, in steps. The CA deletes old data, because its memory counts too."""
     until, step = span
     while world.time.now < until:
         world.time.now = min(world.time.now + step, until)
@@ -150,26 +149,26 @@ def _next_window(world: World, identifier: str) -> Reply:
 
 
 def _most(times: Sequence[datetime], span: timedelta) -> int:
-    """The most within one span, wherever it begins."""
+    """The maximum number within any interval of this length."""
     ordered = sorted(times)
     return max((sum(at <= other < at + span for other in ordered) for at in ordered), default=0)
 
 
 def _trust(root: Path, world: World) -> None:
-    """The system's bundle, as small as it can be."""
+    """Write a minimal CA bundle of the system."""
     bundle = root / "system.pem"
     bundle.write_bytes(world.ca.root.public_bytes(serialization.Encoding.PEM))
     os.environ["SSL_CERT_FILE"] = str(bundle)
 
 
 def _megabytes() -> float:
-    """What the process holds just now."""
+    """The process's present memory use."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return round(pages * os.sysconf("SC_PAGESIZE") / 2**20, 2)
 
 
 def main() -> None:
-    """One scenario; its numbers as JSON."""
+    """Run one scenario; print its results as JSON."""
     parser = argparse.ArgumentParser(prog="lab.bench.renewals", description=__doc__)
     parser.add_argument("--failing", type=int, default=0, metavar="CERTIFICATES")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Rotation under load: how long a renewal takes to be served, and what it costs the senders.
+"""Rotation under load: how long a renewal takes, and how many connections fail.
 
-`rotation.renewal`: from a person's wish to the certificate at port 25; it holds the agent's look,
-the CA's own time, the switch, and the gateway's. `rotation.failures`: of more than ten thousand
-STARTTLS handshakes across renewals and a roll-over. `rotation.memory` and `rotation.cpu`: of the
-agent's process, and of its container with its health checks, while nothing is due.
+`rotation.renewal`: seconds from the request to the new certificate at port 25, which includes the
+agent, the CA and the gateway. `rotation.failures`: failures of more than ten thousand STARTTLS
+handshakes during renewals and a roll-over. `rotation.memory`: memory of the agent's process while
+nothing is due. `rotation.cpu`: the same for its container with its health checks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lab.commands import GATEWAY, LabError, up
 from lab.driver import Lab
 from lab.endpoints import gateway_container
 from lab.handshakes import load
-from lab.rotation import ENDPOINT, Held, renew, rotate
+from lab.rotation import ENDPOINT, OpenSessions, renew, rotate
 
 COMMAND = "python -m lab.bench rotation"
 PEERS = ("good", "hosted", "sts", "dane", "pinned", "fixednet")
@@ -35,7 +35,7 @@ METRICS = f"http://{plan.SUBNET.rpartition('.')[0]}.6:9464/metrics"
 
 
 def measurements() -> Iterator[dict[str, Any]]:
-    """One line a number."""
+    """One line for each measurement."""
     client = engine()
     bring_up(client)
     up(GATEWAY, client)
@@ -45,13 +45,13 @@ def measurements() -> Iterator[dict[str, Any]]:
     begun = time.monotonic()
     with load(lab, RATE, PEERS) as found:
         for number in range(RENEWALS + 1):
-            held = Held(ENDPOINT, SESSIONS)
+            sessions = OpenSessions(ENDPOINT, SESSIONS)
             if number == 2:
                 rotate()
             else:
                 seconds.append(renew()[1])
-            broken += held.broken() + held.finish()
-        # The rest of the handshakes, should the changes have been quicker than that.
+            broken += sessions.broken() + sessions.finish()
+        # The remaining handshakes, if the changes were faster.
         time.sleep(max(0.0, 1.05 * HANDSHAKES / RATE - (time.monotonic() - begun)))
     if len(found.made) < HANDSHAKES:
         raise LabError(f"only {len(found.made)} handshakes were made")
@@ -96,5 +96,5 @@ def _metrics() -> dict[str, float]:
 
 
 def _used(container: Any) -> float:
-    """Seconds of processor since its start, health checks included."""
+    """Processor seconds since the container's start, including health checks."""
     return float(container.stats(stream=False)["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9

@@ -1,13 +1,13 @@
-"""An Internet with round trips of a given length, on this machine: DNS and mail servers.
+"""DNS and mail servers on this machine that answer after a given round-trip time.
 
-`python -m lab.bench.simulated_network --delay 0.1`, a process of its own, so that its work is not
-the probe's. Prints its ports and its root as one JSON line and serves until it is killed. Every
-answer leaves one round trip after the question came; a greeting leaves after two, for the
-connection's own trip cannot be delayed from here.
+`python -m lab.bench.simulated_network --delay 0.1` is a separate process, so that its work is not
+counted for the probe. Prints its ports and its root as one JSON line and serves until it is killed.
+Every answer is sent one round trip after its request; a greeting after two, because the TCP
+handshake itself cannot be delayed here.
 
-Domains are `d<number>.bench.example`, one MX each, every one at an address of its own in
-127.64.0.0/10. Of ten domains seven are good, one's certificate is self-signed, one has no STARTTLS,
-one is signed by DNSSEC and has a TLSA record.
+Domains are `d<number>.bench.example`, each with one MX at its own address in 127.64.0.0/10. Of ten
+domains seven are good, one has a self-signed certificate, one has no STARTTLS, and one is signed by
+DNSSEC and has a TLSA record.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 ZONE = "bench.example"
 SELF_SIGNED, NO_STARTTLS, SIGNED = 7, 8, 9
-"""What a domain is, by its number's last digit; good with any other."""
+"""The last digit of a domain's number for each kind; with any other digit it is good."""
 _FIRST = 127 << 24 | 64 << 16
 _TTL = 300
 
@@ -56,7 +56,7 @@ def address(number: int) -> str:
 
 
 class _Certificates:
-    """A root, a certificate of it for every domain at once, and a self-signed one."""
+    """A root, one certificate by it for all domains, and a self-signed one."""
 
     def __init__(self) -> None:
         root_key, root = _certificate("Bench Root", None, ca=True)
@@ -101,7 +101,7 @@ def _context(key: ec.EllipticCurvePrivateKey, leaf: x509.Certificate) -> ssl.SSL
 
 
 class _Names(asyncio.DatagramProtocol):
-    """Answers as a validating resolver does."""
+    """Answers like a validating resolver."""
 
     def __init__(self, delay: float, tlsa: str) -> None:
         self._delay = delay
@@ -137,7 +137,7 @@ class _Names(asyncio.DatagramProtocol):
 
 
 class _Mail(asyncio.Protocol):
-    """A mail server; which one is told by the address that the client came to."""
+    """All mail servers; the address that a client connects to tells which one is meant."""
 
     def __init__(self, delay: float, certificates: _Certificates) -> None:
         self._delay = delay

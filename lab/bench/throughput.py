@@ -1,14 +1,13 @@
-"""Messages a second to a partner, against the same Postfix in plaintext and with plain STARTTLS.
+"""Messages per second to a partner, compared with Postfix in plaintext and with opportunistic TLS.
 
-Three gateways of the same image in turn, each beside the same sink, which is a Postfix that throws
-everything away: the product's own configuration with 10,000 partners on the list; (a) Postfix as it
-comes, relaying in plaintext; (b) the same with opportunistic TLS. Messages are handed in by
-smtp-source from a container beside, so that what is measured is gateway to sink with everything on
-this one machine, and the gateway's processor time is the gateway's alone. The turns are repeated,
-and medians compared.
+Three gateways of the same image run in turn. The sink is a Postfix that discards everything.
+The gateways are: the product's own configuration with 10,000 partners on the list; (a) Postfix with
+Debian's defaults, which relays in plaintext; (b) the same with opportunistic TLS. smtp-source
+submits the messages from another container. Everything runs on one machine, but the processor time
+is that of the gateway's container only. The turns are repeated, and medians are compared.
 
 In each turn the product and (b) also send one message to each of 1,000 partners: no connection is
-used again, and every message pays for a handshake.
+reused, and every message needs a handshake.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ PARTNERS = 10_000
 DOMAIN = partner_domain(7)
 SINK_HOST = f"mx.{DOMAIN}"
 HOSTED = range(1000, 2000)
-"""The partners that get one message each; all have their mail at the same host."""
+"""The partners that get one message each; all have the same MX host."""
 SECONDS = 120
 
 _SINK = """\
@@ -72,7 +71,7 @@ default_process_limit = 100
 _STOCK_LEVELS = {"plaintext": "none", "opportunistic": "may"}
 _VARIANTS = ("verified", *_STOCK_LEVELS)
 _CONNECTIONS = {"verified": {"Verified"}, "plaintext": set(), "opportunistic": {"Untrusted"}}
-"""What Postfix logs of its connections to the sink; each variant has to be what it says."""
+"""Postfix's log words for the connections to the sink, to check that each variant is right."""
 _LIMITS = {"plaintext": 1.0, "opportunistic": 1.5}
 PROCESSOR_LIMIT = 1.05
 HANDSHAKES_LIMIT = 1.0
@@ -80,9 +79,9 @@ HANDSHAKES_LIMIT = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One turn of a variant: messages and the gateway's processor seconds, by the second and 1,000.
+    """One turn of a variant: messages per second, and processor seconds per 1,000 messages.
 
-    `handshakes`: messages a second to the partners with one message each; None: not measured.
+    `handshakes`: messages per second with one message to each partner; None: not measured.
     """
 
     rate: float
@@ -100,11 +99,11 @@ class _World:
 
 
 def measurements() -> Iterator[dict[str, Any]]:
-    """Ratios, of medians."""
+    """The ratios of the medians."""
     runs: dict[str, list[Run]] = {name: [] for name in _VARIANTS}
     with _world() as world:
         for turn in range(TURNS):
-            # Each comes first, second and third as often: what one leaves to write is the next's.
+            # Each is first, second and third equally often: late disk writes of one slow the next.
             first = turn % len(_VARIANTS)
             for name in _VARIANTS[first:] + _VARIANTS[:first]:
                 runs[name].append(_run(world, name))
@@ -161,7 +160,7 @@ def _ratio(values: dict[str, list[float]], other: str) -> float:
 
 
 def _run(world: _World, name: str) -> Run:
-    """One variant in a fresh container."""
+    """Run one variant in a new container."""
     if name == "verified":
         gateway, port = world.product.start(name, world.names), INTERNAL_PORT
     else:
@@ -183,7 +182,7 @@ def _run(world: _World, name: str) -> Run:
 
 
 def _rate(world: _World, target: tuple[str, int]) -> float:
-    """Messages a second to one partner."""
+    """Messages per second to one partner."""
     run(world.sink, "truncate", "-s", "0", LOG)
     source = f"smtp-source -s 10 -m {MESSAGES} -l {BYTES} -f a@{OWN_DOMAIN} -t b@{DOMAIN}"
     begun = time.monotonic()
@@ -193,7 +192,7 @@ def _rate(world: _World, target: tuple[str, int]) -> float:
 
 
 def _handshakes(world: _World, gateway: Container, target: tuple[str, int]) -> float:
-    """Messages a second, one to a partner. Raises LabError if a connection was used again."""
+    """Messages per second, one to each partner. Raises LabError if a connection was reused."""
     plan = {
         "host": target[0],
         "port": target[1],
@@ -231,8 +230,8 @@ def _check_connections(gateway: Container, name: str) -> None:
 
 
 def _connections(gateway: Container) -> list[str]:
-    """What Postfix's clients say of each connection over TLS to the sink."""
-    # Its tlsproxy, where it is used, says the same once more.
+    """The first word of Postfix's log line for each TLS connection to the sink."""
+    # tlsproxy, if it is used, logs the same line again.
     command = f"grep -o '/smtp.*: [A-Z][a-z]* TLS connection established to' {LOG} || :"
     return [one.split()[-5] for one in run(gateway, "sh", "-c", command).splitlines()]
 

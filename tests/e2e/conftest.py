@@ -1,6 +1,6 @@
-"""The lab and the gateway, up: the same functions as the demo's, and what is up stays up.
+"""Starts the lab and the gateway with the demo's functions; they keep running afterwards.
 
-Where a test fails, the ends of the logs that can explain it are part of its report.
+The report of a failed test contains the ends of the logs that can explain the failure.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ GATEWAY_ROLES = ("gateway", "policy", "resolver", "agent", "notices")
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What every test drives: the engine, and the lab on it, with the gateway of stack `demo`."""
+    """What the tests use: the Docker engine and the lab, with the gateway of stack `demo`."""
 
     client: docker.DockerClient
     lab: Lab
 
     def log(self, container: str, since: float = 1.0) -> str:
-        """What a container has printed since a time in seconds of the epoch."""
+        """The log of a container since a time in seconds since 1970."""
         log = self.client.containers.get(container).logs(since=int(since))
         return log.decode(errors="replace") if isinstance(log, bytes) else ""
 
     def execute(self, container: str, *command: str) -> str:
-        """Run a command in a container; return its output, which must be that of success."""
+        """Run a command in a container; fail if it fails; return its output."""
         code, output = self.client.containers.get(container).exec_run(list(command))
         text = output.decode(errors="replace") if isinstance(output, bytes) else ""
         assert code == 0, f"{container}: {' '.join(command)}: {text}"
@@ -50,7 +50,7 @@ def world() -> Iterator[World]:
         bring_up(client)
         up(GATEWAY, client)
         lab = Lab(client)
-        lab.forget_queued()
+        lab.delete_leftover_mail()
         yield World(client, lab)
     finally:
         client.close()
@@ -78,9 +78,9 @@ def pytest_runtest_makereport(
 
 
 def concerned(item: pytest.Item) -> list[str]:
-    """The containers whose logs can explain a failure: the gateway's, and the peers in play.
+    """The containers whose logs can explain a failure: the gateway's and those of the peers used.
 
-    A test's peers are those of its parameters, and those that its module names as `PEERS`.
+    A test's peers are those in its parameters and those in its module's `PEERS`.
     """
     parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
     found = [getattr(value, name, None) for value in parameters for name in ("peer", "via")]
@@ -93,7 +93,7 @@ def concerned(item: pytest.Item) -> list[str]:
 
 
 def log_tails(names: list[str]) -> list[tuple[str, str]]:
-    """One section of the report a container."""
+    """One section of the report for each container."""
     sections = []
     try:
         client = docker.from_env(timeout=20)

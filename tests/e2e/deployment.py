@@ -1,7 +1,7 @@
-"""Runs the Pulumi CLI on a gateway's stack as a user does, and hands back what it said.
+"""Runs the Pulumi CLI on a gateway's stack as a user does, and returns its output.
 
 A test stack's config is `Pulumi.<stack>.yaml` in the project's folder, as a user's would be; git
-ignores those whose name starts with `test`, and `make clean` removes what such stacks made.
+ignores those whose name starts with `test`, and `make clean` removes what such stacks created.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LABEL = "tlsgate.stack"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """How a command ended, and everything that it printed."""
+class PulumiResult:
+    """The exit code of a command and its output."""
 
     code: int
     text: str
@@ -48,7 +48,7 @@ class Deployment:
     options: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, *command: str) -> Said:
+    def run(self, *command: str) -> PulumiResult:
         """Run `pulumi` with these arguments on the stack."""
         done = subprocess.run(
             ["pulumi", *command, "--stack", self.stack, "--non-interactive"],
@@ -60,25 +60,25 @@ class Deployment:
             timeout=SECONDS,
             check=False,
         )
-        return Said(done.returncode, done.stdout)
+        return PulumiResult(done.returncode, done.stdout)
 
-    def up(self) -> Said:
+    def up(self) -> PulumiResult:
         """`pulumi up`."""
         return self.run("up", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
-    def up_with_preview(self) -> Said:
-        """`pulumi up` as a user runs it: where the preview fails, it ends."""
+    def up_with_preview(self) -> PulumiResult:
+        """`pulumi up` as a user runs it: it stops if the preview fails."""
         return self.run("up", "--yes", "--suppress-outputs", *self.options)
 
-    def preview(self) -> Said:
+    def preview(self) -> PulumiResult:
         """`pulumi preview`."""
         return self.run("preview", "--diff", *self.options)
 
-    def refresh(self) -> Said:
+    def refresh(self) -> PulumiResult:
         """`pulumi refresh`, which changes the state alone."""
         return self.run("refresh", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
-    def destroy(self) -> Said:
+    def destroy(self) -> PulumiResult:
         """`pulumi destroy`."""
         return self.run("destroy", "--yes", "--skip-preview", "--suppress-outputs", *self.options)
 
@@ -93,7 +93,7 @@ class Deployment:
         return dict(json.loads(self.run("stack", "output", "--json").text))
 
     def resources(self, client: docker.DockerClient) -> dict[str, set[str]]:
-        """What carries the stack's label on the engine: kind → names."""
+        """Docker objects with the stack's label: kind → names."""
         label: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={self.stack}"}
         return {
             kind: {str(one.name) for one in listed}
@@ -118,8 +118,8 @@ def write_config(path: Path, config: Mapping[str, Any]) -> Path:
     return path
 
 
-def accept(file: Path, refused: Said) -> None:
-    """Set in a test's own config file what the refusal of a partner list says."""
+def accept(file: Path, refused: PulumiResult) -> None:
+    """Accept a change of the list: copy the value that the refusal names to the config file."""
     found = re.search(r"tlsgate:acceptWeakening ([0-9a-f]{64})", refused.text)
     assert found, refused.text
     config = dict(YAML(typ="safe").load(file.read_text()))
@@ -128,12 +128,12 @@ def accept(file: Path, refused: Said) -> None:
 
 
 def config_file(stack: str) -> Path:
-    """Where the stack's config is."""
+    """The path of the stack's config."""
     return files.REPOSITORY / f"Pulumi.{stack}.yaml"
 
 
 def forget(deployment: Deployment) -> None:
-    """Remove what this or an interrupted run left of a test's stack; kept volumes stay."""
+    """Remove what this or an interrupted run left of a test's stack, except kept volumes."""
     deployment.run("cancel", "--yes")
     deployment.run("destroy", "--yes", "--skip-preview", "--suppress-outputs")
     deployment.run("stack", "rm", "--yes", "--force")

@@ -1,4 +1,4 @@
-"""A Docker engine that answers, and is too old: it tells its version and refuses all else."""
+"""A fake Docker engine that is too old: it gives its version and refuses everything else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def old_engine(folder: Path) -> Iterator[str]:
-    """Its DOCKER_HOST."""
+    """Start it; return its DOCKER_HOST."""
     path = folder / "docker.sock"
     with ThreadingUnixStreamServer(str(path), Handler) as server:
         serving = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -1,4 +1,4 @@
-"""Looks at the lab's name server, and changes its records as somebody else with the key would."""
+"""Reads the lab's name server, and changes its records like somebody else who has the key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT_BY_THE_SERVER = {"SOA", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM", "DNSKEY", "
 
 
 def zone_lines(zone: str) -> frozenset[str]:
-    """All that was published in a zone, one line a record."""
+    """All published records of a zone, one line for each."""
     lines = set()
     for name, rdataset in _transfer(zone).iterate_rdatasets():
         kind = dns.rdatatype.to_text(rdataset.rdtype)
@@ -30,7 +30,7 @@ def zone_lines(zone: str) -> frozenset[str]:
 
 
 def serial(zone: str) -> int:
-    """The zone's serial, which every change raises."""
+    """The zone's serial number, which increases with every change."""
     return _transfer(zone).get_soa().serial
 
 
@@ -42,7 +42,7 @@ def replace(zone: str, name: str, ttl: int, kind: str, data: str) -> None:
 
 
 def remove(zone: str, names: Iterable[str]) -> None:
-    """Take all that stands at these names, relative to the zone, out of it."""
+    """Delete all records at these names, which are relative to the zone."""
     message = _update(zone)
     for name in names:
         message.delete(name)

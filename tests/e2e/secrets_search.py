@@ -1,4 +1,4 @@
-"""Finds secrets in texts: by what any secret looks like, and by those that this machine holds."""
+"""Finds secrets in texts: by the typical form of secrets, and by those that are on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADER = "-----BEGIN "
 
 
 def found(text: str, secrets: dict[str, str]) -> list[str]:
-    """What secrets stand in a text; `secrets`: what it is → how it would stand there."""
+    """The secrets in a text; `secrets`: description → the text to search for."""
     shaped = [name for name, pattern in SHAPES.items() if pattern.search(text)]
     return [*shaped, *(name for name, secret in secrets.items() if secret in text)]
 
@@ -39,7 +39,7 @@ def tsig_secrets() -> dict[str, str]:
 
 
 def key_secrets(container: Container, folder: str) -> dict[str, str]:
-    """The private keys below a folder of a container: a line of each one's Base64."""
+    """The private keys below a folder of a container: one Base64 line of each."""
     return {
         f"{folder}/{name}": key_line(text)
         for name, text in _files(container, folder)
@@ -48,7 +48,7 @@ def key_secrets(container: Container, folder: str) -> dict[str, str]:
 
 
 def key_line(pem: str) -> str:
-    """The longest part of a PEM key on one line, which holds the private number's bits."""
+    """The longest part of a PEM key on one line, which contains the private number."""
     lines = [line for line in pem.splitlines() if line and not line.startswith("-----")]
     return max(lines, key=len)
 

@@ -1,4 +1,4 @@
-"""A raw SMTP client: sends whatever bytes it is told to, and reads what comes back."""
+"""A raw SMTP client: sends any bytes, and reads the replies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reply:
 
     @property
     def refused(self) -> bool:
-        """Whether the server did not do what was asked."""
+        """Whether the server refused the command."""
         return self.code == 0 or self.code >= 400
 
 
@@ -37,7 +37,7 @@ class Session:
         self._unread = b""
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are; a server that has closed meanwhile is seen when reading."""
+        """Send bytes unchanged; a closed connection is noticed only when reading."""
         try:
             self._socket.sendall(data)
         except (ConnectionError, ssl.SSLError):
@@ -58,7 +58,7 @@ class Session:
         return self.reply()
 
     def say(self, *commands: str) -> Reply:
-        """Send commands one after another, up to the first that is refused; the last reply."""
+        """Send commands in turn until one is refused; return the last reply."""
         for command in commands:
             answer = self.ask(command)
             if answer.refused:
@@ -66,7 +66,7 @@ class Session:
         return answer
 
     def handshake(self) -> None:
-        """Begin TLS; whose certificate it is matters not here."""
+        """Begin TLS without checking the certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -74,7 +74,7 @@ class Session:
         self._socket = context.wrap_socket(self._socket)
 
     def silent(self, seconds: float) -> bool:
-        """Whether nothing more comes within a time; what comes stays to be read."""
+        """Whether no data arrives within a time; data that arrives can still be read."""
         self._socket.settimeout(seconds)
         try:
             self._unread += self._socket.recv(4096)
@@ -85,7 +85,7 @@ class Session:
         return not self._unread
 
     def close(self) -> None:
-        """Leave without a word."""
+        """Close the connection without QUIT."""
         self._socket.close()
 
     def _line(self) -> str:
@@ -102,14 +102,14 @@ class Session:
 
 
 def endpoint(listener: str) -> tuple[str, int]:
-    """Where this machine reaches a listener of the gateway: `smtp` or `internal`."""
+    """Address and port of a listener of the gateway on this machine: `smtp` or `internal`."""
     at = json.loads(files.ENDPOINTS.read_text())["gateway"][listener]
     return at["host"], at["port"]
 
 
 @contextmanager
 def connected(listener: str = SMTP) -> Iterator[Session]:
-    """A connection; the greeting is not read yet."""
+    """Connect; the greeting is not read yet."""
     session = Session(socket.create_connection(endpoint(listener), TIMEOUT))
     try:
         yield session
@@ -119,7 +119,7 @@ def connected(listener: str = SMTP) -> Iterator[Session]:
 
 @contextmanager
 def greeted(*, tls: bool = False, listener: str = SMTP) -> Iterator[Session]:
-    """A session after EHLO, in TLS if asked for."""
+    """A session after EHLO, with TLS if requested."""
     with connected(listener) as session:
         assert session.reply().code == 220
         assert session.ask("EHLO client.example").code == 250

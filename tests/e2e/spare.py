@@ -1,6 +1,6 @@
-"""A second gateway beside the demo's, on the same lab: what a test may break and take down.
+"""A second gateway in the same lab, which tests may break and destroy.
 
-It serves a domain of its own below the organisation's, and has the upper half of the lab's network.
+It serves a separate subdomain of the organisation, and uses the upper half of the lab's network.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ SMTP, INTERNAL = ("127.0.0.1", 10125), ("127.0.0.1", 12625)
 ADDRESSES = {"gateway": "172.31.26.131", "policy-host": "172.31.26.132"}
 ROLES_KEPT = ("acme", "mx-keys", "policy-keys", "policy-state", "spool")
 KEPT = {f"tlsgate-{STACK}-{role}" for role in ROLES_KEPT}
-"""Volumes of keys, mail and policies seen, which `pulumi destroy` leaves."""
+"""Volumes of keys, mail and cached policies, which `pulumi destroy` keeps."""
 
 Config = dict[str, Any]
 Change = Callable[[Config], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """What is there of the stack, wherever it leaves something."""
+class Leftovers:
+    """Everything that exists of the stack: on the engine, in DNS and in the Pulumi state."""
 
     containers: frozenset[str]
     networks: frozenset[str]
@@ -45,13 +45,13 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Spare:
-    """The stack and what it is on."""
+    """The stack and its environment."""
 
     client: docker.DockerClient
     deployment: Deployment
 
     def configure(self, change: Change = lambda _config: None) -> None:
-        """Write the stack's config: a right one, changed."""
+        """Write the stack's config: a correct one, with a change."""
         config = demo_config()
         config.pop("encryptionsalt", None)
         values = config["config"]
@@ -74,13 +74,13 @@ class Spare:
         """The same stack, in another environment."""
         return Deployment(STACK, variables=variables)
 
-    def left(self) -> Left:
-        """Look everywhere."""
+    def left(self) -> Leftovers:
+        """Return everything that exists of the stack."""
         found = {
             kind: frozenset(names) for kind, names in self.deployment.resources(self.client).items()
         }
         published = {line for line in records.zone_lines(ZONE) if is_ours(line)}
-        return Left(**found, records=frozenset(published), resources=self.deployment.known())
+        return Leftovers(**found, records=frozenset(published), resources=self.deployment.known())
 
 
 def is_ours(line: str) -> bool:
@@ -91,7 +91,7 @@ def is_ours(line: str) -> bool:
 
 @contextmanager
 def spare_stack(client: docker.DockerClient) -> Iterator[Spare]:
-    """The stack, not deployed yet; in the end it is taken down, with its keys and mail."""
+    """The stack, not deployed yet; it is destroyed at the end, with its keys and mail."""
     spare = Spare(client, Deployment(STACK))
     remove(spare)
     Path(config_file(STACK)).write_text("config: {}\n")
@@ -104,7 +104,7 @@ def spare_stack(client: docker.DockerClient) -> Iterator[Spare]:
 
 
 def remove(spare: Spare) -> None:
-    """Also what an interrupted run made and did not write down."""
+    """Remove the stack, also what an interrupted run created but did not record."""
     forget(spare.deployment)
     label: dict[str, str | list[str] | bool] = {"label": f"tlsgate.stack={STACK}"}
     for container in spare.client.containers.list(all=True, filters=label):

@@ -1,4 +1,4 @@
-"""Mail handed to the gateway's internal listener from this machine, by many clients at once."""
+"""Submits mail from this machine to the gateway's internal listener, with many parallel clients."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FILLING = "x" * 70 + "\r\n"
 def client(
     at: tuple[str, int] | None = None, name: str = plan.GATEWAY_HOST
 ) -> Iterator[smtplib.SMTP]:
-    """A session over TLS that checks the gateway's certificate, as our own servers do.
+    """A TLS session that checks the gateway's certificate, as the internal servers do.
 
-    `at`: where the internal listener is published, by default the demo's; `name`: its host's.
+    `at`: address and port of the internal listener, by default the demo's; `name`: its host name.
     """
     host, port = at or endpoint(INTERNAL)
     smtp = smtplib.SMTP(timeout=TIMEOUT, local_hostname="client.corp.example")
@@ -44,9 +44,9 @@ def submit(
     accepted: Callable[[str], None] = lambda _recipient: None,
     lines: int = 1,
 ) -> None:
-    """Send a message to each; tell which were answered with 250. A client whose session broke ends.
+    """Send a message to each; return those answered with 250. A client ends if its session breaks.
 
-    `lines`: of 72 bytes in each message.
+    `lines`: number of 72-byte lines in each message.
     """
     waiting = list(recipients)
     with ThreadPoolExecutor(CLIENTS) as pool:

@@ -1,7 +1,7 @@
-"""What a user gets wrong, or finds broken, through the real CLI: the message, and no harm.
+"""Errors of a user or of the environment, with the real CLI: a clear message, and no damage.
 
-Each wrong config key and partner field has its message tested in tests/unit; here are those that
-need the CLI, the engine, the name server or the CA to be told.
+The messages for config keys and partner fields are tested in tests/unit. These tests are for the
+errors that only the CLI, the engine, the name server or the CA can report.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pytest
 
 from lab import files, plan
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Said
+from tests.e2e.deployment import PulumiResult
 from tests.e2e.old_engine import old_engine
 from tests.e2e.smtp_session import Session
-from tests.e2e.spare import DOMAIN, HOST, STACK, Config, Left, Spare
+from tests.e2e.spare import DOMAIN, HOST, STACK, Config, Leftovers, Spare
 
 pytestmark = pytest.mark.e2e
 
@@ -30,7 +30,7 @@ key "pulumi" { algorithm hmac-sha256; secret "bm90IHRoZSBzZWNyZXQgdGhhdCB0aGUgc2
 """
 BROKEN = {"tabs.yaml": "name: Tabs\n\tcontact: a@tabs.example\n", "empty.yaml": ""}
 FORBIDDEN = "blocked.corp.example"
-"""The CA issues for no such name (lab/prepare.py)."""
+"""The CA refuses this name (lab/prepare.py)."""
 
 
 def one_line(text: str) -> str:
@@ -39,13 +39,13 @@ def one_line(text: str) -> str:
 
 @contextmanager
 def untouched(spare: Spare) -> Iterator[None]:
-    """Nothing is made, changed or published within."""
+    """Check that nothing is created, changed or published during the block."""
     before = spare.left()
     yield
     assert spare.left() == before
 
 
-def test_all_problems_of_all_files_are_told_at_once(spare: Spare, tmp_path: Path) -> None:
+def test_all_problems_of_all_files_are_reported_at_once(spare: Spare, tmp_path: Path) -> None:
     partners = Path(shutil.copytree(files.LAB / "partners", tmp_path / "partners"))
     for name, text in BROKEN.items():
         (partners / name).write_text(text)
@@ -118,25 +118,25 @@ def test_a_docker_engine_that_is_too_old(spare: Spare, tmp_path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One `up`, and what there was after it."""
+class DeployAttempt:
+    """One `up`, and what existed after it."""
 
-    said: Said
-    left: Left
+    said: PulumiResult
+    left: Leftovers
 
     @property
     def error(self) -> str:
-        """What it said, on one line."""
+        """Its output on one line."""
         return one_line(self.said.text)
 
 
 @pytest.fixture(scope="module")
-def attempts(world: World, spare: Spare) -> Mapping[str, Attempt]:
-    """One stack's way from nothing to a gateway, against all odds: each `up` gets further."""
+def attempts(world: World, spare: Spare) -> Mapping[str, DeployAttempt]:
+    """Several `up` of one new stack, each with another error; the last one succeeds."""
     done = {}
 
     def attempt(name: str) -> None:
-        done[name] = Attempt(spare.deployment.up(), spare.left())
+        done[name] = DeployAttempt(spare.deployment.up(), spare.left())
 
     spare.configure(lambda config: config["tlsgate:domains"].append(FORBIDDEN))
     attempt("refused")
@@ -154,7 +154,7 @@ def attempts(world: World, spare: Spare) -> Mapping[str, Attempt]:
 
 @contextmanager
 def without_ca(world: World) -> Iterator[None]:
-    """The CA runs on, and nobody reaches it."""
+    """Disconnect the CA from the network during the block; it keeps running."""
     network = world.client.networks.get(plan.NETWORK)
     ca = plan.container_name("ca")
     network.disconnect(ca)
@@ -164,7 +164,7 @@ def without_ca(world: World) -> Iterator[None]:
         network.connect(ca, ipv4_address=plan.CA_ADDRESS)
 
 
-def test_a_name_that_the_ca_refuses(attempts: Mapping[str, Attempt]) -> None:
+def test_a_name_that_the_ca_refuses(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["refused"]
     assert attempt.said.code != 0
     assert "issuance is forbidden by policy" in attempt.error
@@ -173,30 +173,30 @@ def test_a_name_that_the_ca_refuses(attempts: Mapping[str, Attempt]) -> None:
     assert "correct the name, or use another CA" in attempt.error
 
 
-def test_a_ca_that_is_down(attempts: Mapping[str, Attempt]) -> None:
+def test_a_ca_that_is_down(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["down"]
     assert attempt.said.code != 0
     assert "the CA at https://ca.lab.example:14000/dir cannot be reached" in attempt.error
     assert "Check that the CA runs and that tlsgate:acme.directory is right" in attempt.error
 
 
-def test_a_port_in_use(attempts: Mapping[str, Attempt]) -> None:
+def test_a_port_in_use(attempts: Mapping[str, DeployAttempt]) -> None:
     attempt = attempts["port"]
     assert attempt.said.code != 0
     assert "address already in use" in attempt.error
 
 
 @pytest.mark.parametrize("name", ["refused", "down", "port"])
-def test_no_mail_is_drawn_to_what_does_not_work_yet(
-    attempts: Mapping[str, Attempt], name: str
+def test_no_mail_is_directed_to_an_incomplete_gateway(
+    attempts: Mapping[str, DeployAttempt], name: str
 ) -> None:
     left = attempts[name].left
     assert not [line for line in left.records if " MX " in line or "_mta-sts" in line]
     assert f"tlsgate-{STACK}-gateway" not in left.containers or name == "port"
 
 
-def test_the_next_up_goes_on(attempts: Mapping[str, Attempt]) -> None:
-    """From where the one before came to: nothing is made twice, nothing stays of the wrong name."""
+def test_the_next_up_continues(attempts: Mapping[str, DeployAttempt]) -> None:
+    """It continues the previous one: nothing is created twice or remains of the wrong name."""
     right = attempts["right"]
     assert right.said.code == 0, right.said.text
     assert " MX " in " ".join(right.left.records)
@@ -208,7 +208,7 @@ def test_the_next_up_goes_on(attempts: Mapping[str, Attempt]) -> None:
     assert "deleted" not in right.said.changes
 
 
-def test_what_came_up_in_the_end_takes_mail(attempts: Mapping[str, Attempt]) -> None:
+def test_the_completed_gateway_accepts_mail(attempts: Mapping[str, DeployAttempt]) -> None:
     assert attempts["right"].said.code == 0
     session = Session(socket.create_connection(("127.0.0.1", 10125), 10))
     try:

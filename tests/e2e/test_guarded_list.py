@@ -1,6 +1,6 @@
-"""The change guard at the real CLI: what passes it, and every way around it that is refused.
+"""The change guard with the real CLI: which changes pass, and that it cannot be bypassed.
 
-Previews alone: nothing is deployed. That an accepted change goes out is test_partner_change's.
+Only previews: nothing is deployed. test_partner_change.py deploys an accepted change.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from lab import files
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, accept, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, accept, demo_config, write_config
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("world")]
 
@@ -50,19 +50,19 @@ TWO = remove("good", "plain")
 
 @pytest.fixture
 def config(tmp_path: Path, world: World) -> Path:
-    """A config like the demo's over a copy of its list, which is its neighbour `partners`."""
+    """The demo's config with a copy of its list, in the folder `partners` beside it."""
     partners = shutil.copytree(files.LAB / "partners", tmp_path / "partners")
     values = demo_config()
     values["config"]["tlsgate:partners"] = str(partners)
     return write_config(tmp_path / "Pulumi.demo.yaml", values)
 
 
-def preview(config: Path, *options: str) -> Said:
+def preview(config: Path, *options: str) -> PulumiResult:
     return Deployment(options=("--config-file", str(config), *options)).preview()
 
 
 @pytest.mark.parametrize("edit", [remove("good"), rename], ids=["one removed", "files renamed"])
-def test_passes_unasked(config: Path, edit: Callable[[Path], None]) -> None:
+def test_passes_without_acceptance(config: Path, edit: Callable[[Path], None]) -> None:
     edit(config.parent / "partners")
     said = preview(config)
     assert said.code == 0, said.text

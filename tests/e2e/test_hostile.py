@@ -1,6 +1,6 @@
-"""What strangers try on port 25, byte by byte: it is refused, and the gateway goes on.
+"""Attacks of strangers on port 25 with raw bytes: they are refused, and the gateway keeps working.
 
-Every message carries a token in its recipient; where it must not arrive, nobody has it in the end.
+Every message has a token in its recipient, so that tests can check that it did not arrive.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ GARBAGE = {
 
 @pytest.fixture(scope="module", autouse=True)
 def process(world: World) -> Iterator[None]:
-    """In the end the gateway is the same process, and healthy."""
+    """At the end the gateway must still be the same process, and healthy."""
     gateway = world.client.containers.get(gateway_container("gateway"))
     began = gateway.attrs["State"]["StartedAt"]
     yield
@@ -115,14 +115,14 @@ def process(world: World) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def unharmed(process: None) -> Iterator[None]:
-    """After each attack the gateway takes a stranger's mail, in plaintext as it may."""
+    """After each attack the gateway must still accept a stranger's mail in plaintext."""
     yield
     with greeted() as session:
         assert deliver(session, STRANGER, f"<{new_token()}@corp.example>").code == 250
 
 
 def deliver(session: Session, sender: str, recipient: str, text: bytes = b"x\r\n.\r\n") -> Reply:
-    """One transaction; the reply that ended it."""
+    """Do one transaction; return the last reply."""
     for command in (f"MAIL FROM:{sender}", f"RCPT TO:{recipient}", "DATA"):
         answer = session.ask(command)
         if answer.refused:
@@ -133,7 +133,7 @@ def deliver(session: Session, sender: str, recipient: str, text: bytes = b"x\r\n
 
 @contextmanager
 def paused(world: World) -> Iterator[None]:
-    """The gateway's processes stand still."""
+    """Stop all processes of the gateway during the block."""
     gateway = world.client.containers.get(gateway_container("gateway"))
     gateway.pause()
     try:
@@ -143,7 +143,7 @@ def paused(world: World) -> Iterator[None]:
 
 
 def came(token: str) -> list[str]:
-    """The mailboxes with a message to this token: its text alone proves nothing."""
+    """The mailboxes with a message to this token; the token in a text alone proves nothing."""
     return [
         path.parts[-3]
         for path in files.MAILBOXES.glob("*/new/*")
@@ -162,7 +162,7 @@ def test_port_25_relays_for_nobody(recipient: str, *, tls: bool) -> None:
 
 
 @pytest.mark.parametrize("tls", ["none", "starttls"])
-def test_the_internal_listener_serves_the_internal_networks_alone(lab: Lab, tls: str) -> None:
+def test_the_internal_listener_serves_only_the_internal_networks(lab: Lab, tls: str) -> None:
     """From a peer's address: as our own user, to anywhere, and even to us."""
     messages = [
         Message(
@@ -187,7 +187,7 @@ def test_no_spelling_hides_a_partner_in_plaintext(trick: str) -> None:
 
 @pytest.mark.parametrize("trick", TRICKS.values(), ids=TRICKS)
 def test_no_spelling_hides_a_partner_whose_key_is_pinned(trick: str) -> None:
-    """In TLS, but without the key."""
+    """The session has TLS, but not the client key."""
     with greeted(tls=True) as session:
         sender = trick.format(domain="pinned.example", DOMAIN="PINNED.EXAMPLE")
         answer = deliver(session, sender, f"<{new_token()}@corp.example>")
@@ -195,8 +195,8 @@ def test_no_spelling_hides_a_partner_whose_key_is_pinned(trick: str) -> None:
         assert answer.code in {450, 501, 553, 555}, answer
 
 
-def test_commands_behind_starttls_are_forgotten() -> None:
-    """CVE-2011-0411: what was sent in the clear must not count as sent in TLS."""
+def test_commands_after_starttls_are_discarded() -> None:
+    """CVE-2011-0411: commands in plaintext must not be executed under TLS."""
     injected = f"RSET\r\nMAIL FROM:{STRANGER}\r\nRCPT TO:<{new_token()}@corp.example>\r\n"
     with greeted() as session:
         session.send(b"STARTTLS\r\n" + injected.encode())
@@ -213,7 +213,7 @@ def test_commands_that_do_not_wait_are_refused(world: World, *, before: bool) ->
     commands = f"EHLO a.example\r\nMAIL FROM:{STRANGER}\r\nRCPT TO:{to}\r\nDATA\r\n".encode()
     with ExitStack() as stack:
         if before:
-            # The kernel takes the connection meanwhile, so the commands are there first for sure.
+            # The kernel accepts the connection meanwhile, so the commands always arrive first.
             with paused(world):
                 session = stack.enter_context(connected())
                 session.send(commands)
@@ -228,10 +228,10 @@ def test_commands_that_do_not_wait_are_refused(world: World, *, before: bool) ->
 @pytest.mark.parametrize("ending", SMUGGLED.values(), ids=SMUGGLED)
 @pytest.mark.parametrize("listener", [SMTP, INTERNAL])
 def test_no_message_is_smuggled_in_another(lab: Lab, listener: str, ending: bytes) -> None:
-    """CVE-2023-51764, towards us and towards those who get mail from us."""
+    """CVE-2023-51764, for mail to us and for mail that we send."""
     outer, inner, after = new_token(), new_token(), new_token()
     domain, box = ("corp.example", "internal") if listener == SMTP else ("good.example", "good")
-    # One that the listener takes: otherwise what is smuggled would be refused for its sender.
+    # A sender that the listener accepts: otherwise the smuggled mail would be refused for it.
     sender = STRANGER if listener == SMTP else "<alice@corp.example>"
     smuggled = (
         f"MAIL FROM:{sender}\r\nRCPT TO:<{inner}@{domain}>\r\nDATA\r\n"
@@ -251,7 +251,7 @@ def test_no_message_is_smuggled_in_another(lab: Lab, listener: str, ending: byte
     assert came(inner) == []
 
 
-def test_what_looks_for_smuggled_mail_finds_mail() -> None:
+def test_the_search_for_smuggled_mail_works() -> None:
     token = new_token()
     with greeted() as session:
         assert deliver(session, STRANGER, f"<{new_token()}@corp.example>").code == 250
@@ -278,7 +278,7 @@ def test_an_oversized_message_is_refused_in_the_end() -> None:
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
 @pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "TLS"])
 def test_garbage_is_refused(garbage: bytes, *, tls: bool) -> None:
-    """By an error, or, for what another protocol says, by a goodbye."""
+    """With an error; for commands of another protocol with the end of the session."""
     with greeted(tls=tls) as session:
         session.send(garbage)
         answer = session.reply()
@@ -287,7 +287,7 @@ def test_garbage_is_refused(garbage: bytes, *, tls: bool) -> None:
 
 
 def test_lines_without_an_end_cost_no_memory(world: World) -> None:
-    """Twenty clients send 4 MB each and never end the line."""
+    """Twenty clients send 4 MB each without a line end."""
     gateway = gateway_container("gateway")
     with ExitStack() as stack:
         sessions = [stack.enter_context(connected()) for _ in range(20)]
@@ -299,6 +299,6 @@ def test_lines_without_an_end_cost_no_memory(world: World) -> None:
 
 
 def memory(world: World, container: str) -> int:
-    """Bytes that the processes of a container use, by the sum of their resident sets."""
+    """Memory of a container's processes in bytes: the sum of their resident sets."""
     script = "cat /proc/[0-9]*/statm | awk '{sum += $2} END {print sum}'"
     return int(world.execute(container, "sh", "-c", script)) * os.sysconf("SC_PAGE_SIZE")

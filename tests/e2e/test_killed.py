@@ -1,4 +1,4 @@
-"""Nothing that was answered with 250 is lost, even if the gateway's container is killed."""
+"""A message that was answered with 250 is not lost, even if the gateway's container is killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KILLED_AFTER = 250
 
 
 def test_what_was_accepted_survives_sigkill(world: World) -> None:
-    """One peer takes its mail at once; the other is frozen, so that its mail is in the queue."""
+    """One peer accepts its mail at once; the other is paused, so that its mail is in the queue."""
     gateway = world.client.containers.get(gateway_container("gateway"))
     frozen = world.client.containers.get(plan.container_name("hosted"))
     accepted: list[str] = []

@@ -1,7 +1,7 @@
-"""Every cell of the design's two tables of mail, by real messages through the running lab.
+"""Every cell of the design's two tables of mail, with real messages in the running lab.
 
-All messages are under way at once; each test looks at one. What is held must be in the gateway's
-queue, in no mailbox, and in the clear on no wire: every peer captures what reaches its port 25.
+All messages are sent at once; each test checks one. A held message must be in the gateway's queue,
+in no mailbox, and in clear text in no capture: every peer captures the traffic of its port 25.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lab.cases import (
 )
 from lab.driver import Lab
 from lab.outage import run_outage
-from lab.trial import Seen, run_inbound, run_outbound
+from lab.trial import CaseResult, run_inbound, run_outbound
 
 pytestmark = pytest.mark.e2e
 
@@ -36,10 +36,10 @@ IN_CLEAR = [case for case in OUTBOUND if case.tls == "none"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What was seen of every case, and what lay where at the end."""
+    """The results of all cases, and the queue, captures and mailboxes at the end."""
 
-    outbound: Mapping[OutboundCase, Seen]
-    inbound: Mapping[InboundCase, Seen]
+    outbound: Mapping[OutboundCase, CaseResult]
+    inbound: Mapping[InboundCase, CaseResult]
     queued: frozenset[str]
     captures: Mapping[str, bytes]
     mailboxes: str
@@ -85,7 +85,7 @@ def test_held_mail_is_in_the_queue_and_nowhere_else(run: Run, case: OutboundCase
 
 
 @pytest.mark.parametrize("case", IN_CLEAR, ids=_name)
-def test_a_capture_shows_what_does_cross_in_the_clear(run: Run, case: OutboundCase) -> None:
+def test_a_capture_shows_plaintext_mail(run: Run, case: OutboundCase) -> None:
     """Without this the test above could not fail."""
     token = run.outbound[case].token
     assert token in run.mailboxes
@@ -99,7 +99,7 @@ def test_inbound(run: Run, case: InboundCase) -> None:
 
 
 @pytest.fixture(scope="module")
-def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, Seen]:
+def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, CaseResult]:
     cases = outage_cases()
     seen = run_outage(lab, "policy", cases, outage_inbound_cases())
     seen += run_outage(lab, "resolver", cases)
@@ -107,7 +107,7 @@ def outages(lab: Lab) -> Mapping[OutageCase | InboundCase, Seen]:
 
 
 @pytest.mark.parametrize("case", [*outage_cases(), *outage_inbound_cases()], ids=_name)
-def test_while_a_part_is_down_mail_waits(
-    outages: Mapping[OutageCase | InboundCase, Seen], case: OutageCase | InboundCase
+def test_mail_is_held_while_a_part_is_stopped(
+    outages: Mapping[OutageCase | InboundCase, CaseResult], case: OutageCase | InboundCase
 ) -> None:
     assert outages[case].fault == "", outages[case]

@@ -1,6 +1,6 @@
-"""A domain more in the config: one `up` reissues the policy host's certificate, and nothing gaps.
+"""A new domain in the config: one `up` replaces the policy host's certificate without interruption.
 
-The old certificate is served until the new one is, for the names that it has, all the time.
+The old certificate is served until the new one is ready.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 from lab.bring_up import ROOTS
 from lab.rotation import status
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, demo_config, write_config
 from tests.e2e.smtp_session import endpoint
 
 pytestmark = pytest.mark.e2e
@@ -30,9 +30,9 @@ HTTPS = "policy_https"
 
 @dataclass
 class Change:
-    """What was said, and what a client of the old name saw meanwhile."""
+    """The output of `up`, and what a client of the old name received meanwhile."""
 
-    said: Said
+    said: PulumiResult
     before: str
     after: str
     looks: int = 0
@@ -40,7 +40,7 @@ class Change:
 
 
 def served(name: str) -> str:
-    """The serial that a verifying client gets for the name; raises OSError if it refuses."""
+    """The serial number that a verifying client gets for the name. Raises OSError."""
     context = ssl.create_default_context(cafile=str(ROOTS))
     with (
         socket.create_connection(endpoint(HTTPS), 10) as plain,
@@ -57,7 +57,7 @@ def change(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     config = demo_config()
     config["config"]["tlsgate:domains"] = [*config["config"]["tlsgate:domains"], NEW[8:]]
     file = write_config(folder / "Pulumi.demo.yaml", config)
-    found = Change(Said(1, ""), served(OLD), "")
+    found = Change(PulumiResult(1, ""), served(OLD), "")
     end = threading.Event()
 
     def look() -> None:

@@ -1,4 +1,4 @@
-"""A new partner, from its letter to its enforcement, at the real gateway with the real commands."""
+"""A new partner, from the letter to enforcement, with the real gateway and the real commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from lab import files, plan
 from lab.driver import Answer, Lab, Message, message_text, new_token
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, demo_config, write_config
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -27,22 +27,22 @@ PEERS = (PEER,)
 HOST = plan.BY_NAME[PEER].host
 NAME = "Acme Motors AG"
 ENOUGH = 3
-"""Messages each way: what the default asks for would take a week."""
+"""Messages in each direction: the default numbers would take a week."""
 
 
 @dataclass
 class Story:
-    """What each step said and did, in order."""
+    """The output and the effect of each step, in order."""
 
-    added: Said
-    promoted: list[Said] = field(default_factory=list)
-    """Before there was any mail, with a message that came in plaintext, and after enough."""
+    added: PulumiResult
+    promoted: list[PulumiResult] = field(default_factory=list)
+    """Outputs of `promote`: before any mail, after a plaintext message, and after enough mail."""
     observed: list[Answer] = field(default_factory=list)
-    """To mail in the partner's name in plaintext and then over TLS, while it was observed."""
+    """Answers to the partner's mail in plaintext and then over TLS, in observe mode."""
     enforced: list[Answer] = field(default_factory=list)
     sent: tuple[str, ...] = ()
-    """Messages to the partner that arrived while it was observed."""
-    diff: Said | None = None
+    """Messages to the partner that arrived in observe mode."""
+    diff: PulumiResult | None = None
     file: str = ""
     log: str = ""
 
@@ -94,8 +94,8 @@ def tell(lab: Lab, folder: Path, deployment: Deployment) -> Story:
     return story
 
 
-def tlsgate(folder: Path, *arguments: str) -> Said:
-    """Run `tlsgate partners …` beside the list."""
+def tlsgate(folder: Path, *arguments: str) -> PulumiResult:
+    """Run `tlsgate partners …` in the folder of the list."""
     done = subprocess.run(
         [sys.executable, "-m", "tlsgate", "partners", *arguments],
         cwd=folder,
@@ -105,10 +105,10 @@ def tlsgate(folder: Path, *arguments: str) -> Said:
         timeout=120,
         check=False,
     )
-    return Said(done.returncode, done.stdout)
+    return PulumiResult(done.returncode, done.stdout)
 
 
-def promote(folder: Path, *options: str) -> Said:
+def promote(folder: Path, *options: str) -> PulumiResult:
     return tlsgate(folder, "promote", NAME, "--stack", "demo", *options)
 
 
@@ -116,13 +116,13 @@ def counted(folder: Path, what: str) -> bool:
     return what in promote(folder).text
 
 
-def noticed(said: Said) -> Said | None:
-    """None before the policy helper has written down what it observes."""
+def noticed(said: PulumiResult) -> PulumiResult | None:
+    """None until the policy helper has written its observations."""
     return None if "does not observe" in said.text else said
 
 
-def ready(said: Said) -> Said | None:
-    """None while the evidence is not enough."""
+def ready(said: PulumiResult) -> PulumiResult | None:
+    """None until there is enough evidence."""
     return None if said.code == 3 else said
 
 
@@ -132,7 +132,7 @@ def deployed(deployment: Deployment) -> None:
 
 
 def send(lab: Lab) -> tuple[str, ...]:
-    """Mail to the partner that arrives."""
+    """Send mail to the partner and wait until it arrives."""
     tokens = tuple(new_token() for _ in range(ENOUGH))
     lab.send((token, f"{token}@{DOMAIN}", "") for token in tokens)
     until(lambda: all(lab.received(PEER, one) for one in tokens), "mail at the partner")
@@ -148,17 +148,19 @@ def receive(lab: Lab, *, tls: str) -> Answer:
     return lab.submit(PEER, [message])[token]
 
 
-def test_the_letter_names_what_the_partner_can_demand_of_us(story: Story) -> None:
+def test_the_letter_names_what_the_partner_can_require_from_us(story: Story) -> None:
     letter = story.added.text
     assert f"    corp.example   secure match={plan.GATEWAY_HOST}\n" in letter
     assert f"    brand.example  secure match={plan.GATEWAY_HOST}\n" in letter
     assert f"    _25._tcp.{plan.GATEWAY_HOST}. TLSA 3 1 1 " in letter
     assert "MTA-STS (RFC 8461): corp.example (enforced), brand.example (enforced)." in letter
     ready_for = f"- {DOMAIN} is ready for pkix and pin: {HOST} offers TLSv1.3"
-    assert ready_for in " ".join(letter.split())  # lines break where the names' lengths say
+    assert ready_for in " ".join(
+        letter.split()
+    )  # the positions of line breaks depend on the names' lengths
 
 
-def test_while_it_is_observed_all_mail_flows(story: Story) -> None:
+def test_in_observe_mode_all_mail_is_delivered(story: Story) -> None:
     assert [one.code for one in story.observed] == [250] * (1 + ENOUGH)
     assert len(story.sent) == ENOUGH
 

@@ -1,8 +1,9 @@
-"""A partner added, tightened and removed by editing its file: live after one `up`.
+"""A partner is added, tightened and removed by editing files: one `up` activates the changes.
 
-More than one is weakened by it (another name in a certificate is), so the change guard is told.
+Another certificate name counts as weaker, so two partners are weakened: the change is accepted
+first.
 
-The gateway goes on meanwhile: its container is the same, and a session that was open finishes.
+The gateway keeps running meanwhile: its container is the same, and an open session completes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from lab import files
 from lab.driver import Lab, new_token
 from lab.endpoints import gateway_container
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said, accept, demo_config, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, accept, demo_config, write_config
 from tests.e2e.smtp_session import Reply, Session, greeted
 from tests.e2e.submission import submit
 from tests.e2e.waiting import until
@@ -46,7 +47,7 @@ ANY_CLIENT = "  require: tls\n"
 OTHER_NETWORK = "  require: network\n  networks: [192.0.2.0/24]\n"
 
 TO = {"added": "unknownca-free", "tightened": "hosted", "removed": "plain"}
-"""What an edit does to a partner → whose mail shows it."""
+"""Kind of edit → the partner whose mail shows its effect."""
 PEERS = ("unknownca", "hosted", "plain")
 BURST = 30
 
@@ -55,8 +56,8 @@ IN = [("added", 250, 450), ("tightened", 250, 450), ("removed", 450, 250)]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the gateway does under one list: edit → sent or held, and → the answer to its mail."""
+class ListEffect:
+    """The effect of one list: edit → sent or held, and edit → the answer to the partner's mail."""
 
     outbound: Mapping[str, str]
     inbound: Mapping[str, int]
@@ -64,16 +65,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What was seen before and after the `up`, and of what was under way across it.
+    """The effects before and after the `up`, and on a session and mail during it.
 
-    `burst`: recipients at the tightened partner, sent at once after, while connections of the
-    looser rule were open.
+    `burst`: recipients at the tightened partner, to whom mail was sent at once after the `up`,
+    while connections of the looser rule were open.
     """
 
-    said: Said
+    said: PulumiResult
     containers: tuple[str | None, str | None]
-    before: Seen
-    after: Seen
+    before: ListEffect
+    after: ListEffect
     session: Reply
     session_token: str
     burst: tuple[str, ...]
@@ -82,7 +83,7 @@ class Change:
 
 @pytest.fixture(scope="module")
 def change(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Change]:
-    """Edit the files, run `up` once while a session is open and mail flows; undo it after."""
+    """Edit the files and run `up` during a session and other mail; restore the list at the end."""
     folder = tmp_path_factory.mktemp("change")
     partners = Path(shutil.copytree(files.LAB / "partners", folder / "partners"))
     config = demo_config()
@@ -118,7 +119,7 @@ def run_change(world: World, partners: Path, file: Path) -> Change:
 
 
 def edit(partners: Path) -> None:
-    """What a pull request would do."""
+    """Edit the files as a pull request would."""
     (partners / "added.yaml").write_text(ADDED)
     (partners / "plain.yaml").unlink()
     for name, old, new in (("hosted", LOOSE, TIGHT), ("good", ANY_CLIENT, OTHER_NETWORK)):
@@ -128,8 +129,8 @@ def edit(partners: Path) -> None:
         file.write_text(text.replace(old, new))
 
 
-def look(lab: Lab) -> Seen:
-    """Send one message each way for each partner that is edited."""
+def look(lab: Lab) -> ListEffect:
+    """Send one message in each direction for each edited partner."""
     tokens = {kind: new_token() for kind in TO}
     recipients = {kind: f"{tokens[kind]}@{TO[kind]}.example" for kind in TO}
     lab.send((tokens[kind], recipients[kind], "") for kind in TO)
@@ -144,7 +145,7 @@ def look(lab: Lab) -> Seen:
                 seen[kind] = "held"
         return seen if len(seen) == len(TO) else {}
 
-    return Seen(
+    return ListEffect(
         until(outcomes, "outcome of mail to each"),
         {
             "added": answer("a@unknownca-free.example", tls=False),
@@ -155,7 +156,7 @@ def look(lab: Lab) -> Seen:
 
 
 def answer(sender: str, *, tls: bool) -> int:
-    """The answer to a sender, when it has named a recipient."""
+    """The answer to a sender's RCPT command."""
     with greeted(tls=tls) as session:
         session.ask(f"MAIL FROM:<{sender}>")
         return session.ask(f"RCPT TO:<{new_token()}@corp.example>").code
@@ -175,7 +176,7 @@ def open_transaction() -> Iterator[tuple[Session, str]]:
 
 @contextmanager
 def flowing_mail(domain: str) -> Iterator[None]:
-    """Mail to a domain, all the time, so that connections to its server are open."""
+    """Send mail to a domain during the block, so that connections to its server stay open."""
     over = threading.Event()
 
     def send() -> None:
@@ -195,7 +196,7 @@ def gateway_id(world: World) -> str | None:
     return world.client.containers.get(gateway_container("gateway")).id
 
 
-def test_one_up_changes_the_list_alone(change: Change) -> None:
+def test_one_up_changes_only_the_list(change: Change) -> None:
     assert change.said.code == 0, change.said.text
     assert change.said.changes.startswith("~ 2 updated"), change.said.text
     assert change.containers[0] == change.containers[1]
@@ -211,7 +212,7 @@ def test_inbound(change: Change, edit: str, before: int, after: int) -> None:
     assert (change.before.inbound[edit], change.after.inbound[edit]) == (before, after)
 
 
-def test_an_open_session_finishes_its_message(lab: Lab, change: Change) -> None:
+def test_an_open_session_completes_its_message(lab: Lab, change: Change) -> None:
     assert change.session.code == 250
     mail = until(lambda: lab.received("internal", change.session_token), "mail of the session")
     assert "one half" in mail.text

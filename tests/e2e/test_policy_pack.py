@@ -1,6 +1,6 @@
-"""The policy pack at the real CLI: one preview of each severity, and an option from the schema.
+"""The policy pack with the real CLI: one preview for each severity, and an option of the schema.
 
-Previews of stacks that are never deployed, in a state of their own; the lab is not needed.
+The stacks are only previewed, never deployed, in a separate state; the lab is not needed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from lab import files
-from tests.e2e.deployment import Deployment, Said, config_file, write_config
+from tests.e2e.deployment import Deployment, PulumiResult, config_file, write_config
 
 pytestmark = pytest.mark.e2e
 
@@ -27,7 +27,7 @@ Change = Callable[[dict[str, Any], Path], None]
 
 
 def config(folder: Path, change: Change) -> dict[str, Any]:
-    """A gateway whose DNS is changed by ticket, with a part of its config changed."""
+    """A gateway with manual DNS, with a change in its config."""
     values: dict[str, Any] = {
         "domains": ["corp.example"],
         "gateways": [{"name": "mx1.corp.example", "addresses": ["192.0.2.3"]}],
@@ -44,7 +44,7 @@ def config(folder: Path, change: Change) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Deployment]]:
-    """A stack for trying and one for production."""
+    """A test stack and a production stack."""
     backend = {"PULUMI_BACKEND_URL": f"file://{tmp_path_factory.mktemp('backend')}"}
     made = {name: Deployment(name, variables=backend) for name in ("test-policies", "prod-test")}
     try:
@@ -69,7 +69,7 @@ class Pack:
         change: Change,
         levels: Mapping[str, Any] | None = None,
         stack: str = "test-policies",
-    ) -> Said:
+    ) -> PulumiResult:
         """Preview a stack; `levels`: levels and options of policies beside the demo's."""
         file = write_config(self.folder / "config.yaml", config(self.folder, change))
         chosen = self.folder / "levels.json"
@@ -83,13 +83,13 @@ def pack(stacks: dict[str, Deployment], tmp_path: Path) -> Pack:
     return Pack(stacks, tmp_path)
 
 
-def told(said: Said) -> set[tuple[str, str]]:
+def violations(said: PulumiResult) -> set[tuple[str, str]]:
     """Level and policy of every violation."""
     return set(re.findall(r"\[(advisory|mandatory)\]\s+(\S+)", said.text))
 
 
 def nothing(_config: dict[str, Any], _folder: Path) -> None:
-    """The config as it is."""
+    """Change nothing."""
 
 
 def short_queue(config: dict[str, Any], _folder: Path) -> None:
@@ -101,7 +101,7 @@ def staging(config: dict[str, Any], _folder: Path) -> None:
 
 
 def reviewed(days_ago: int) -> Change:
-    """A list in which one partner was to be confirmed again so many days ago."""
+    """A list in which one partner's review date was so many days ago."""
 
     def change(config: dict[str, Any], folder: Path) -> None:
         partners = Path(shutil.copytree(files.LAB / "partners", folder / "partners"))
@@ -125,23 +125,23 @@ DUE = ("advisory", "partner-review-due")
 OVERDUE = ("mandatory", "partner-review-overdue")
 
 
-def test_an_advisory_policy_tells_and_lets_through(pack: Pack) -> None:
+def test_an_advisory_policy_only_warns(pack: Pack) -> None:
     said = pack.preview(nothing)
     assert said.code == 0, said.text
-    assert told(said) == {IMAGES}
+    assert violations(said) == {IMAGES}
     assert "debian:trixie-slim is not pinned" in said.text
 
 
 def test_a_mandatory_policy_refuses(pack: Pack) -> None:
     said = pack.preview(short_queue)
     assert said.code != 0
-    assert told(said) == {IMAGES, QUEUE}
+    assert violations(said) == {IMAGES, QUEUE}
     assert "main.cf: held mail bounces after 1d. Set tlsgate:queue.lifetime to 2d" in said.text
 
 
 def test_an_option_of_the_schema_changes_a_policy(pack: Pack) -> None:
     said = pack.preview(short_queue, {"queue-life": {"minimumDays": 1}})
-    assert (said.code, told(said)) == (0, {IMAGES}), said.text
+    assert (said.code, violations(said)) == (0, {IMAGES}), said.text
 
 
 def test_an_option_that_the_schema_does_not_allow_is_refused(pack: Pack) -> None:
@@ -151,18 +151,18 @@ def test_an_option_that_the_schema_does_not_allow_is_refused(pack: Pack) -> None
 
 
 @pytest.mark.parametrize(("stack", "found"), [("test-policies", set()), ("prod-test", {CA})])
-def test_a_production_stack_is_known_by_its_name(
+def test_a_production_stack_is_recognised_by_its_name(
     pack: Pack, stack: str, found: set[tuple[str, str]]
 ) -> None:
     said = pack.preview(staging, stack=stack)
-    assert told(said) == {IMAGES, *found}, said.text
+    assert violations(said) == {IMAGES, *found}, said.text
     assert (said.code != 0) == bool(found)
 
 
 @pytest.mark.parametrize(("days", "found"), [(30, {DUE}), (61, {DUE, OVERDUE})])
-def test_a_review_date_is_told_first_and_refused_later(
+def test_an_old_review_date_is_first_a_warning_and_later_an_error(
     pack: Pack, days: int, found: set[tuple[str, str]]
 ) -> None:
     said = pack.preview(reviewed(days), {"partner-review-overdue": "mandatory"})
-    assert told(said) == {IMAGES, *found}, said.text
+    assert violations(said) == {IMAGES, *found}, said.text
     assert (said.code != 0) == (OVERDUE in found)

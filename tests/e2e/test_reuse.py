@@ -1,7 +1,7 @@
-"""A connection that was opened under a weaker policy never carries mail of a stricter one.
+"""A connection that was opened under a weaker policy is never used for mail of a stricter one.
 
-`selfsigned.example` is a partner, its twin is not, and both have the same MX: the twin's mail goes
-over connections that prove nothing, and many of its messages share one. (More cases of the same,
+`selfsigned.example` is a partner, its twin is not, and both have the same MX: the twin's mail uses
+unverified connections, and many of its messages share one. (More cases of the same,
 with more policies: tests/integration/postfix/test_postfix_reuse.py; a policy that is tightened
 while connections are open: test_partner_change.py.)
 """
@@ -37,7 +37,7 @@ def test_two_domains_on_one_server_share_no_connection(lab: Lab) -> None:
 
     until(all_settled, "end: the weak delivered, the strict held")
     assert not [to for to in strict if delivered(to)]
-    # The weak ones did share connections: else this would show nothing.
+    # Messages to the weak domain did share connections; otherwise the test would prove nothing.
     assert REUSED in lab.gateway_log(since=began)
 
 

@@ -1,7 +1,7 @@
-"""Five renewals and two key roll-overs in a row, under load: nothing is dropped, nobody locked out.
+"""Five renewals and two key roll-overs under load: no connection fails, and no peer is locked out.
 
-At least twenty new STARTTLS connections a second from senders that verify, sessions in the middle
-of a message across every switch, and a watcher on the records all the time.
+The load: at least twenty new STARTTLS connections per second from verifying senders, and sessions
+in the middle of a message at every switch. The TLSA records are read all the time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from lab.driver import Lab
 from lab.handshakes import Load, load
 from lab.rotation import (
-    Held,
+    OpenSessions,
     Watch,
     all_faults,
     key_of,
@@ -37,8 +37,8 @@ RENEWALS, ROLLOVERS, SESSIONS = 5, 2, 4
 
 
 @dataclass
-class Seen:
-    """What came of the whole."""
+class RotationResult:
+    """The result of all renewals and roll-overs."""
 
     serials: list[str] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -49,14 +49,14 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(lab: Lab) -> Iterator[Seen]:
-    found = Seen(ttl=status()["tlsa"][0]["ttl"])
+def result(lab: Lab) -> Iterator[RotationResult]:
+    found = RotationResult(ttl=status()["tlsa"][0]["ttl"])
     pem = shown_pem()
     found.serials.append(serial_of(pem))
     found.keys.append(key_of(pem))
     with watching() as found.watch, load(lab, RATE) as found.load:
         for number in range(RENEWALS + ROLLOVERS):
-            held = Held(endpoint(SMTP), SESSIONS)
+            sessions = OpenSessions(endpoint(SMTP), SESSIONS)
             if number in (2, 5):
                 rotate()
             else:
@@ -64,37 +64,37 @@ def seen(lab: Lab) -> Iterator[Seen]:
             pem = shown_pem()
             found.serials.append(serial_of(pem))
             found.keys.append(key_of(pem))
-            found.broken += held.broken() + held.finish()
+            found.broken += sessions.broken() + sessions.finish()
     yield found
 
 
-def test_every_certificate_came_into_service(seen: Seen) -> None:
-    assert len(set(seen.serials)) == 1 + RENEWALS + ROLLOVERS
-    assert len(set(seen.keys)) == 1 + ROLLOVERS
-    changes = [a != b for a, b in zip(seen.keys, seen.keys[1:], strict=False)]
+def test_every_certificate_came_into_service(result: RotationResult) -> None:
+    assert len(set(result.serials)) == 1 + RENEWALS + ROLLOVERS
+    assert len(set(result.keys)) == 1 + ROLLOVERS
+    changes = [a != b for a, b in zip(result.keys, result.keys[1:], strict=False)]
     assert changes == [False, False, True, False, False, True, False]
-    shown = {serial_of(pem) for pem in seen.load.leaves.values()}
-    assert shown == set(seen.serials)
+    shown = {serial_of(pem) for pem in result.load.leaves.values()}
+    assert shown == set(result.serials)
 
 
-def test_no_connection_was_refused_and_no_handshake_failed(seen: Seen) -> None:
-    assert seen.load.failures == []
-    assert seen.load.rate >= 20.0
+def test_no_connection_was_refused_and_no_handshake_failed(result: RotationResult) -> None:
+    assert result.load.failures == []
+    assert result.load.rate >= 20.0
 
 
-def test_no_open_session_broke(seen: Seen) -> None:
-    assert seen.broken == []
+def test_no_open_session_broke(result: RotationResult) -> None:
+    assert result.broken == []
 
 
-def test_no_peer_that_verifies_dane_was_locked_out(seen: Seen) -> None:
-    made = [(at, seen.load.leaves[digest]) for at, digest in seen.load.made]
-    assert all_faults(seen.watch, made, seen.ttl) == []
-    assert records() == {value(seen.keys[-1])}
-    # Both records stood together, twice: the watcher saw what the test is about.
-    assert sum(len(found) == 2 for _, found in seen.watch.sets) == ROLLOVERS
+def test_no_peer_that_verifies_dane_was_locked_out(result: RotationResult) -> None:
+    made = [(at, result.load.leaves[digest]) for at, digest in result.load.made]
+    assert all_faults(result.watch, made, result.ttl) == []
+    assert records() == {value(result.keys[-1])}
+    # Twice there were both records at once: the history includes the roll-overs.
+    assert sum(len(found) == 2 for _, found in result.watch.sets) == ROLLOVERS
 
 
-def test_neither_renewals_nor_rollovers_are_drift(seen: Seen) -> None:
+def test_neither_renewals_nor_rollovers_are_drift(result: RotationResult) -> None:
     said = Deployment().run("preview", "--refresh", "--expect-no-changes")
     assert said.code == 0, said.text
     refreshed = Deployment().run("refresh", "--preview-only", "--expect-no-changes")

@@ -1,4 +1,4 @@
-"""No private key, no ACME account key and no TSIG secret outside the places that are theirs (D1).
+"""No private key, ACME account key or TSIG secret is outside its intended place (D1).
 
 Searched: the whole Pulumi backend (states, their backups and history), the outputs, the logs and
 `docker inspect` of every container of the lab and the gateway, and the history of every image.
@@ -47,7 +47,7 @@ def containers(world: World) -> list[str]:
 
 
 def backend(world: World) -> dict[str, str]:
-    """Every file of the Pulumi backend, whose own words show that it is read."""
+    """Every file of the Pulumi backend; known words in it show that it was read."""
     root = Path(environment()["PULUMI_BACKEND_URL"].removeprefix("file://"))
     texts = {
         str(path.relative_to(root)): path.read_text(errors="replace")
@@ -91,7 +91,7 @@ def image_histories(world: World) -> dict[str, str]:
 
 
 def processes(world: World) -> dict[str, str]:
-    """Arguments of everything that runs in a container."""
+    """The arguments of all processes in a container."""
     return {name: json.dumps(world.client.api.top(name)) for name in containers(world)}
 
 
@@ -99,7 +99,7 @@ PLACES = (backend, outputs, logs, inspections, image_histories, processes)
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
-def test_no_secret_is_there(
+def test_there_is_no_secret(
     world: World, secrets: dict[str, str], place: Callable[[World], dict[str, str]]
 ) -> None:
     texts = place(world)
@@ -108,7 +108,7 @@ def test_no_secret_is_there(
 
 
 def test_the_search_finds_every_secret(secrets: dict[str, str]) -> None:
-    """Planted as JSON would hold it; else the tests above could not fail."""
+    """Find secrets in JSON form; otherwise the tests above could not fail."""
     for name, secret in secrets.items():
         assert name in found(json.dumps({"state": f"x{secret}y"}), secrets)
     assert found(json.dumps({"state": "nothing"}), secrets) == []
@@ -123,7 +123,7 @@ def test_the_search_finds_every_secret(secrets: dict[str, str]) -> None:
     ],
     ids=["PEM", "BIND", "JWK"],
 )
-def test_the_search_finds_what_looks_like_one(world: World, planted: Callable[[], str]) -> None:
+def test_the_search_finds_the_typical_forms(world: World, planted: Callable[[], str]) -> None:
     assert found(planted(), {})
     assert found(json.dumps({"state": planted()}), {})
     assert found(json.dumps(json.dumps({"state": planted()})), {})

@@ -1,4 +1,4 @@
-"""`pulumi up`, `refresh` and `preview` on the running stack: no noise, and no drift unseen."""
+"""`pulumi up`, `refresh` and `preview` on the running stack: no false changes, no missed drift."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HAND_MADE = "\nselfsigned.example\tmay\n"
 
 @pytest.fixture(scope="module", autouse=True)
 def settled(world: World, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Nothing is left to do before, and nothing is left behind by a test that failed."""
+    """Before and after a test the stack has no pending changes, even if the test failed."""
     failed = request.session.testsfailed
     assert DEMO.up().code == 0
     yield
@@ -46,8 +46,8 @@ def test_a_second_up_and_a_refresh_find_nothing_to_do() -> None:
         assert " ".join(said.changes.split()[1:]) == "unchanged", said.text
 
 
-def test_a_live_map_changed_by_hand_is_seen_and_put_right(world: World, lab: Lab) -> None:
-    """Nor does it come into force: the watcher takes up whole generations, and those alone."""
+def test_a_live_map_changed_by_hand_is_found_and_restored(world: World, lab: Lab) -> None:
+    """It is never active either, because the watcher activates only whole generations."""
     edit_live_map(world, r"s/^selfsigned\.example\t.*/selfsigned.example\tmay/")
     assert HAND_MADE in live_map(world)
     token = new_token()
@@ -63,7 +63,7 @@ def test_a_live_map_changed_by_hand_is_seen_and_put_right(world: World, lab: Lab
     assert not lab.received("selfsigned", token)
 
 
-def test_a_record_changed_by_hand_is_seen_and_put_right(world: World) -> None:
+def test_a_record_changed_by_hand_is_found_and_restored(world: World) -> None:
     ours = f"{REPORT_NAME} 60 TXT {REPORT}"
     assert ours in records.zone_lines(ZONE)
     records.replace(ZONE, REPORT_NAME, 60, "TXT", ELSEWHERE)
@@ -77,7 +77,7 @@ def test_a_record_changed_by_hand_is_seen_and_put_right(world: World) -> None:
 
 
 def test_a_preview_orders_and_publishes_nothing(world: World, tmp_path: Path) -> None:
-    """A domain more needs a certificate and records: the preview says so, and no more."""
+    """A new domain needs a certificate and records: the preview only shows them."""
     config = demo_config()
     config["config"]["tlsgate:domains"] = ["corp.example", "brand.example", "more.corp.example"]
     file = write_config(tmp_path / "Pulumi.demo.yaml", config)
@@ -89,7 +89,7 @@ def test_a_preview_orders_and_publishes_nothing(world: World, tmp_path: Path) ->
     assert records.serial(ZONE) == before
     asked = directory_log(world, begun)
     assert "order" not in asked
-    # The CA's log does show an order: that of the demo's own certificates.
+    # The CA's log does contain orders: those of the demo's own certificates.
     assert "/order-plz" in directory_log(world)
 
 
@@ -98,7 +98,7 @@ def directory_log(world: World, since: float = 1.0) -> str:
 
 
 def edit_live_map(world: World, script: str) -> None:
-    """Edit the partner map on the configuration volume, as somebody with root might."""
+    """Edit the partner map on the configuration volume, as a person with root access might."""
     gateway = world.client.containers.get(gateway_container("gateway"))
     volume = next(m["Name"] for m in gateway.attrs["Mounts"] if m["Destination"] == "/config")
     world.client.containers.run(

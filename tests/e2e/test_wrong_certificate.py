@@ -1,7 +1,7 @@
-"""A certificate that is not what the code says: shown as drift, undone by the next `up`.
+"""A certificate that does not match the code is shown as drift; the next `up` replaces it.
 
-Somebody puts a certificate for another name, of another CA, in place of the policy host's. The
-policy host refuses it and goes on with the one before.
+The policy host's certificate is replaced by one for another name from another CA. The policy host
+refuses it and keeps the previous one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from lab.endpoints import gateway_container
 from lab.rotation import status
 from tests.e2e.conftest import World
-from tests.e2e.deployment import Deployment, Said
+from tests.e2e.deployment import Deployment, PulumiResult
 from tests.e2e.test_new_domain import OLD, served
 
 pytestmark = pytest.mark.e2e
@@ -51,19 +51,19 @@ with locked(Path("/acme/lock"), 60, Stop().pause, lambda: None):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Of the wrong certificate: serials at port 443, what refresh and `up` said, names after."""
+class WrongCertificate:
+    """Serials at port 443 before and with it, outputs of refresh and `up`, names afterwards."""
 
     before: str
     meanwhile: str
-    refreshed: Said
-    mended: Said
+    refreshed: PulumiResult
+    repaired: PulumiResult
     names: list[str]
 
 
 @pytest.fixture(scope="module")
-def seen(world: World) -> Iterator[Seen]:
-    """The agent itself would mend it at its next look, so it is held for a while."""
+def observed(world: World) -> Iterator[WrongCertificate]:
+    """The agent would replace it at its next check, so the agent is paused meanwhile."""
     agent = world.client.containers.get(gateway_container("agent"))
     before = served(OLD)
     done = agent.exec_run(["python3", "-c", _SCRIPT])
@@ -72,23 +72,25 @@ def seen(world: World) -> Iterator[Seen]:
     try:
         meanwhile = served(OLD)
         refreshed = Deployment().run("refresh", "--preview-only", "--diff")
-        mended = Deployment().run("up", "--refresh", "--yes", "--skip-preview")
+        repaired = Deployment().run("up", "--refresh", "--yes", "--skip-preview")
     finally:
         agent.unpause()
-    yield Seen(before, meanwhile, refreshed, mended, status("policy-1")["served"]["names"])
+    yield WrongCertificate(
+        before, meanwhile, refreshed, repaired, status("policy-1")["served"]["names"]
+    )
 
 
-def test_refresh_shows_names_and_issuer(seen: Seen) -> None:
-    assert seen.refreshed.code == 0, seen.refreshed.text
-    assert WRONG in seen.refreshed.text
-    assert "https://other.example/dir" in seen.refreshed.text
+def test_refresh_shows_names_and_issuer(observed: WrongCertificate) -> None:
+    assert observed.refreshed.code == 0, observed.refreshed.text
+    assert WRONG in observed.refreshed.text
+    assert "https://other.example/dir" in observed.refreshed.text
 
 
-def test_the_policy_host_goes_on_with_the_one_before(seen: Seen) -> None:
-    assert seen.meanwhile == seen.before
+def test_the_policy_host_keeps_the_previous_one(observed: WrongCertificate) -> None:
+    assert observed.meanwhile == observed.before
 
 
-def test_the_next_up_orders_the_right_one(seen: Seen) -> None:
-    assert seen.mended.code == 0, seen.mended.text
-    assert sorted(seen.names) == ["mta-sts.brand.example", "mta-sts.corp.example"]
-    assert served(OLD) != seen.before
+def test_the_next_up_orders_the_right_one(observed: WrongCertificate) -> None:
+    assert observed.repaired.code == 0, observed.repaired.text
+    assert sorted(observed.names) == ["mta-sts.brand.example", "mta-sts.corp.example"]
+    assert served(OLD) != observed.before

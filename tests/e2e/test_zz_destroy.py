@@ -1,6 +1,6 @@
-"""`pulumi destroy` leaves nothing, but mail and keys, unless it was told to take these too.
+"""`pulumi destroy` keeps only mail and keys, and deletes these too if it is configured to.
 
-On the second gateway, so that the demo's goes on. (`zz`: last, after the tests that use the stack.)
+It uses the second gateway, so that the demo's keeps running. (`zz`: this file must run last.)
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 import pytest
 
 from lab.driver import message_text, new_token
-from tests.e2e.deployment import Said
-from tests.e2e.spare import HOST, INTERNAL, KEPT, STACK, Config, Left, Spare
+from tests.e2e.deployment import PulumiResult
+from tests.e2e.spare import HOST, INTERNAL, KEPT, STACK, Config, Leftovers, Spare
 from tests.e2e.submission import client
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.e2e
 
-NOTHING = Left(*(frozenset[str]() for _ in range(5)))
+NOTHING = Leftovers(*(frozenset[str]() for _ in range(5)))
 GATEWAY = f"tlsgate-{STACK}-gateway"
 HELD = f"{new_token()}@plain.example"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command, and what there was after it."""
+    """A command, and what existed after it."""
 
-    said: Said
-    left: Left
+    said: PulumiResult
+    left: Leftovers
     outputs: Mapping[str, Any]
     processes: frozenset[int]
     queue: frozenset[str]
@@ -39,10 +39,10 @@ class Step:
 
 @pytest.fixture(scope="module")
 def life(spare: Spare) -> Mapping[str, Step]:
-    """Up, with a message in the queue; destroyed; up again; up to be deleted whole; destroyed."""
+    """Up, with a queued message; destroy; up again; up with deletion of data; destroy."""
     steps = {}
 
-    def step(name: str, said: Said) -> None:
+    def step(name: str, said: PulumiResult) -> None:
         outputs = spare.deployment.outputs()
         steps[name] = Step(said, spare.left(), outputs, processes(spare), queue(spare))
 
@@ -69,7 +69,7 @@ def hold_a_message(spare: Spare) -> None:
 
 
 def queue(spare: Spare) -> frozenset[str]:
-    """Recipients in the gateway's queue."""
+    """The recipients in the gateway's queue."""
     for gateway in spare.client.containers.list(filters={"name": GATEWAY}):
         output = gateway.exec_run(["postqueue", "-j"])[1]
         lines = output.decode().splitlines() if isinstance(output, bytes) else []
@@ -82,7 +82,7 @@ def queue(spare: Spare) -> frozenset[str]:
 
 
 def processes(spare: Spare) -> frozenset[int]:
-    """The first process of each of the stack's containers, as this machine counts them."""
+    """The process ids of the stack's containers on this machine."""
     found = spare.client.containers.list(filters={"label": f"tlsgate.stack={STACK}"})
     return frozenset(one.attrs["State"]["Pid"] for one in found)
 
@@ -99,13 +99,13 @@ def test_there_was_something_to_destroy(life: Mapping[str, Step]) -> None:
 def test_destroy_leaves_mail_and_keys_and_nothing_else(life: Mapping[str, Step]) -> None:
     destroyed = life["destroyed"]
     assert destroyed.said.code == 0, destroyed.said.text
-    assert destroyed.left == Left(
+    assert destroyed.left == Leftovers(
         frozenset(), frozenset(), frozenset(KEPT), frozenset(), frozenset()
     )
     assert not [pid for pid in life["up"].processes if Path(f"/proc/{pid}").exists()]
 
 
-def test_up_again_goes_on_with_the_same_keys_and_mail(life: Mapping[str, Step]) -> None:
+def test_up_again_uses_the_same_keys_and_mail(life: Mapping[str, Step]) -> None:
     before, again = life["up"], life["up again"]
     assert again.said.code == 0, again.said.text
     for output in ("certificates", "acmeAccount", "records"):
@@ -115,7 +115,7 @@ def test_up_again_goes_on_with_the_same_keys_and_mail(life: Mapping[str, Step]) 
     assert HELD in again.queue
 
 
-def test_destroy_takes_mail_and_keys_when_told_to(life: Mapping[str, Step]) -> None:
+def test_destroy_deletes_mail_and_keys_if_configured(life: Mapping[str, Step]) -> None:
     assert life["up to be deleted"].said.code == 0, life["up to be deleted"].said.text
     assert life["deleted"].said.code == 0, life["deleted"].said.text
     assert life["deleted"].left == NOTHING

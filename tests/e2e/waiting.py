@@ -1,4 +1,4 @@
-"""Waits for what must come, and says what did not."""
+"""Waits for a condition; fails with its description."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PAUSE = 0.25
 
 
 def until(look: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
-    """Look until it is true; return what was seen. Fails with `what` when time is up."""
+    """Call `look` until its result is true; return that. Fails with `what` after the time-out."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         assert time.monotonic() < deadline, f"after {seconds:.0f} s there is still no {what}"

@@ -1,8 +1,8 @@
 """A CA in memory (RFC 8555, RFC 9773), behind the transport of `requests`: no socket, any clock.
 
-It counts what it is asked for by itself, and can be made to fail in the ways that a real CA on a
-test bench cannot: rate limits, outages, malformed answers, orders that are never filled. Requests
-are read, their signatures are not checked: Pebble does that in the integration tests.
+It counts its requests itself, and can fail in ways that a real CA on a test bench cannot:
+rate limits, outages, malformed answers, orders that are never filled.
+Signatures of requests are not checked: Pebble does that in the integration tests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request: `resource` is the kind of thing asked for, `rest` which one."""
+    """A request: `resource` is the kind of resource, `rest` identifies it."""
 
     resource: str
     rest: str
@@ -47,7 +47,7 @@ class Call:
 
 @dataclass
 class Order:
-    """An order as the CA has it."""
+    """An order at the CA."""
 
     id: str
     account: str
@@ -75,7 +75,7 @@ def problem(status: int, kind: str, detail: str, headers: Mapping[str, str] | No
 
 
 class MemoryCa(BaseAdapter):
-    """`clock`: the CA's own. What tests turn: the public attributes."""
+    """`clock`: the CA's own. Tests set the public attributes."""
 
     def __init__(self, host: str, clock: Callable[[], datetime]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class MemoryCa(BaseAdapter):
         self.processing = False
         self.reuse = False
         self.answer: Callable[[Call], Reply | None] = lambda _call: None
-        """Asked first; what it returns is the answer."""
+        """Called first; if it returns an answer, the CA sends that."""
         self.window: Callable[[str], Reply] | None = None
         """CertID → renewal information; None: the CA has none."""
         self.calls: list[Call] = []
@@ -122,11 +122,11 @@ class MemoryCa(BaseAdapter):
         return f"{self.base}/dir"
 
     def count(self, resource: str) -> int:
-        """How often such a thing was asked for."""
+        """How many requests there were for such a resource."""
         return sum(call.resource == resource for call in self.calls)
 
     def forget(self) -> None:
-        """Drops what was asked for, failed validations, and orders that have ended."""
+        """Deletes the requests, failed validations and finished orders."""
         self.calls.clear()
         self.failed.clear()
         for order in list(self.orders.values()):
@@ -137,7 +137,7 @@ class MemoryCa(BaseAdapter):
                     self._authorizations.pop(number, None)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         """Answers a request."""
@@ -236,7 +236,7 @@ class MemoryCa(BaseAdapter):
         return number
 
     def _settle(self, order: Order) -> None:
-        """Ready when every name is proven, invalid when one is refused."""
+        """An order is ready when every name is validated, invalid when one is refused."""
         if order.status != "pending":
             return
         found = {self._authorizations[number]["status"] for number in order.authorizations}

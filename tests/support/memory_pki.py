@@ -1,4 +1,4 @@
-"""The certificates of the CA in memory: a root, and leaves that begin when the clock says."""
+"""The certificates of the CA in memory: a root, and leaves that are valid from the clock's time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT_LIFETIME = timedelta(days=3650)
 
 
 class Signer:
-    """A root that signs at once."""
+    """A root CA."""
 
     def __init__(self, name: str, now: datetime) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""The agent on a clock that is moved by hand, and CAs in memory that it reaches by their names."""
+"""The agent with a simulated clock, and CAs in memory that it reaches by their names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = datetime(2026, 11, 25, 12, 0, 0, tzinfo=UTC)
 
 @dataclass
 class Time(Stop):
-    """A clock that stands still but for waits. `now`: UTC."""
+    """A simulated clock that moves only when somebody waits. `now`: UTC."""
 
     now: datetime = START
 
@@ -41,23 +41,23 @@ class Time(Stop):
         return (self.now - START).total_seconds()
 
     def pause(self, seconds: float) -> None:
-        """Waits in no time."""
+        """Moves the clock instead of waiting."""
         self.now += timedelta(seconds=seconds)
 
 
 class Router(BaseAdapter):
-    """Leads a request to the CA of its host."""
+    """Sends a request to the CA of its host."""
 
     def __init__(self, cas: Sequence[MemoryCa]) -> None:
         super().__init__()
         self._cas = {urlsplit(ca.base).hostname: ca for ca in cas}
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        """As the CA answers."""
+        """Returns the CA's answer."""
         return self._cas[urlsplit(str(request.url)).hostname].send(request)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """There is nothing to close."""
 
 
 class World:
@@ -78,7 +78,7 @@ class World:
             folder.mkdir(parents=True, exist_ok=True)
 
     def configure(self, certificates: Sequence[Sequence[str]], **values: object) -> Config:
-        """Writes agent.json for these sets of names; certificates are called by their first."""
+        """Writes agent.json for these sets of names; each certificate has the name of its first."""
         roots = self.paths.config.parent / "roots.pem"
         pems = [ca.root.public_bytes(serialization.Encoding.PEM) for ca in (self.ca, self.other)]
         roots.write_bytes(b"".join(pems))
@@ -97,7 +97,7 @@ class World:
         return load(self.paths.config)
 
     def renewer(self) -> Renewer:
-        """A process that starts now, with what is on the volumes."""
+        """A process that starts now and reads the volumes."""
         return self._build(load(self.paths.config), self.paths, self.time.pause, self.time)
 
     def agent(self) -> Agent:

@@ -1,4 +1,4 @@
-"""Mail servers that are weak in one respect each, and what must become of a partner's mail there.
+"""Mail servers with one weakness each, and the expected result for mail to a partner there.
 
 The unit tests start them on this machine, the integration tests in a container, from the same
 settings: a JSON object that `server_context` of tests/integration/postfix/weak_peer.py understands.
@@ -31,7 +31,7 @@ class WeakPeer:
 
     `key`: `rsa-<bits>` or a curve. `maximum`: of the protocol, as ssl.TLSVersion names it.
     `dh`: whether its DHE group has 1024 bits only. `verify` and `compatible`: what the partner's
-    record says. `code`: of the reason why mail is held, empty where it is sent.
+    record says. `code`: of the reason why mail is held; empty if it is sent.
     """
 
     name: str
@@ -41,7 +41,7 @@ class WeakPeer:
     ciphers: str = "ALL"
     dh: bool = False
     refuses: bool = False
-    """Ends every handshake: what a server does that has no suite that is offered to it."""
+    """Aborts every handshake, like a server that supports none of the offered suites."""
     verify: Verify = Verify.PKIX
     compatible: bool = False
 
@@ -70,7 +70,7 @@ class WeakPeer:
         return {
             "pem": pem,
             "maximum": self.maximum,
-            # The security level is the client's matter: the server itself minds nothing.
+            # The client's security level is tested, so the server itself has no restriction.
             "ciphers": f"{self.ciphers}:@SECLEVEL=0",
             "dh": _SMALL_GROUP if self.dh else "",
             "refuses": self.refuses,
@@ -112,7 +112,7 @@ PEERS = (
         for verify in (Verify.PIN, Verify.DANE)
         for peer in ("good", "rsa-1024", "rsa-1024-twelve", "dhe-1024", "static-rsa", "cbc-sha2")
     ),
-    # `tls: compatible` opens one thing, and no other.
+    # `tls: compatible` allows older suites, and nothing else.
     _as("cbc-sha2", "compatible", compatible=True, code=""),
     _as("cbc-sha1", "compatible", compatible=True),
     _as("rsa-1024", "compatible", compatible=True),
@@ -137,7 +137,7 @@ def _key(kind: str) -> Key:
 
 
 def server_pem(peer: WeakPeer, authority: Authority) -> str:
-    """Key and certificate: only the key can be weak."""
+    """Key and certificate; only the key can be weak."""
     key = key_of(peer)
     return key_pem(key) + authority.issue([peer.host], key=key)
 

@@ -15,7 +15,7 @@ from tlsgate.cli import main
 Capture = pytest.CaptureFixture[str]
 
 
-class Engine:
+class EngineWithAgents:
     """An engine with an agent for each stack; `answer`: exit status, output and errors."""
 
     def __init__(self, *stacks: str) -> None:
@@ -56,12 +56,12 @@ class Engine:
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+def engine(monkeypatch: pytest.MonkeyPatch) -> EngineWithAgents:
     monkeypatch.delenv("PULUMI_STACK", raising=False)
-    return use(monkeypatch, Engine("demo"))
+    return use(monkeypatch, EngineWithAgents("demo"))
 
 
-def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Engine:
+def use(monkeypatch: pytest.MonkeyPatch, engine: EngineWithAgents) -> EngineWithAgents:
     monkeypatch.setattr(docker, "from_env", lambda timeout: engine)
     return engine
 
@@ -81,14 +81,14 @@ def use(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> Engine:
     ],
 )
 def test_the_only_agent_is_asked(
-    engine: Engine, capsys: Capture, arguments: list[str], asked: list[str]
+    engine: EngineWithAgents, capsys: Capture, arguments: list[str], asked: list[str]
 ) -> None:
     assert main(["certificates", *arguments]) == 0
     assert engine.asked == [("tlsgate-demo-agent", asked)]
     assert capsys.readouterr().out == "done\n"
 
 
-def test_a_refusal_is_the_agents_own(engine: Engine, capsys: Capture) -> None:
+def test_a_refusal_is_the_agents_own(engine: EngineWithAgents, capsys: Capture) -> None:
     engine.answer = (1, None, b"mx9: is not the name of a certificate\n")
     assert main(["certificates", "renew", "mx9"]) == 1
     assert capsys.readouterr() == ("", "mx9: is not the name of a certificate\n")
@@ -105,12 +105,12 @@ def test_a_refusal_is_the_agents_own(engine: Engine, capsys: Capture) -> None:
 )
 def test_which_agent(
     monkeypatch: pytest.MonkeyPatch,
-    engine: Engine,
+    engine: EngineWithAgents,
     options: list[str],
     variable: str | None,
     asked: str,
 ) -> None:
-    many = use(monkeypatch, Engine("one", "two"))
+    many = use(monkeypatch, EngineWithAgents("one", "two"))
     if variable:
         monkeypatch.setenv("PULUMI_STACK", variable)
     assert main(["certificates", *options, "status"]) == 0
@@ -138,7 +138,7 @@ def test_no_agent_to_ask(
     words: str,
 ) -> None:
     monkeypatch.delenv("PULUMI_STACK", raising=False)
-    use(monkeypatch, Engine(*stacks))
+    use(monkeypatch, EngineWithAgents(*stacks))
     assert main(["certificates", *options, "status"]) == 1
     assert words in capsys.readouterr().err
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -59,6 +60,7 @@ class Meta(Record, frozen=True, eq=False):
         return self.directory, self.profile
 
 
+@lru_cache(maxsize=128)  # the agent asks at every look for each chain that it keeps
 def facts(chain: bytes) -> Facts:
     """Reads the leaf. Raises ChainFault."""
     leaf = _load(chain)[0]

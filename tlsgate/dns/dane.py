@@ -17,10 +17,10 @@ from dns.rdtypes.ANY.TLSA import TLSA
 from tlsgate.dns.lookups import DnsLookups, LookupFailure
 
 HOSTS_LIMIT = 20
-"""Hosts looked at, in the order of preference; what more there are count as not looked up."""
+"""Limit of hosts, in the order of preference; any others count as not looked up."""
 HOST_SECONDS = 2.0
-"""Of one host. Without it a host whose DNS hangs would use up the whole question's time, for ever,
-where Postfix would pass over the host and deliver to another."""
+"""Time limit for one host. Otherwise a host whose DNS hangs would use up the whole time of a query,
+although Postfix would skip the host and deliver to another."""
 
 _DIGEST_OCTETS = {1: 32, 2: 64}
 """Matching type → octets (RFC 6698, section 2.1.3)."""
@@ -46,7 +46,7 @@ class DomainDane(Enum):
 
 
 async def domain_dane(lookups: DnsLookups, domain: str) -> DomainDane:
-    """Looks at every MX host of the domain. Raises LookupFailure if its MX cannot be had."""
+    """DANE of every MX host of the domain. Raises LookupFailure if its MX look-up fails."""
     answer = await lookups.ask(domain, "MX")
     if not answer.records:
         # RFC 5321, section 5.1: without MX the domain is its own mail host.
@@ -75,7 +75,7 @@ def combine(hosts: Sequence[HostDane]) -> DomainDane:
 
 
 async def host_dane(lookups: DnsLookups, host: str) -> HostDane:
-    """RFC 7672, section 2.2.2: the address must be secure before TLSA is asked for at all."""
+    """RFC 7672, section 2.2.2: TLSA is only looked up if the address is secure."""
     try:
         async with asyncio.timeout(HOST_SECONDS):
             return await _host_dane(lookups, host)

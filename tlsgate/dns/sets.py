@@ -1,6 +1,6 @@
 """Record sets between their three forms: `Record`, dnspython's rdataset, and master-file lines.
 
-Sets are compared by what they mean: order, TTL and how a text is split into strings say nothing.
+Sets are compared by meaning: order, TTL and the split of a text into strings do not matter.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def by_key(records: Iterable[Record]) -> dict[SetKey, Record]:
 
 
 def to_rdataset(record: Record) -> dns.rdataset.Rdataset:
-    """Return dnspython's form; raises DnsError on a value that is none of its type."""
+    """Return dnspython's form; raises DnsError on a value that is invalid for its type."""
     try:
         rtype = dns.rdatatype.from_text(record.type)
         parsed = [_rdata(rtype, value) for value in record.values]
@@ -58,7 +58,7 @@ def to_rdataset(record: Record) -> dns.rdataset.Rdataset:
 def _rdata(rtype: dns.rdatatype.RdataType, value: str) -> dns.rdata.Rdata:
     if rtype != dns.rdatatype.TXT:
         return dns.rdata.from_text(dns.rdataclass.IN, rtype, value, dns.name.root, False)
-    # Quoting and parsing again would lose nothing but time: a TXT record is its octets.
+    # A TXT record is its octets; quoting and parsing them would only cost time.
     octets = value.encode("utf-8", "surrogateescape")
     starts = range(0, len(octets), _STRING_LIMIT) or (0,)
     strings = [octets[start : start + _STRING_LIMIT] for start in starts]

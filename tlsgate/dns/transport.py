@@ -1,8 +1,8 @@
 """DNS messages over one TCP connection, several at once (RFC 7766, section 6.2.1.1).
 
-An unsigned refusal of a signed request is handed up as it is (servers that do not know a key, and
-Knot for whatever its access list forbids, answer so); whether an answer had to be signed is for
-the caller to say.
+An unsigned refusal of a signed request is returned unchanged: servers that do not know a key answer
+so, and Knot for everything that its access list forbids. The caller decides whether an answer must
+be signed.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def parse(wire: bytes, query: dns.message.Message, server: str) -> dns.message.M
                 raise
     except dns.tsig.PeerBadTime:
         raise KeyRefusedError(
-            f"{server}: refuses the signature's time (BADTIME). Set this machine's clock right,"
+            f"{server}: refuses the signature's time (BADTIME). Correct this machine's clock,"
             " or the DNS server's"
         ) from None
     except (dns.tsig.PeerBadSignature, dns.tsig.PeerBadTruncation, dns.tsig.BadSignature):
@@ -123,8 +123,8 @@ def parse(wire: bytes, query: dns.message.Message, server: str) -> dns.message.M
         ) from None
     except dns.tsig.BadTime:
         raise KeyRefusedError(
-            f"{server}: the answer's signature is too old or too new. Set this machine's clock"
-            " right, or the DNS server's"
+            f"{server}: the answer's signature is too old or too new. Correct this machine's"
+            " clock, or the DNS server's"
         ) from None
     except dns.exception.DNSException as error:
         raise DnsError(

@@ -24,7 +24,7 @@ from tlsgate.dns.wildcards import survey
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class UpdateSummary:
     """What was done: sets by `name TYPE`, and remarks for the user."""
 
     changed: tuple[str, ...] = ()
@@ -37,8 +37,8 @@ def publish(
     zones: Sequence[str],
     wanted: Sequence[Record],
     previous: Sequence[Record] = (),
-) -> Outcome:
-    """Make `wanted` live and remove what only `previous` has.
+) -> UpdateSummary:
+    """Publish `wanted` and remove what is only in `previous`.
 
     `previous` is what this stack knows it made. Raises ConflictError with every set that holds
     something else, before anything is changed, and any other DnsError.
@@ -47,15 +47,17 @@ def publish(
     if made.conflicts:
         raise ConflictError(made.conflicts)
     _apply(server, made.changes)
-    return Outcome(
+    return UpdateSummary(
         changed=tuple(str(change) for change in made.changes if change.after is not None),
         removed=tuple(str(change) for change in made.changes if change.after is None),
         notes=made.notes,
     )
 
 
-def withdraw(server: NameServer, zones: Sequence[str], published: Sequence[Record]) -> Outcome:
-    """Remove what still holds what was published; the rest is left and noted."""
+def withdraw(
+    server: NameServer, zones: Sequence[str], published: Sequence[Record]
+) -> UpdateSummary:
+    """Remove the sets that still hold what was published; keep and report the others."""
     return publish(server, zones, (), published)
 
 
@@ -67,8 +69,8 @@ def rehearse(
 ) -> None:
     """Raise what `publish` would raise, as far as the server tells without changing anything.
 
-    The same updates are sent with a prerequisite that no zone meets. Servers that look at the
-    key's rights before that (tried: Knot 3.4, BIND 9.20) refuse here what they would refuse.
+    The same updates are sent with a prerequisite that no zone meets. Servers that check the
+    key's rights first (tested: Knot 3.4, BIND 9.20) then refuse what they would refuse later.
     """
     made = _planned(server, zones, wanted, previous)
     if made.conflicts:

@@ -1,8 +1,8 @@
 """Reads record sets as they are in the zone, without what a wildcard answers in their place.
 
 `*.corp.example A` answers for `mta-sts.corp.example` though no such set is there (RFC 4592).
-Taken for a real set it would be a conflict that nobody can remove. A prerequisite sees no
-wildcard (RFC 2136, section 2.4), so an update without changes shows which it is.
+Taken for a real set it would be a conflict that nobody can remove. A prerequisite ignores
+wildcards (RFC 2136, section 2.4), so an update without changes shows which it is.
 """
 
 from __future__ import annotations

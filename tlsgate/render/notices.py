@@ -1,11 +1,11 @@
-"""How the gateway's notices reach the milter, and how protected ones leave (D20).
+"""How the gateway's notices reach the milter, and how protected ones are sent (D20).
 
-Postfix's own `bounce` controls do not depend on the recipient, so bounce(8) hands what it makes to
-a cleanup(8) of its own, whose milter (tlsgate.notices) decides. A milter that does not answer means
-that the notice is not made: the message stays in the queue, and Postfix tries again.
+Postfix's own `bounce` controls do not depend on the recipient, so bounce(8) passes its notices to
+a separate cleanup(8), whose milter (tlsgate.notices) decides. If the milter does not answer, the
+notice is not created: the message stays in the queue, and Postfix tries again.
 
-Which way a protected notice takes depends on a header. Only one that the milter adds counts
-(`milter_header_checks`); one that a message brought is never looked at.
+A header selects the route of a protected notice. Only a header that the milter adds counts
+(`milter_header_checks`); a header in the message itself is ignored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CLEANUP = "notice-cleanup"
 TRANSPORT = "notice"
 ROUTES = "notice_routes"
 MAIN_PARAMETERS = {
-    # Notices hold headers only, whatever the size: every message is larger than an octet.
+    # Notices contain headers only: every message is larger than this limit of one octet.
     "bounce_size_limit": "1",
 }
 BOUNCE_OPTIONS = f"""\
     -o internal_mail_filter_classes=bounce
     -o cleanup_service_name={CLEANUP}
 """
-"""For each of bounce, defer and trace in master.cf: whatever makes a notice."""
+"""Options of bounce, defer and trace in master.cf, the services that create notices."""
 
 
 def notice_files(
@@ -55,11 +55,12 @@ def notice_files(
 def cleanup_service(notices_host: str) -> str:
     """The lines of master.cf; `notices_host`: where the milter answers.
 
-    A milter that hangs delays a notice by 2 s, and the message is tried again later. With more, the
-    notices of a flood would use up the memory: Postfix has no limit for bounce(8) and cleanup(8).
+    A milter that hangs delays a notice by 2 s, and the message is tried again later. With a
+    longer time the notices of a flood would use up the memory: Postfix has no limit for bounce(8)
+    and cleanup(8).
     """
     return f"""\
-# Notices: none is queued that the milter has not judged.
+# Notices: the milter checks each one before it is queued.
 {CLEANUP} unix n -     n       -       0       cleanup
     -o syslog_name=postfix/notice
     -o non_smtpd_milters=inet:{bracketed(notices_host)}:{PORT}
@@ -76,11 +77,11 @@ TRANSPORT_OPTIONS = {
     "smtp_tls_secure_cert_match": "nexthop,dot-nexthop",
     "smtp_tls_policy_maps": "$notice_policy_maps",
     "smtp_tls_servername": "hostname",
-    # So few that nothing is gained by reuse; each connection proves itself anew.
+    # There are too few for reuse; each connection is verified separately.
     "smtp_tls_connection_reuse": "no",
     "smtp_connection_cache_on_demand": "no",
     "smtp_helo_timeout": "30s",
 }
-"""Of the transport `notice`: verified TLS by what the destination itself publishes (DANE, MTA-STS),
-else by its own name, as for a partner. Suites and protocols are those of main.cf, the strong ones.
+"""Of the transport `notice`: verified TLS by the destination's own DANE or MTA-STS, otherwise by
+its own name, as for a partner. Suites and protocols are main.cf's strong ones.
 """

@@ -2,11 +2,11 @@
 
 RFC 8461, section 3.3: HTTPS with a certificate for `mta-sts.<domain>`, media type text/plain, no
 redirects. Port 80 answers ACME's http-01 (RFC 8555, section 8.3) and nothing else. Cryptography is
-that of tlsgate.tls; a browser that came once comes back by HTTPS only (RFC 6797).
+that of tlsgate.tls; a browser uses only HTTPS after its first visit (RFC 6797).
 
-`nginx.conf` stands by itself; `https.conf` names the certificates. The watcher puts `https.conf`
-at `HTTPS_INCLUDE` once the certificates are staged: until then port 80 alone is served, which is
-needed to get the first certificate by http-01.
+`nginx.conf` needs no certificate; `https.conf` names the certificates. The watcher copies
+`https.conf` to `HTTPS_INCLUDE` when the certificates are staged. Until then only port 80 is served,
+which is needed to get the first certificate by http-01.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tlsgate.tls import GROUPS, Strength, cipher_list
 
 POLICY_FILE = "mta-sts.txt"
 NAMES_PER_CERTIFICATE = 25
-"""Public CAs' short-lived and TLS-server profiles take no more."""
+"""Public CAs' short-lived and TLS-server profiles allow no more names."""
 HSTS_SECONDS = 63_072_000
 """Two years, as Mozilla's intermediate profile asks."""
 
@@ -64,7 +64,7 @@ def render_policy_host(settings: PolicyHostSettings) -> dict[str, str]:
 
 def _https(settings: PolicyHostSettings) -> str:
     servers = [_REJECT.format(listen=_listen("443 ssl default_server", settings.ipv6))]
-    # One server a certificate, not a name: each costs nginx a TLS context.
+    # One server for each certificate, not for each name: each needs a TLS context in nginx.
     servers += [
         _SERVER.format(
             listen=_listen("443 ssl", settings.ipv6),
@@ -84,7 +84,7 @@ def _listen(port_and_flags: str, ipv6: bool) -> str:
 
 
 def _as_pattern(path: str) -> str:
-    """The path as a pattern that matches only itself: nginx lets a pattern match nothing."""
+    """The path as a pattern that matches only itself: a pattern in nginx may match no file."""
     return f"{path[:-1]}[{path[-1]}]"
 
 
@@ -139,7 +139,7 @@ http {{
         }}
     }}
 
-    # Absent until the certificates are staged.
+    # This file does not exist until the certificates are staged.
     include {https_include};
 }}
 """
@@ -159,7 +159,7 @@ _SERVER = """\
             {names};
         ssl_certificate {certificate};
         ssl_certificate_key {certificate};
-        # `always`: of errors too. A location inherits them, as long as it adds none of its own.
+        # `always`: for errors too. A location inherits these headers only if it adds none itself.
         add_header Strict-Transport-Security "max-age={hsts}" always;
         add_header X-Content-Type-Options nosniff always;
         add_header Content-Security-Policy "default-src 'none'; frame-ancestors 'none'" always;

@@ -156,7 +156,10 @@ def internal_listener(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSec
     )
     return "Port 2525: the internal networks, and nobody else, to anywhere (see master.cf)", {
         "internal_networks": tuple(map(_network, settings.internal_networks)),
+        # The limits per client do not apply to them.
+        "smtpd_client_event_limit_exceptions": "$internal_networks",
         "internal_tls_level": "encrypt" if settings.internal_tls_required else "may",
+        "internal_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn"),
         "internal_client_restrictions": (_SESSION_AT_RECIPIENT, "permit_mynetworks", "reject"),
         "internal_sender_restrictions": (
             *_SYNTAX_OF_SENDER,

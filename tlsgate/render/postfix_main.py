@@ -39,7 +39,8 @@ def render_main(settings: PostfixSettings, maps: PartnerMaps, generation: str) -
         cipher_suites(),
         inbound_tls(settings, maps),
         public_listener(settings, maps),
-        internal_listener(settings, maps),
+        # Without the listener in master.cf Postfix would warn of each parameter of it as unused.
+        *([internal_listener(settings, maps)] if settings.internal_networks else []),
         recipients(settings),
         _protocol(),
         _content(settings),
@@ -65,14 +66,14 @@ def _line(name: str, value: str | Sequence[str]) -> str:
 
 
 def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
-    return "Who this is", {
+    return "Identity", {
         "compatibility_level": "3.10",
         # Read by the watcher; it is in the names of what a session or connection must not outlive.
         "tlsgate_generation": generation,
         "myhostname": settings.host_name,
-        # Bounces come from the organisation, not from the machine.
+        # The sender of bounces is the organisation, not the machine.
         "myorigin": settings.domains[0],
-        # Strangers learn neither the program nor its version.
+        # Do not tell strangers the program and its version.
         "smtpd_banner": "$myhostname ESMTP",
         "inet_interfaces": "all",
         "inet_protocols": settings.inet_protocols,
@@ -80,15 +81,15 @@ def _identity(settings: PostfixSettings, generation: str) -> MainCfSection:
         "maillog_file": "/dev/stdout",
         "queue_directory": "/var/spool/postfix",
         "data_directory": "/var/lib/postfix",
-        # A process that starts loads OpenSSL, certificates and tables anew: a tenth as often.
+        # Each new process loads OpenSSL, certificates and tables: start a tenth as many.
         "max_use": "1000",
-        # For this long no other process starts after one was killed (tlsgate.generation.listeners).
+        # The delay before a new process after one was killed (tlsgate.generation.listeners).
         "service_throttle_time": "2s",
     }
 
 
 def _destinations(settings: PostfixSettings) -> MainCfSection:
-    return "Where mail goes: own domains to the internal server, all else by MX and the routes", {
+    return "Destinations: own domains to the internal server, all else by MX and the routes", {
         "mydestination": "",
         "local_transport": "error:5.1.1 no mailbox is on this gateway",
         "alias_maps": "",
@@ -106,7 +107,7 @@ def _destinations(settings: PostfixSettings) -> MainCfSection:
         "smtp_fallback_relay": "",
         # A domain on a list means itself: `.domain` is written where its subdomains are meant.
         "parent_domain_matches_subdomains": "",
-        # No address is taken apart to find another destination in its local part.
+        # A local part never contains another destination.
         "allow_percent_hack": "no",
         "swap_bangpath": "no",
         "append_dot_mydomain": "no",
@@ -121,7 +122,7 @@ def _queue(settings: PostfixSettings) -> MainCfSection:
         "queue_run_delay": settings.retry_shortest,
         "minimal_backoff_time": settings.retry_shortest,
         "maximal_backoff_time": settings.retry_longest,
-        # Mail that waits for its first attempt fills these, whosever it is; 2 kB of memory each.
+        # Limits for all mail that waits for its first attempt; 2 kB of memory for each message.
         "qmgr_message_active_limit": "50000",
         "qmgr_message_recipient_limit": "50000",
         "notify_classes": "",
@@ -131,11 +132,10 @@ def _queue(settings: PostfixSettings) -> MainCfSection:
 
 
 def _protocol() -> MainCfSection:
-    return "SMTP as strangers speak it", {
-        # U-labels would be another key than the A-labels of the partner list.
-        # DSN from strangers would send reports of success to whomever they forge as the sender.
+    return "The SMTP protocol", {
+        # U-labels would not match the A-labels of the partner list.
+        # With DSN, strangers could have reports of success sent to a forged sender.
         "smtpd_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn", "dsn"),
-        "internal_discard_ehlo_keywords": ("silent-discard", "smtputf8", "etrn"),
         "strict_smtputf8": "yes",
         "smtpd_delay_reject": "yes",
         "smtpd_helo_required": "yes",
@@ -143,11 +143,10 @@ def _protocol() -> MainCfSection:
         "smtpd_forbid_bare_newline": "reject",
         "smtpd_forbid_bare_newline_exclusions": "",
         "smtpd_forbid_unauth_pipelining": "yes",
-        # Of one address; a peer's Postfix opens 20. A few slow ones leave most processes free.
+        # For each address; a peer's Postfix opens 20. A few slow clients leave most processes free.
         "smtpd_client_connection_count_limit": "25",
         "smtpd_client_connection_rate_limit": "1000",
-        "smtpd_client_event_limit_exceptions": "$internal_networks",
-        # A command or a line a byte at a time: the whole of it has this long.
+        # The time-out is for a whole command or line, also if it arrives byte by byte.
         "smtpd_per_request_deadline": "yes",
         "anvil_rate_time_unit": "60s",
         "smtpd_sasl_auth_enable": "no",

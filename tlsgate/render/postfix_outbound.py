@@ -47,7 +47,7 @@ def outbound_tls(settings: PostfixSettings, maps: PartnerMaps) -> MainCfSection:
         # For those without a policy old TLS is better than none (RFC 7435).
         "smtp_tls_protocols": ">=TLSv1",
         "smtp_tls_ciphers": "medium",
-        # No session cache: each connection proves itself anew. Speed comes from its reuse.
+        # No session cache: each connection is verified. Connection reuse gives the speed.
         "smtp_tls_connection_reuse": "yes",
         "smtp_tls_loglevel": "1",
         "smtp_tls_note_starttls_offer": "yes",

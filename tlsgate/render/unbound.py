@@ -18,7 +18,7 @@ ROOT_ANCHORS = "/usr/share/dns/root.key"
 
 @dataclass(frozen=True, slots=True)
 class ResolverSettings:
-    """What differs between resolvers.
+    """The settings that differ between resolvers.
 
     `stub_zones`: zone → addresses of its servers (`192.0.2.1`, or `192.0.2.1@5353`).
     `trust_anchors`: DS or DNSKEY records in master-file form, one a line, `;` comments allowed;
@@ -90,7 +90,7 @@ def _server(address: str) -> str:
 _BASE = """\
 # Made by tlsgate; changed by the next `pulumi up`, not by hand.
 server:
-    # An ordinary user in a container: nothing to drop, nothing to write.
+    # An ordinary user in a container: no privileges to drop, no files to write.
     username: ""
     chroot: ""
     directory: "/etc/unbound"
@@ -105,7 +105,7 @@ server:
     interface: 0.0.0.0
     interface-automatic: yes
     port: 53
-    # A mail server asks little: small caches, but no waiting for a popular name.
+    # A mail server has few queries: small caches, but popular names are always cached.
     num-threads: 1
     msg-cache-size: 8m
     rrset-cache-size: 16m
@@ -115,13 +115,13 @@ server:
     edns-buffer-size: 1232
     prefetch: yes
     prefetch-key: yes
-    # A partner that has just published a record or mended its zone is seen soon.
+    # New records of a partner, and a zone that was fixed, are found soon.
     cache-max-ttl: 3600
     cache-max-negative-ttl: 60
     val-bogus-ttl: 30
     infra-host-ttl: 60
     infra-keep-probing: yes
-    # Old data would be an answer where none was had: the mail waits instead.
+    # No expired data: if there is no answer, the mail waits.
     serve-expired: no
 
     module-config: "validator iterator"

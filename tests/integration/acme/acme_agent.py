@@ -1,4 +1,4 @@
-"""What the tests do with the agent: configure it, run its commands, look at what it left."""
+"""Helpers for the agent: configure it, run its commands, read its results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def policy(number: int, *names: str) -> dict[str, object]:
 
 
 def paths(volumes: Volumes) -> Paths:
-    """The volumes as the code sees them."""
+    """The volumes' paths for the agent's code."""
     return Paths(
         volumes.config / "agent.json", volumes.state, volumes.keys, volumes.root / "heartbeat"
     )
@@ -87,13 +87,13 @@ def run(volumes: Volumes, *command: str) -> int:
 
 
 def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """The events that were printed since the last look."""
+    """The events that were printed since the last call."""
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return [line for line in lines if "event" in line]
 
 
 def issuer_at(volumes: Volumes, later: timedelta) -> Renewer:
-    """The code that orders, with a clock that is ahead."""
+    """The issuer with a clock that is ahead."""
     used = paths(volumes)
     return renewer(load(used.config), used, Stop().pause, lambda: datetime.now(UTC) + later)
 
@@ -106,7 +106,7 @@ def served(volumes: Volumes, volume: str = "mx", name: str = MX) -> CertificateG
 
 
 def answers(world: World, name: str, rtype: str) -> set[str]:
-    """What the authoritative server holds."""
+    """The records at the authoritative server."""
     answer = dns.query.tcp(dns.message.make_query(name, rtype), world.dns_address, timeout=5)
     return {rdata.to_text() for rrset in answer.answer for rdata in rrset}
 
@@ -118,7 +118,7 @@ def tlsa_is_right(world: World, volumes: Volumes) -> bool:
 
 
 def delete_tlsa(world: World) -> None:
-    """As somebody's hand would."""
+    """Delete the TLSA records as a person might."""
     ring = dns.tsigkeyring.from_text({"agent": AGENT_TSIG})
     update = dns.update.UpdateMessage("corp.example", keyring=ring, keyalgorithm="hmac-sha256")
     update.delete(f"{OWNER}.", "TLSA")

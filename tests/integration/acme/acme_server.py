@@ -1,4 +1,4 @@
-"""A mail server that shows the certificate of the key volume, as the gateway's watcher has it."""
+"""A mail server that presents the key volume's certificate, like the gateway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlsgate.files import link_target
 
 
 class MailServer:
-    """STARTTLS and nothing else; `deaf`: it does not look at the volume any more."""
+    """Offers STARTTLS and nothing else; `deaf`: it no longer reads the volume."""
 
     def __init__(self, certificate: Path) -> None:
         self._certificate = certificate
@@ -24,12 +24,12 @@ class MailServer:
 
     @property
     def port(self) -> int:
-        """On this machine."""
+        """Its port on this machine."""
         return int(self._listener.getsockname()[1])
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Inside the block it answers."""
+        """It answers during the block."""
         thread = threading.Thread(target=self._serve, daemon=True)
         thread.start()
         try:

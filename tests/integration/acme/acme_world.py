@@ -1,6 +1,6 @@
-"""A real CA (Pebble), a real DNS server (Knot) on a network of their own, an agent's volumes.
+"""A real CA (Pebble) and a real DNS server (Knot) on a separate network, and an agent's volumes.
 
-Pebble forgets accounts, orders and its root when it is stopped; the tests use that.
+Pebble loses accounts, orders and its root when it is stopped; the tests use that.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def agent_image(client: docker.DockerClient) -> str:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same content is the same context, whoever checked it out: the build cache holds."""
+    """Normalise owner, mode and time, so that the build cache works in every checkout."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     member.mode = 0o755 if member.mode & 0o100 else 0o644
@@ -85,7 +85,7 @@ def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def wait_for(check: Callable[[], bool], what: str, seconds: float = 20) -> None:
-    """Until it is so."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -148,7 +148,7 @@ class World:
         return f"https://{self.ca_address}:14000/dir"
 
     def close(self) -> None:
-        """Removes everything that was made."""
+        """Removes everything that was created."""
         for container in self._made:
             container.remove(force=True, v=True)
         self.network.remove()
@@ -169,7 +169,7 @@ class World:
         return made
 
     def remove(self, container: Container) -> None:
-        """Before the end."""
+        """Remove it before the end."""
         self._made.remove(container)
         container.remove(force=True, v=True)
 
@@ -188,7 +188,7 @@ class World:
         return volumes
 
     def roots(self, address: str | None = None) -> str:
-        """The root that the CA issues from just now."""
+        """The CA's present root."""
         context = ssl.create_default_context(cadata=self.https.pem.decode())
         url = f"https://{address or self.ca_address}:15000/roots/0"
         with urllib.request.urlopen(url, context=context, timeout=5) as answer:
@@ -210,7 +210,7 @@ class World:
             self.remove(made)
 
     def set_renewal_info(self, chain: bytes, content: str) -> None:
-        """What the CA answers from now on when it is asked about the chain's leaf."""
+        """Set the CA's renewal information for the chain's leaf."""
         leaf = x509.load_pem_x509_certificates(chain)[0]
         pem = leaf.public_bytes(serialization.Encoding.PEM).decode()
         answer = requests.post(
@@ -222,7 +222,7 @@ class World:
         answer.raise_for_status()
 
     def start_web(self, challenge: Path) -> None:
-        """What the policy host does on port 80: serves the challenge volume."""
+        """Serve the challenge volume on port 80, like the policy host."""
         self.container(
             "web",
             AGENT_IMAGE,
@@ -241,7 +241,7 @@ class World:
         wait_for(ready, "the web server answers")
 
     def restart_ca(self) -> None:
-        """After `self.ca.stop()`: everything is forgotten, and the root is another one."""
+        """Start the CA after `self.ca.stop()`: it has lost everything and has another root."""
         self.ca.start()
         self._wait_for_ca(self.ca, self.ca_address)
 
@@ -258,7 +258,7 @@ class World:
         wait_for(ready, "the CA answers")
 
     def _network(self) -> Network:
-        # A first, unused network tells a free subnet: fixed addresses need one that is configured.
+        # A first, unused network gives a free subnet: fixed addresses need a configured one.
         name = f"tg-acme-{uuid.uuid4().hex[:8]}"
         probe = self._client.networks.create(f"{name}-probe", labels=LABELS)
         probe.reload()

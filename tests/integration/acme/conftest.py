@@ -1,4 +1,4 @@
-"""A CA and a DNS server for each test module; the agent's image once a run."""
+"""A CA and a DNS server for each test module; the agent's image is built once per run."""
 
 from __future__ import annotations
 

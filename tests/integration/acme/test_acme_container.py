@@ -1,4 +1,4 @@
-"""The agent's image as it runs: hardened, on volumes of its own, as a job and for ever."""
+"""The agent's image as in production: hardened, with its own volumes, as a job and permanently."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UID = 10001
 
 
 class Stack:
-    """The agent's named volumes, and containers on them as the components run them."""
+    """The agent's named volumes, and containers on them with the components' options."""
 
     def __init__(self, client: docker.DockerClient, world: World, name: str) -> None:
         self._client = client
@@ -78,7 +78,7 @@ class Stack:
         return int(result.exit_code or 0), result.output.decode()
 
     def remove(self) -> None:
-        """Containers first: a volume in use stays."""
+        """Containers first: a volume in use cannot be removed."""
         for container in self._made:
             self._world.remove(container)
         for volume in self.volumes.values():
@@ -97,7 +97,7 @@ def stack(
 
 
 def test_job_then_agent(stack: Stack) -> None:
-    """The job issues; the agent is healthy, does not order again, and ends when it is told."""
+    """The job issues; the agent is healthy, does not order again, and stops on SIGTERM."""
     sts = policy(1, "mta-sts.corp.example")
     stack.configure([mx(), sts], profile="default", look_seconds=1)
     code, output = stack.run("issue")
@@ -107,19 +107,19 @@ def test_job_then_agent(stack: Stack) -> None:
 
     agent = stack.start("run")
     wait_for(lambda: stack.execute(agent, "health")[0] == 0, "the agent is healthy")
-    wait_for(lambda: agent.exec_run(["agent-health"]).exit_code == 0, "so says its check")
+    wait_for(lambda: agent.exec_run(["agent-health"]).exit_code == 0, "its health check passes")
     code, shown = stack.execute(agent, "show")
     assert set(result.pop("keys")) == {MX, "policy-1"}
     assert (code, json.loads(shown)) == (0, result)
 
-    # A name more: the agent sees the new agent.json by itself.
+    # Another name: the agent notices the new agent.json itself.
     stack.configure([mx("mx.brand.example"), sts], profile="default", look_seconds=1)
 
     def reissued() -> bool:
         names = json.loads(stack.execute(agent, "show")[1])["certificates"][0]["names"]
         return bool(names == ["mx.brand.example", MX])
 
-    wait_for(reissued, "the agent takes the new configuration up", 30)
+    wait_for(reissued, "the agent uses the new configuration", 30)
     agent.stop(timeout=10)
     agent.reload()
     log = agent.logs().decode()
@@ -132,7 +132,7 @@ def test_job_then_agent(stack: Stack) -> None:
 
 
 def test_unhealthy_without_certificates(stack: Stack, world: World) -> None:
-    """The CA does not answer: said once, counted, not tried again at the next look."""
+    """The CA does not answer: reported once, counted, not tried again at the next check."""
     directory = f"https://{world.ca_address}:14001/dir"
     stack.configure([mx()], look_seconds=1, directory=directory)
     agent = stack.start("run")
@@ -164,8 +164,8 @@ def test_volumes_that_cannot_be_written(stack: Stack, world: World) -> None:
     assert "What to do: check that it is writable for user 10001" in log
 
 
-def test_the_image_keeps_nothing_of_its_build(world: World) -> None:
-    """Neither pip nor the package index's CA bundle, and no user but the agent's."""
+def test_the_image_contains_no_build_tools(world: World) -> None:
+    """Neither pip nor the package index's CA bundle, and only the agent's user."""
     script = "id -u; ls /tmp; python3 -m pip --version; ls /opt/packages/bin"
     container = world.container("look", AGENT_IMAGE, None, entrypoint=["sh", "-c", script])
     container.wait(timeout=30)
@@ -196,7 +196,7 @@ def test_two_jobs_at_once_order_once(world: World, image: str) -> None:
 
 
 def test_two_agents_and_an_up_at_once_order_once(stack: Stack) -> None:
-    """Whatever they all see is due: one of them orders, the others find it done."""
+    """All of them see that it is due: one orders, the others use its certificate."""
     stack.configure([mx()], look_seconds=1)
     agents = [stack.start("run"), stack.start("run")]
     code, output = stack.run("issue")

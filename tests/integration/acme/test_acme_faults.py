@@ -1,6 +1,6 @@
-"""A CA or a DNS server that is down, refuses or fails: readable words, nothing half done.
+"""A CA or a DNS server is down, refuses or fails: clear messages, and nothing is left incomplete.
 
-And the next run goes on.
+The next run continues.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Capture = pytest.CaptureFixture[str]
 STS = ("mta-sts.corp.example", "mta-sts.brand.example")
 
 
-def assert_nothing_half_done(world: World, volumes: Volumes, volume: str = "mx") -> None:
-    """No generation but the key that the next attempt goes on with; no answer to a challenge."""
+def assert_nothing_incomplete(world: World, volumes: Volumes, volume: str = "mx") -> None:
+    """Only the key exists, which the next attempt uses, and no answer to a challenge."""
     found = [path.name for path in (volumes.keys / volume).rglob("*") if not path.is_dir()]
     assert found in ([], ["key.pem"])
     assert [path for path in volumes.challenge.rglob("*") if path.is_file()] == []
@@ -52,12 +52,12 @@ def assert_nothing_half_done(world: World, volumes: Volumes, volume: str = "mx")
 
 
 def refusal(volumes: Volumes, capsys: Capture, *command: str) -> str:
-    """The words of a run that fails."""
+    """The message of a run that fails."""
     assert run(volumes, *(command or ("issue",))) == 1
     return capsys.readouterr().err
 
 
-def test_a_refused_name_holds_no_other_certificate_back(world: World, capsys: Capture) -> None:
+def test_a_refused_name_does_not_stop_other_certificates(world: World, capsys: Capture) -> None:
     volumes = world.volumes("refused")
     configure(world, volumes, [policy(1, STS[0], BLOCKED), mx()])
     words = refusal(volumes, capsys)
@@ -67,7 +67,7 @@ def test_a_refused_name_holds_no_other_certificate_back(world: World, capsys: Ca
     assert "What to do: The CA's policy refuses this name" in words
     assert MX not in words
     assert facts(served(volumes).chain).names == (MX,)
-    assert_nothing_half_done(world, volumes, "policy")
+    assert_nothing_incomplete(world, volumes, "policy")
 
     path = configure(world, volumes, [policy(1, *STS), mx()])
     before = json.loads(paths(volumes).failures.read_text())
@@ -77,7 +77,7 @@ def test_a_refused_name_holds_no_other_certificate_back(world: World, capsys: Ca
     assert json.loads(paths(volumes).failures.read_text()) == {}
 
 
-def test_down_then_up_with_everything_forgotten(
+def test_down_then_up_with_all_data_lost(
     world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The CA comes back without the account, and with another root."""
@@ -96,7 +96,7 @@ def test_down_then_up_with_everything_forgotten(
     assert f"the CA at {world.directory} cannot be reached" in words
     assert "What to do: Check that the CA runs" in words
     assert served(volumes) == first
-    assert_nothing_half_done(world, volumes, "policy")
+    assert_nothing_incomplete(world, volumes, "policy")
 
     (volumes.config / "extra-ca.pem").write_text(world.roots())
     assert run(volumes, "issue") == 0
@@ -118,7 +118,7 @@ def test_wrong_directory(world: World, capsys: Capture, path: str, words: str) -
     volumes = world.volumes(f"wrong{path.replace('/', '_')}")
     configure(world, volumes, [mx()], directory=f"https://{world.ca_address}{path}")
     assert words in refusal(volumes, capsys)
-    assert_nothing_half_done(world, volumes)
+    assert_nothing_incomplete(world, volumes)
 
 
 def test_untrusted_directory(world: World, capsys: Capture) -> None:
@@ -137,7 +137,7 @@ def test_untrusted_chain(world: World, capsys: Capture) -> None:
     words = refusal(volumes, capsys)
     assert "that cannot be served: its chain, up to the issuer CN=Pebble Root CA" in words
     assert "tlsgate:extraCaFile" in words
-    assert_nothing_half_done(world, volumes)
+    assert_nothing_incomplete(world, volumes)
     assert answers(world, f"_25._tcp.{MX}", "TLSA") == set()
 
 
@@ -161,7 +161,7 @@ def test_external_account(world: World, capsys: Capture) -> None:
         words = refusal(volumes, capsys)
         assert expected in words
         assert secret not in words
-    assert_nothing_half_done(world, volumes)
+    assert_nothing_incomplete(world, volumes)
 
     key_file.write_text(EAB_KEY)
     assert run(volumes, "issue") == 0
@@ -177,11 +177,11 @@ def test_http_01_that_the_ca_cannot_reach(world: World, capsys: Capture) -> None
         assert f"the http-01 challenge for {name} failed: " in words
         assert f"The CA asks http://{name}/.well-known/acme-challenge/" in words
     assert "What to do: Check that the CA can reach this name on this port" in words
-    assert_nothing_half_done(world, volumes, "policy")
+    assert_nothing_incomplete(world, volumes, "policy")
 
 
 class Misplaced(Dns01):
-    """Publishes something else than the CA looks for."""
+    """Publishes a value that the CA does not expect."""
 
     def place(self, proof: ChallengeResponse) -> None:
         super().place(ChallengeResponse(proof.name, proof.token, "wrong"))
@@ -193,7 +193,7 @@ class Misplaced(Dns01):
         super().remove(ChallengeResponse(proof.name, proof.token, "wrong"))
 
 
-def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None:
+def test_dns_01_reports_the_expected_and_the_actual_value(world: World) -> None:
     volumes = world.volumes("misplaced")
     config = load(configure(world, volumes, [mx()]))
     assert isinstance(config.challenge, DnsUpdates)
@@ -209,12 +209,12 @@ def test_dns_01_says_what_was_looked_for_and_what_is_there(world: World) -> None
     assert f"The CA looks for TXT _acme-challenge.{MX} " in caught.value.reason
     wrong = ChallengeResponse(MX, "", "wrong").text
     assert f"; the authoritative server has {wrong}" in caught.value.reason
-    assert_nothing_half_done(world, volumes)
+    assert_nothing_incomplete(world, volumes)
     assert account_key(used.account(config.directory)).curve.name == "secp256r1"
 
 
 def test_dns_down_for_tlsa_keeps_what_was_issued(world: World, capsys: Capture) -> None:
-    """The key is not served before its TLSA stands; no second order is made for it."""
+    """The key is not served before its TLSA record exists; there is no second order for it."""
     volumes = world.volumes("tlsa-down")
     path = configure(world, volumes, [mx()])
     values = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Issuing as `pulumi up` does it, against a real CA and a real DNS server."""
+"""Issuing as in `pulumi up`, with a real CA and a real DNS server."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_first_and_repeated_issue(world: World, capsys: pytest.CaptureFixture[st
     ]
     assert "PRIVATE" not in output.out + output.err
 
-    # No TLSA name is the policy certificate's, no answer to a challenge is left in place.
+    # The policy certificate has no TLSA record, and no answer to a challenge is left.
     assert tlsa_is_right(world, volumes)
     for name in (MX, *brand):
         assert answers(world, f"_acme-challenge.{name}", "TXT") == set()
@@ -130,7 +130,7 @@ def test_names_issuer_and_profile_reissue(world: World) -> None:
     assert len(load(path).certificates) == 1
 
 
-def test_a_lost_tlsa_record_is_put_back(world: World) -> None:
+def test_a_lost_tlsa_record_is_restored(world: World) -> None:
     volumes = world.volumes("tlsa")
     configure(world, volumes, [mx()])
     assert run(volumes, "issue") == 0

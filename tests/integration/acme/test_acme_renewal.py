@@ -1,4 +1,4 @@
-"""Renewals as a real CA wishes them, and what it does to nonces, authorizations and accounts."""
+"""Renewals in a real CA's windows, and its nonces, authorizations and accounts."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_five_renewals_in_a_row_each_replaces_the_one_before(world: World, capsy
         ("empty", "{}"),
     ],
 )
-def test_a_window_that_is_of_no_use_leaves_the_fall_back_rule(
+def test_the_fall_back_rule_replaces_an_unusable_window(
     world: World, capsys: Capture, name: str, answer: str
 ) -> None:
     volumes = first(world, f"useless-{name}")
@@ -128,7 +128,7 @@ def test_a_window_that_is_of_no_use_leaves_the_fall_back_rule(
 def test_a_refused_replacement_is_ordered_without_it(
     world: World, capsys: Capture, how: str
 ) -> None:
-    """403 for a certificate of another account's, 409 for one that was replaced already."""
+    """403 for a certificate of another account, 409 for one that was already replaced."""
     volumes = first(world, f"refused-{how.replace(' ', '-')}")
     used, chain = paths(volumes), served(volumes).chain
     world.set_renewal_info(chain, window(-2 * HOUR, -HOUR))
@@ -151,7 +151,7 @@ def test_a_refused_replacement_is_ordered_without_it(
 
 @pytest.mark.parametrize("percent", ["0", "50"])
 def test_nonces_are_rejected(world: World, percent: str) -> None:
-    """20 percent are in all the other tests."""
+    """In all other tests 20 percent are rejected."""
     with world.second_ca(PEBBLE_WFE_NONCEREJECT=percent) as directory:
         volumes = world.volumes(f"nonces-{percent}")
         (volumes.config / "extra-ca.pem").write_text(world.roots(world.second_address))
@@ -161,7 +161,7 @@ def test_nonces_are_rejected(world: World, percent: str) -> None:
 
 @pytest.mark.parametrize("percent", ["0", "100"])
 def test_authorizations_are_reused(world: World, capsys: Capture, percent: str) -> None:
-    """Where they are, nothing is published: a TSIG key that is refused does no harm."""
+    """Then nothing is published, so a TSIG key that is refused does not matter."""
     with world.second_ca(PEBBLE_AUTHZREUSE=percent) as directory:
         volumes = world.volumes(f"reuse-{percent}")
         (volumes.config / "extra-ca.pem").write_text(world.roots(world.second_address))
@@ -182,7 +182,7 @@ def test_authorizations_are_reused(world: World, capsys: Capture, percent: str) 
         assert len(orders(capsys)) == 4
 
 
-def test_a_second_ca_stands_in_for_the_first(world: World, capsys: Capture) -> None:
+def test_a_second_ca_replaces_the_first(world: World, capsys: Capture) -> None:
     volumes = world.volumes("stand-in")
     with world.second_ca() as directory:
         roots = world.roots() + world.roots(world.second_address)
@@ -206,7 +206,7 @@ def test_a_second_ca_stands_in_for_the_first(world: World, capsys: Capture) -> N
         assert served(volumes).meta.directory == directory
 
 
-def test_accounts_are_there_before_any_order(world: World, capsys: Capture) -> None:
+def test_accounts_exist_before_any_order(world: World, capsys: Capture) -> None:
     volumes = world.volumes("accounts")
     configure(world, volumes, [mx()])
     assert run(volumes, "accounts") == 0
@@ -272,10 +272,10 @@ def test_the_contact_is_changed_without_an_order(world: World, capsys: Capture) 
         ("download", {"valid"}),
     ],
 )
-def test_an_order_is_gone_on_with_by_the_next_process(
+def test_the_next_process_continues_an_order(
     world: World, capsys: Capture, monkeypatch: pytest.MonkeyPatch, step: str, resumed: set[str]
 ) -> None:
-    """Killed before the chain was there: the same order gives the certificate."""
+    """A process is killed before it has the chain: the same order gives the certificate."""
     volumes = world.volumes(f"resumed-{step}")
     configure(world, volumes, [mx()])
 

@@ -1,4 +1,4 @@
-"""Switches, roll-overs and revocation against a real CA, a real DNS server and a TLS server."""
+"""Switches, roll-overs and revocation with a real CA, a real DNS server and a TLS server."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def server(
 
 
 class Watcher:
-    """Samples the key that is shown and the records that stand, all the time."""
+    """Reads the presented key and the published records all the time."""
 
     def __init__(self, world: World, server: MailServer) -> None:
         self._world = world
@@ -141,7 +141,7 @@ def test_a_key_rolls_over_by_itself(
     assert status(volumes, capsys)["rollover"] is None
 
 
-def test_what_the_server_does_not_show_is_taken_back(
+def test_a_certificate_that_the_server_does_not_present_is_withdrawn(
     world: World, volumes: Volumes, server: MailServer, capsys: Capture
 ) -> None:
     first = served(volumes)
@@ -159,7 +159,7 @@ def test_what_the_server_does_not_show_is_taken_back(
     )
     assert "The previous certificate is back in its place, and is served" in alert["reason"]
 
-    # Mended, and asked for again: the certificate from before needs no second order.
+    # The server works again, and the request is repeated: no second order is needed.
     server.deaf = False
     assert run(volumes, "issue") == 0
     told = events(capsys)
@@ -174,7 +174,7 @@ def test_what_the_server_does_not_show_is_taken_back(
     assert "proven" in [event["event"] for event in events(capsys)]
 
 
-def test_a_server_that_does_not_run_is_no_reason_to_keep_an_old_certificate(
+def test_a_stopped_server_does_not_prevent_a_new_certificate(
     volumes: Volumes, server: MailServer, capsys: Capture, tmp_path: Path
 ) -> None:
     first = served(volumes)
@@ -209,7 +209,7 @@ def test_a_compromised_key_is_revoked(
 
 
 def revocation(world: World, serial: str) -> str:
-    """What Pebble says of a certificate."""
+    """Pebble's status of a certificate."""
     context = ssl.create_default_context(cadata=world.https.pem.decode())
     url = f"https://{world.ca_address}:15000/cert-status-by-serial/{serial}"
     with urllib.request.urlopen(url, context=context, timeout=5) as answer:
@@ -220,7 +220,7 @@ def revocation(world: World, serial: str) -> str:
 def test_sigkill_at_every_named_step(
     world: World, volumes: Volumes, server: MailServer, capsys: Capture
 ) -> None:
-    """As soon as the agent says that it is there, it is gone; the next one goes on."""
+    """The agent is killed as soon as it reports the step; the next one continues."""
     first = facts(served(volumes).chain).spki_sha256
     assert run(volumes, "rotate", MX) == 0
     killed: list[str] = []
@@ -251,7 +251,7 @@ def test_sigkill_at_every_named_step(
 
 @contextmanager
 def process(volumes: Volumes) -> Iterator[Iterator[str]]:
-    """The agent as a process of its own, and its events; killed at the end of the block."""
+    """The agent as a separate process, and its events; it is killed at the end of the block."""
     used = paths(volumes)
     places = {"--config": used.config, "--state": used.state, "--keys": used.keys}
     options = [part for option, path in places.items() for part in (option, str(path))]

@@ -1,4 +1,4 @@
-"""Volumes that fail the running agent: full, or read-only. The old certificate is served on."""
+"""The running agent's volumes are full or read-only. The old certificate is still served."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILL = "cat /dev/zero > /keys/mx/filler || true"
 
 
 def start(stack: Stack, world: World, **options: Any) -> Container:
-    """The agent, with what is told of its volumes."""
+    """Start the agent with these options for its volumes."""
     return world.container(
         "agent",
         AGENT_IMAGE,
@@ -72,7 +72,7 @@ def test_a_full_disk(stack: Stack, world: World) -> None:
         assert served_certificate(agent)["served"] == before
         assert served_certificate(agent)["failure"]["count"] == 1
 
-        # With room again, the next attempt succeeds: asked for here, by itself after a minute.
+        # With free space the next attempt succeeds; the test does not wait for the agent's own one.
         shell(agent, "rm /keys/mx/filler")
         shell(agent, "python3 -m tlsgate.acme issue")
         assert served_certificate(agent)["served"]["serial"] != before["serial"]

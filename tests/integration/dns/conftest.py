@@ -1,4 +1,4 @@
-"""One Knot server for all tests of this folder; every test uses names of its own."""
+"""One Knot server for all tests of this folder; every test uses different names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.integration.dns.knot_server import ZONES, Knot, Start, build, network
 
 @pytest.fixture(scope="session")
 def start(client: docker.DockerClient) -> Iterator[Start]:
-    """How a test starts a server of its own on the tests' network."""
+    """A function that starts another server on the tests' network."""
     image = build(client)
     with network(client) as net:
         yield lambda zones: running(client, image, net, zones)

@@ -85,7 +85,7 @@ sub NS ns.other.example.
 
 @dataclass(frozen=True, slots=True)
 class Knot:
-    """A running server; `wide` may write everything, `narrow` challenges and TLSA sets only."""
+    """A running server; `wide` may write everything, `narrow` only challenges and TLSA sets."""
 
     container: Container
     address: str
@@ -93,7 +93,7 @@ class Knot:
     narrow: TsigKey
 
     def server(self, key: TsigKey | None = None) -> NameServer:
-        """Talk to it with the wide key, or another."""
+        """The server as a NameServer with the wide key, or another."""
         return NameServer(self.address, 53, key or self.wide, timeout=10)
 
 
@@ -102,7 +102,7 @@ Start = Callable[[Sequence[str]], AbstractContextManager[Knot]]
 
 
 def new_key(name: str) -> TsigKey:
-    """Make a key with a secret of its own."""
+    """Return a key with a new secret."""
     return TsigKey(name, ALGORITHM, secrets.token_bytes(32))
 
 
@@ -127,7 +127,7 @@ def build(client: docker.DockerClient) -> str:
 
 @contextmanager
 def network(client: docker.DockerClient) -> Iterator[Network]:
-    """A bridge of the tests' own."""
+    """A bridge network for the tests."""
     made = client.networks.create(f"tg-dns-{secrets.token_hex(4)}", labels=LABELS)
     try:
         yield made

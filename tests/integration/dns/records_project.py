@@ -43,7 +43,7 @@ class RecordsProject:
         self.ok("stack", "init", "dev")
 
     def use_key(self, key: TsigKey) -> None:
-        """Write the key file anew."""
+        """Write the key file."""
         self.key_file.write_text(key_text(key))
 
     def program(self, wanted: Sequence[Record], before: str = "", **changed: Any) -> None:
@@ -61,7 +61,7 @@ class RecordsProject:
         (self.directory / "__main__.py").write_text(PROGRAM.format(before=before, arguments=listed))
 
     def run(self, *arguments: str) -> tuple[bool, str]:
-        """Run the CLI to its end; returns whether it worked, and what it said."""
+        """Run the CLI; return whether it succeeded, and its output."""
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.directory,
@@ -84,13 +84,13 @@ class RecordsProject:
         return done.returncode == 0, done.stdout + done.stderr
 
     def ok(self, *arguments: str) -> str:
-        """Run what must work and return what was said."""
+        """Run a command that must succeed; return its output."""
         worked, said = self.run(*arguments)
         assert worked, said
         return said
 
     def failing(self, *arguments: str) -> str:
-        """Run what must fail and return what was said."""
+        """Run a command that must fail; return its output."""
         worked, said = self.run(*arguments)
         assert not worked, said
         return said
@@ -100,7 +100,7 @@ class RecordsProject:
         return self.ok("up", "--yes", "--skip-preview")
 
     def failing_up(self) -> str:
-        """Deploy what must fail, without a preview."""
+        """Deploy without a preview; it must fail."""
         return self.failing("up", "--yes", "--skip-preview")
 
     def state(self) -> str:

@@ -107,7 +107,7 @@ def test_records_that_follow_from_another_resource(
     assert live(knot.server(), ZONES, [bound]) == (bound,)
 
 
-def test_a_destroy_leaves_what_someone_changed_and_says_so(
+def test_destroy_keeps_and_reports_what_someone_changed(
     project: RecordsProject, knot: Knot, wanted: tuple[Record, ...]
 ) -> None:
     project.program(wanted)

@@ -12,11 +12,11 @@ from tests.integration.docker_plugin.plugin_project import REAL, Project, open_p
 
 @pytest.fixture(params=["stand-in", "real"] if REAL else ["stand-in"])
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Project]:
-    """An empty project with a stack `dev`, on each plugin that is at hand."""
+    """An empty project with a stack `dev`, for each available plugin."""
     yield from open_project(tmp_path, is_stand_in=request.param == "stand-in")
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path) -> Iterator[Project]:
-    """As `project`, for what the real plugin does not do or does not say."""
+    """Like `project`, for behaviour and messages that only the stand-in has."""
     yield from open_project(tmp_path, is_stand_in=True)

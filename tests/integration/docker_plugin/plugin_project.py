@@ -1,7 +1,7 @@
 """A tiny Pulumi project on the real engine, with the stand-in or with the real Docker plugin.
 
-The real plugin is looked for where PULUMI_HOME says. Both runs have a home, a state and a project
-of their own under tmp_path.
+The real plugin is searched for in PULUMI_HOME. Both runs have a separate home, state and project
+under tmp_path.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ IMAGE = "debian:trixie-slim"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run of the Pulumi CLI said and whether it worked."""
+class PluginRun:
+    """The output of a Pulumi CLI run and whether it succeeded."""
 
     ok: bool
     text: str
@@ -48,7 +48,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Project:
-    """A Pulumi project in `directory`; everything that it makes on the engine starts with `run`."""
+    """A Pulumi project in `directory`; all its Docker objects have names that start with `run`."""
 
     directory: Path
     run: str
@@ -61,8 +61,8 @@ class Project:
         body = HEADER.format(run=self.run) + textwrap.dedent(text)
         (self.directory / "__main__.py").write_text(body)
 
-    def pulumi(self, *arguments: str) -> Outcome:
-        """Run the CLI to its end, at most two minutes."""
+    def pulumi(self, *arguments: str) -> PluginRun:
+        """Run the CLI, for at most two minutes."""
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive"],
             cwd=self.directory,
@@ -72,16 +72,16 @@ class Project:
             timeout=120,
             check=False,
         )
-        return Outcome(done.returncode == 0, done.stdout + done.stderr)
+        return PluginRun(done.returncode == 0, done.stdout + done.stderr)
 
     def up(self) -> str:
-        """Deploy without a preview and return what was said; fail the test if it did not work."""
+        """Deploy without a preview and return the output; fail the test if it failed."""
         outcome = self.pulumi("up", "--yes", "--skip-preview")
         assert outcome.ok, outcome.text
         return outcome.text
 
     def failing_up(self) -> str:
-        """Deploy what must fail and return what was said."""
+        """Deploy, which must fail, and return the output."""
         outcome = self.pulumi("up", "--yes", "--skip-preview")
         assert not outcome.ok, outcome.text
         return outcome.text
@@ -97,7 +97,7 @@ class Project:
         return found
 
     def left(self) -> list[str]:
-        """Names of everything of this run that is on the engine."""
+        """Names of all Docker objects of this run."""
         names = [c["Names"][0].lstrip("/") for c in self.client.containers(all=True)]
         names += [n["Name"] for n in self.client.networks()]
         names += [v["Name"] for v in self.client.volumes()["Volumes"] or []]

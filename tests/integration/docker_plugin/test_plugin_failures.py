@@ -1,4 +1,4 @@
-"""What goes wrong is said in words, leaves nothing half done, and a repeat goes on."""
+"""Errors have clear messages and leave nothing incomplete; the next run continues."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_build_that_fails_shows_its_log_and_is_repeated(project: Project) -> N
     assert "about-to-fail" in said
     assert "returned a non-zero code: 3" in said
     assert {container["Id"] for container in project.client.containers(all=True)} == there
-    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo mended\n")
+    dockerfile.write_text("FROM debian:trixie-slim\nRUN echo repaired\n")
     assert "1 created" in project.up()
 
 
@@ -107,7 +107,7 @@ def test_a_container_that_ends_at_once_fails_and_leaves_nothing(project: Project
     assert "1 created" in project.up()
 
 
-def test_a_port_in_use_fails_and_a_repeat_goes_on(stand_in: Project) -> None:
+def test_a_port_in_use_fails_and_the_next_run_continues(stand_in: Project) -> None:
     ports = "ports=[docker.ContainerPortArgs(internal=25, external=48125, ip='127.0.0.1')]"
     one, two = (
         f'docker.Container("{name}", name=f"{{RUN}}-{name}", {DEFAULTS}, {ports}, '
@@ -127,7 +127,7 @@ def test_a_port_in_use_fails_and_a_repeat_goes_on(stand_in: Project) -> None:
     assert "1 created" in stand_in.up()
 
 
-def test_a_name_in_use_is_said(stand_in: Project) -> None:
+def test_a_name_in_use_is_reported(stand_in: Project) -> None:
     one, two = (
         f'docker.Container("{name}", name=f"{{RUN}}-same", {DEFAULTS}, command=["sleep", "1000"])\n'
         for name in ("one", "two")
@@ -172,7 +172,7 @@ def test_a_container_that_never_became_ready_is_destroyed(stand_in: Project) -> 
     assert stand_in.left() == []
 
 
-def test_wait_without_a_health_check_is_said(stand_in: Project) -> None:
+def test_wait_without_a_health_check_is_reported(stand_in: Project) -> None:
     stand_in.program(
         BASE + f'docker.Container("web", name=f"{{RUN}}-web", {DEFAULTS}, wait=True, '
         'command=["sleep", "1000"])'
@@ -180,7 +180,7 @@ def test_wait_without_a_health_check_is_said(stand_in: Project) -> None:
     assert "no health check to wait for" in stand_in.failing_up()
 
 
-def test_a_volume_in_use_is_said(stand_in: Project) -> None:
+def test_a_volume_in_use_is_reported(stand_in: Project) -> None:
     stand_in.program(
         'docker.Volume("v", name=f"{RUN}-v", opts=pulumi.ResourceOptions('
         'custom_timeouts=pulumi.CustomTimeouts(delete="1s")))'

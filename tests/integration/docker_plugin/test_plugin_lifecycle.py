@@ -1,4 +1,4 @@
-"""The life of a small stack, from nothing to nothing, through the real CLI and engine."""
+"""The whole life of a small stack, with the real CLI and engine."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_in(project: Project, *command: str) -> str:
     return bytes(project.client.exec_start(execution["Id"])).decode()
 
 
-def test_from_nothing_to_nothing(project: Project) -> None:
+def test_create_change_and_destroy(project: Project) -> None:
     write(project)
     preview = project.pulumi("preview")
     assert preview.ok, preview.text
@@ -122,13 +122,13 @@ def test_changes_by_hand_are_found_and_undone(project: Project) -> None:
     assert re.search(r"memory *: 64 => 32", shown.text), shown.text
     assert project.pulumi("refresh", "--yes").ok
     assert "1 updated" in project.up()
-    mended = project.inspect("web")
-    assert mended["Id"] == identity
-    assert mended["HostConfig"]["RestartPolicy"]["Name"] == "always"
-    assert mended["HostConfig"]["Memory"] == 64 * 1024 * 1024
+    repaired = project.inspect("web")
+    assert repaired["Id"] == identity
+    assert repaired["HostConfig"]["RestartPolicy"]["Name"] == "always"
+    assert repaired["HostConfig"]["Memory"] == 64 * 1024 * 1024
 
 
-def test_a_stopped_container_is_made_anew(project: Project) -> None:
+def test_a_stopped_container_is_replaced(project: Project) -> None:
     project.program(SIMPLE.format(more=""))
     project.up()
     first = project.inspect("web")["Id"]
@@ -142,7 +142,7 @@ def test_a_stopped_container_is_made_anew(project: Project) -> None:
     assert project.inspect("web")["Id"] != first
 
 
-def test_what_was_removed_by_hand_comes_back(project: Project) -> None:
+def test_what_was_removed_by_hand_is_created_again(project: Project) -> None:
     project.program(
         """
         docker.Network("net", name=f"{RUN}-net")

@@ -16,7 +16,7 @@ SECONDS = 20.0
 
 
 def test_the_plugin_ends_when_its_engine_is_killed() -> None:
-    """A shell stands for the engine; the plugin holds the other end of the pipe until it ends."""
+    """A shell plays the engine; the plugin holds the other end of the pipe until it ends."""
     engine = subprocess.Popen(
         ["sh", "-c", ENGINE, sys.executable],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Starts the edge's containers, hardened as they run in production, on a network of their own."""
+"""Starts the edge's containers on a separate network, hardened as in production."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def build(client: docker.DockerClient, name: str) -> str:
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """The same content is the same context, whoever checked it out: the build cache holds."""
+    """Normalise owner, mode and time, so that the build cache works in every checkout."""
     member.uid = member.gid = member.mtime = 0
     member.uname = member.gname = ""
     member.mode = 0o755 if member.mode & 0o100 else 0o644
@@ -68,9 +68,9 @@ def _directory(name: str) -> tarfile.TarInfo:
 
 @contextmanager
 def network(client: docker.DockerClient) -> Iterator[Network]:
-    """A bridge whose addresses the engine chooses: nothing here may clash with a running lab."""
+    """A bridge whose addresses the engine chooses: it cannot conflict with a running lab."""
     name = f"tg-edge-{uuid.uuid4().hex[:8]}"
-    # A first, unused network tells a free subnet: fixed addresses need one that is configured.
+    # A first, unused network gives a free subnet: fixed addresses need a configured one.
     probe = client.networks.create(f"{name}-probe", labels=LABELS)
     probe.reload()
     subnet = probe.attrs["IPAM"]["Config"][0]["Subnet"]
@@ -126,7 +126,7 @@ def execute(container: Container, command: list[str]) -> tuple[int, str]:
 
 
 def until_healthy(container: Container, command: list[str], seconds: float = 15) -> None:
-    """Runs the container's documented health command until it says yes."""
+    """Runs the container's documented health command until it succeeds."""
     deadline = time.monotonic() + seconds
     while True:
         code, output = execute(container, command)

@@ -44,7 +44,7 @@ def records(policy_host: str) -> str:
 
 
 def sign(policy_host: str) -> SignedZone:
-    """The zone, signed by a key of its own; `bogus` is changed after it was signed."""
+    """The zone, signed by a new key; `bogus` is changed after signing."""
     zone = dns.zone.from_text(
         "$TTL 300\n" + records(policy_host),
         "example.",

@@ -1,4 +1,4 @@
-"""The edge as it runs: resolver, policy host and policy helper, hardened, talking to each other."""
+"""Resolver, policy host and policy helper together, hardened as in production."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_policy_host_serves_nothing_else(edge: Edge, path: str) -> None:
     assert response.getheader("Strict-Transport-Security") == f"max-age={HSTS_SECONDS}"
 
 
-def test_policy_host_has_no_answer_for_other_names(edge: Edge) -> None:
+def test_policy_host_refuses_other_names(edge: Edge) -> None:
     with pytest.raises(ssl.SSLError, match=r"(?i)unrecognized.name"):
         get(edge, "/", "other.example")
 
@@ -308,7 +308,7 @@ def test_partner_answers(edge: Edge, name: str, answer: str) -> None:
     assert socketmap(edge, name, f"partners-{'0' * 16}").startswith("TEMP ")
 
 
-def test_what_is_observed_is_tried_counted_and_kept(edge: Edge) -> None:
+def test_observed_mail_is_tested_and_counted(edge: Edge) -> None:
     context = f"observe-outbound-{RULES.digest}"
     for _ in range(2):
         answer = delegate(
@@ -341,7 +341,7 @@ def test_every_container_runs_without_privileges(edge: Edge) -> None:
         assert {status[f"Cap{kind}"] for kind in ("Prm", "Eff", "Bnd")} == {"0" * 16}
 
 
-def test_policy_host_without_a_generation_ends_with_a_reason(
+def test_policy_host_without_a_generation_exits_with_a_reason(
     client: docker.DockerClient, images: dict[str, str]
 ) -> None:
     container = client.containers.run(

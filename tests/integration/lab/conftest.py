@@ -1,4 +1,4 @@
-"""The lab, brought up by its own Pulumi program; what is up stays up, for the tests that follow."""
+"""Starts the lab with its own Pulumi program; it keeps running for the next tests."""
 
 from collections.abc import Iterator
 

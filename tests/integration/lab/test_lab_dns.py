@@ -1,4 +1,4 @@
-"""The lab's DNS: validated by its own resolver, and open to each key for what it may write."""
+"""The lab's DNS: its resolver validates, and each TSIG key can write only what it may."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_resolver_validates(lab: Lab, name: str, kind: str) -> None:
     assert is_validated(answer), answer.to_text()
 
 
-def test_the_published_key_hash_is_the_server_s_or_with_intent_another(lab: Lab) -> None:
+def test_the_published_key_hash_is_the_server_s_or_intentionally_another(lab: Lab) -> None:
     for peer in ("dane", "dane-broken"):
         host = plan.BY_NAME[peer].host
         (tlsa,) = [

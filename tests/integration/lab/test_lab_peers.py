@@ -1,4 +1,4 @@
-"""Each peer is wrong in its own way and in no other, as Postfix's own verifier sees it."""
+"""Each peer has exactly its own fault, as Postfix's own verifier sees it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FINGER = "posttls-finger -c -t 10 -T 10 -F /etc/postfix/roots.pem -o smtp_dns_su
 
 
 def finger(lab: Lab, level: str, domain: str) -> str:
-    """What posttls-finger, in the internal server's container, says of a domain."""
+    """The output of posttls-finger for a domain, in the internal server's container."""
     return lab.run("internal", "sh", "-c", f"{FINGER} -l {level} {domain} 2>&1; :")
 
 
 def deliver(lab: Lab, peer: plan.Peer, tls: str) -> tuple[str, int, Received | None]:
-    """One message straight to a peer: its token, the answer's code, and what arrived."""
+    """Send a message directly to a peer: its token, the answer's code, and what arrived."""
     token = new_token()
     to = f"{token}@{peer.free_domain}"
     text = message_text("a@corp.example", to, token)
@@ -79,7 +79,7 @@ def test_with_starttls_nothing_is_in_the_clear(lab: Lab) -> None:
     assert not lab.captured("good", token)
 
 
-def test_the_proxy_refuses_what_it_did_not_offer_and_spares_the_message(lab: Lab) -> None:
+def test_the_proxy_refuses_starttls_and_forwards_the_message(lab: Lab) -> None:
     talk = (
         "import smtplib; s = smtplib.SMTP('mx.stripped.example', 25, 'client.example', 10);"
         "print([s.ehlo()[1].decode(), s.docmd('STARTTLS')[0], s.mail('a@corp.example')[0]])"
@@ -113,25 +113,25 @@ def test_a_peer_relays_for_nobody(lab: Lab) -> None:
     "peer",
     ["selfsigned", "unknownca", "wrongname", "expired", "plain", "stripped", "oldtls"],
 )
-def test_a_mended_peer_is_verified_until_it_is_broken_again(lab: Lab, peer: str) -> None:
+def test_a_repaired_peer_is_verified_until_it_is_broken_again(lab: Lab, peer: str) -> None:
     broken = finger(lab, "secure", f"{peer}.example")
-    lab.mend(peer)
+    lab.repair(peer)
     try:
-        mended = finger(lab, "secure", f"{peer}.example")
+        repaired = finger(lab, "secure", f"{peer}.example")
     finally:
-        lab.unmend(peer)
+        lab.undo_repair(peer)
     again = finger(lab, "secure", f"{peer}.example")
     assert "Verified TLS" not in broken
-    assert f"Verified TLS connection established to mx.{peer}.example" in mended
+    assert f"Verified TLS connection established to mx.{peer}.example" in repaired
     assert "Verified TLS" not in again
 
 
-def test_mended_dane_matches_the_record_that_was_there_all_along(lab: Lab) -> None:
-    lab.mend("dane-broken")
+def test_repaired_dane_matches_the_record_that_was_there_all_along(lab: Lab) -> None:
+    lab.repair("dane-broken")
     try:
         assert "Verified TLS" in finger(lab, "dane", "dane-broken.example")
     finally:
-        lab.unmend("dane-broken")
+        lab.undo_repair("dane-broken")
 
 
 def test_state_and_inspection_hold_no_secret(lab: Lab) -> None:

@@ -1,4 +1,4 @@
-"""The gateway with its milter for notices, and peers that refuse, put off and receive."""
+"""The gateway with its milter for notices, and peers that refuse, defer and accept mail."""
 
 from __future__ import annotations
 

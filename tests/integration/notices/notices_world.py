@@ -3,11 +3,11 @@
 | domain           | who                | its server                                           |
 | ---------------- | ------------------ | ---------------------------------------------------- |
 | corp.example     | own                | the internal server                                  |
-| one.example      | enforced partner   | refuses `nosuch…`, puts off `later…`                 |
+| one.example      | enforced partner   | refuses `nosuch…`, defers `later…`                   |
 | watched.example  | observed partner   | the same                                             |
 | free.example     | nobody             | the same                                             |
-| safe.example     | nobody             | shows a certificate for its own name                 |
-| loose.example    | nobody             | shows a certificate that nobody trusts               |
+| safe.example     | nobody             | has a certificate for its own name                   |
+| loose.example    | nobody             | has a certificate that nobody trusts                 |
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ HEALTH = ["python3", "-m", "tlsgate.notices", "health"]
 DATE = "Fri, 27 Nov 2026 10:00:00 +0100"
 PARTNERS = (partner("one"), partner("watched", mode=Mode.OBSERVE))
 SENDERS = tuple(f"{name}.example" for name in ("safe", "loose", "one", "watched"))
-"""Of others: the internal networks hold a forwarder."""
+"""Domains of others: there is a forwarder in the internal networks."""
 SERVERS = {"internal": (), "partners": ("one", "watched"), "free": ("free",), "safe": ("safe",)}
 
 
 class NoticesWorld(World):
-    """As World; `notice` finds what was made about a message."""
+    """Like World; `notice` finds the notice about a message."""
 
     def start(self, milter_image: str) -> None:
-        """Brings everything up."""
+        """Starts everything."""
         for name, owners in SERVERS.items():
             domains = [f"{owner}.example" for owner in owners] or ["internal.example"]
             self.add_peer(name, MODERN, domains, self.server_pem([f"mx.{domains[0]}"]))
@@ -50,11 +50,11 @@ class NoticesWorld(World):
         self.start_milter(milter_image)
         until(self.milter_healthy, what="a healthy milter")
         self.start_gateway()
-        # The watcher's first reload puts off for a minute what is under way.
+        # The watcher's first reload would defer mail in delivery for a minute.
         until(lambda: "reload -- version" in self.log(), what="the first reload")
 
     def files(self) -> dict[str, str]:
-        """Of the generation."""
+        """The files of the generation."""
         settings = self.settings(
             delay_warning="1s",
             message_size=4_000_000,
@@ -90,20 +90,20 @@ class NoticesWorld(World):
         return self.containers["notices"].exec_run(HEALTH).exit_code == 0
 
     def health_said(self, container: Container) -> str:
-        """What the health check says of a milter that answers, but is ill."""
+        """The health check's message about a milter that answers, but is not healthy."""
         code, output = container.exec_run(HEALTH)
         text = output.decode() if isinstance(output, bytes) else ""
         return text if code and "does not answer" not in text else ""
 
     def logged(self, pattern: str, program: str) -> list[str]:
-        """The lines of a program in the gateway's log that hold the pattern."""
+        """The lines of a program in the gateway's log that match the pattern."""
         lines = [line for line in self.log().splitlines() if f" {program}[" in line]
         return [line for line in lines if re.search(pattern, line)]
 
     def submit(
         self, sender: str, recipient: str, *, octets: int = 1, headers: str = "", **dsn: str
     ) -> str:
-        """A message through the internal listener; its Message-ID.
+        """Send a message through the internal listener; return its Message-ID.
 
         `octets`: of the body, about. `dsn`: `ret`, `notify` (RFC 3461).
         """

@@ -1,4 +1,4 @@
-"""Notices of a real Postfix through the real milter: D20, case by case."""
+"""Notices of a real Postfix through the real milter: every case of D20."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def queued(world: NoticesWorld, address: str) -> list[str]:
 
 
 @pytest.mark.parametrize("octets", [1, 1_000_000])
-def test_the_own_people_see_which_message_it_was(world: NoticesWorld, octets: int) -> None:
+def test_own_users_see_which_message_it_was(world: NoticesWorld, octets: int) -> None:
     identifier = world.submit("own@corp.example", "nosuch@one.example", octets=octets)
     mail, notice = world.notice("internal", identifier)
     assert "Subject: secret-subject" in original(notice)
@@ -134,7 +134,7 @@ def test_an_observed_partner_gets_anothers_over_verified_tls(world: NoticesWorld
 
 
 def test_a_hostile_message_leaves_nothing(world: NoticesWorld) -> None:
-    """The queue id and the time are known to whoever sends, and so is the notice's boundary."""
+    """A sender knows the queue id and the time, and so the boundary of the notice."""
     with world.session(2525) as session:
         session.docmd("MAIL FROM:<out@safe.example>")
         session.docmd("RCPT TO:<nosuch-hostile@one.example>")
@@ -167,7 +167,7 @@ def test_without_the_milter_notices_wait_and_nothing_is_lost(
             )
         }
         own = world.submit("own@corp.example", f"nosuch-{state}@one.example")
-        # Each of the four was tried, and none was made.
+        # Postfix tried each of the four notices and created none.
         until(
             lambda: len(world.logged(FAILED, "postfix/qmgr")) >= failed + 4,
             30,
@@ -186,7 +186,7 @@ def test_without_the_milter_notices_wait_and_nothing_is_lost(
     world.notice("internal", own)
 
 
-def test_without_a_list_the_milter_is_ill(world: NoticesWorld) -> None:
+def test_without_a_list_the_milter_is_unhealthy(world: NoticesWorld) -> None:
     container = world.start_milter_without_list()
     said = until(lambda: world.health_said(container), what="an answer of the health check")
     assert "b'M' with b't'" in said

@@ -1,105 +1,44 @@
-"""The wheel in an empty environment: its command, and the README's program at the Pulumi CLI."""
+"""The wheel in an empty environment: its command, and the README's program at a preview.
+
+tests/e2e/test_wheel_program.py deploys that program.
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.unit.partners.partner_files import record
+from tests.support.wheel import REPOSITORY, Project, install, readme_program, run
 
 pytestmark = pytest.mark.integration
-
-REPOSITORY = Path(__file__).parents[3]
-PROGRAM = re.compile(r"```python\n(.*?)```", re.DOTALL)
-
-
-def run(*command: str | Path, cwd: Path, **variables: str) -> str:
-    """Run a command to its end and return what it said; fail the test if it did not work."""
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment that holds the wheel with its extra, and nothing of this checkout."""
-    for program in ("uv", "pulumi"):
-        if shutil.which(program) is None:
-            pytest.fail(f"no `{program}` on PATH: run `make setup` and use its environment")
-    folder = tmp_path_factory.mktemp("wheel")
-    run("uv", "build", "--wheel", "--out-dir", folder, REPOSITORY, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    # --seed: Pulumi's language host asks pip which packages there are.
-    run("uv", "venv", "--seed", "--python", sys.executable, folder / "env", cwd=folder)
-    python = folder / "env/bin/python"
-    run("uv", "pip", "install", "--python", python, f"{wheel}[pulumi]", cwd=folder)
-    return folder / "env/bin"
+    return install(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The README's program in an empty project, with one partner."""
-    (text,) = PROGRAM.findall((REPOSITORY / "README.md").read_text("utf-8"))
-    (tmp_path / "__main__.py").write_text(text)
-    (tmp_path / "Pulumi.yaml").write_text("name: mine\nruntime: python\n")
-    (tmp_path / "partners").mkdir()
-    (tmp_path / "partners/acme.yaml").write_text(record())
-    (tmp_path / "state").mkdir()
-    return tmp_path
+def project(tmp_path: Path, installed: Path) -> Project:
+    return Project.new(tmp_path, installed, readme_program())
 
 
-def build_ca() -> str:
-    """The CA bundle that set-up copied into the checkout, if there is one."""
-    variable = os.environ.get("TLSGATE_BUILD_CA")
-    bundle = REPOSITORY / variable if variable else None
-    return str(bundle) if bundle and bundle.is_file() else ""
-
-
-def pulumi(installed: Path, project: Path, *arguments: str) -> str:
-    return run(
-        "pulumi",
-        *arguments,
-        "--non-interactive",
-        cwd=project,
-        PATH=f"{installed}:{os.environ['PATH']}",
-        PYTHONPATH="",
-        PULUMI_BACKEND_URL=f"file://{project}/state",
-        PULUMI_CONFIG_PASSPHRASE="x",
-        TLSGATE_BUILD_CA=build_ca(),
-        PULUMI_SKIP_UPDATE_CHECK="1",
-        PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION="true",
-    )
-
-
-def test_the_command_is_there(installed: Path, project: Path) -> None:
-    said = run(installed / "tlsgate", "partners", "check", "partners", cwd=project)
+def test_the_command_is_there(project: Project) -> None:
+    said = run(project.installed / "tlsgate", "partners", "check", "partners", cwd=project.folder)
     assert "1 partner" in said
 
 
 def test_the_readmes_program_is_short() -> None:
-    (text,) = PROGRAM.findall((REPOSITORY / "README.md").read_text("utf-8"))
-    body = [line for line in text.splitlines() if line and not line.startswith("import ")]
+    lines = readme_program().splitlines()
+    body = [line for line in lines if line and not line.startswith("import ")]
     assert len(body) <= 13
 
 
-def test_the_readmes_program_previews_a_whole_gateway(installed: Path, project: Path) -> None:
-    pulumi(installed, project, "stack", "init", "dev")
-    planned = json.loads(pulumi(installed, project, "preview", "--json"))
+def test_the_readmes_program_previews_a_whole_gateway(project: Project) -> None:
+    project.pulumi("stack", "init", "dev")
+    planned = json.loads(project.pulumi("preview", "--json"))
     made = [step["newState"] for step in planned["steps"] if step["op"] == "create"]
     kinds = [one["type"] for one in made]
     assert kinds.count("docker:index/container:Container") == 6
@@ -114,15 +53,15 @@ def test_the_readmes_program_previews_a_whole_gateway(installed: Path, project: 
         one["inputs"]["build"]["context"] for one in made if one["type"].endswith(":RemoteImage")
     }
     assert contexts == {".tlsgate"}
-    assert (project / ".tlsgate/images/agent/Dockerfile").is_file()
+    assert (project.folder / ".tlsgate/images/agent/Dockerfile").is_file()
 
 
-def test_nothing_is_read_from_the_checkout(installed: Path, project: Path) -> None:
+def test_nothing_is_read_from_the_checkout(project: Project) -> None:
     where = run(
-        installed / "python",
+        project.installed / "python",
         "-c",
         "import tlsgate, tlsgate_pulumi; print(tlsgate.__file__, tlsgate_pulumi.__file__)",
-        cwd=project,
+        cwd=project.folder,
         PYTHONPATH="",
     )
     assert str(REPOSITORY) not in where

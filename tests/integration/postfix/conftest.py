@@ -1,4 +1,4 @@
-"""The image, built once a run, and a world for each test module."""
+"""The image, built once per run, and a world for each test module."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def world(client: docker.DockerClient, image: str) -> Iterator[World]:
         made.add_peer("old", OLD, ["old.example", "oldfree.example"], made.server_pem(["x"]))
         made.add_peer("plain", NONE, ["plain.example", "plainfree.example"])
         made.add_names(
-            # Whoever runs a subdomain may publish what suits the server that is there.
+            # The operator of a subdomain may publish a policy that fits his own server.
             {
                 "sts.example": "secure match=mx.sts.example",
                 "sub.one.example": "secure match=mx.one.example",

@@ -1,4 +1,4 @@
-"""The small Internet of these tests, run inside the gateway's image: standard library only.
+"""The small Internet of these tests. It runs inside the gateway's image, so: standard library only.
 
 `peer.py mail` answers SMTP on port 25 as /peer/settings.json says and prints what it received;
 `peer.py names` answers DNS on port 53, Postfix's socketmap on port 8461 and its policy delegation
@@ -23,11 +23,11 @@ SETTINGS: dict[str, Any] = json.loads(Path("/peer/settings.json").read_text())
 
 
 class Mail(socketserver.StreamRequestHandler):
-    """One SMTP session; `tls`: none, modern or old. Every session tells its number. `before`: a
-    keyword that its first EHLO has, and the one under TLS has not.
+    """One SMTP session; `tls`: none, modern or old. Every session prints its number. `before`: a
+    keyword that is only in the reply to the first EHLO, not in the one under TLS.
 
-    Whoever is called `slow…` waits two seconds for the answer to his message; a recipient called
-    `nosuch…` is refused, one called `later…` is put off.
+    The answer to a message for `slow…` takes two seconds; a recipient `nosuch…` is refused, and
+    `later…` is deferred.
     """
 
     sessions = 0
@@ -72,14 +72,14 @@ class Mail(socketserver.StreamRequestHandler):
 
 
 def answer_to(recipient: str) -> str:
-    """What is said to a RCPT command."""
+    """The answer to a RCPT command."""
     if "<nosuch" in recipient:
         return "550 5.1.1 nobody of that name"
     return "451 4.3.0 not now" if "<later" in recipient else "250 ok"
 
 
 def context() -> ssl.SSLContext:
-    """TLS as the settings say."""
+    """The TLS context for the settings."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if SETTINGS["tls"] == "old":
         made.minimum_version, made.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1
@@ -89,7 +89,7 @@ def context() -> ssl.SSLContext:
 
 
 class Names(socketserver.BaseRequestHandler):
-    """A, MX and TLSA from `zone`; every answer says that it was authenticated."""
+    """A, MX and TLSA from `zone`; every answer has the AD bit."""
 
     def handle(self) -> None:
         query, answer_socket = self.request
@@ -120,7 +120,7 @@ class Names(socketserver.BaseRequestHandler):
 
 
 class Policies(socketserver.StreamRequestHandler):
-    """socketmap_table(5): as the policy helper, from the settings.
+    """socketmap_table(5): answers like the policy helper, from the settings.
 
     `partners` is the map of the partners' rules, for a name or the nearest `.parent`; `policies` is
     what domains publish, name by name.
@@ -146,7 +146,7 @@ class Policies(socketserver.StreamRequestHandler):
 
 
 class Identities(socketserver.StreamRequestHandler):
-    """SMTPD_POLICY_README: DUNNO for the client key `pin` of the settings; gone without one."""
+    """SMTPD_POLICY_README: DUNNO for the client key `pin` of the settings; down without one."""
 
     def handle(self) -> None:
         request: dict[str, str] = {}
@@ -164,7 +164,7 @@ class Identities(socketserver.StreamRequestHandler):
 
 
 class TcpServer(socketserver.ThreadingTCPServer):
-    """A thread a connection."""
+    """One thread for each connection."""
 
     allow_reuse_address = True
     daemon_threads = True

@@ -1,4 +1,4 @@
-"""Mail that flows without a pause while a test changes something."""
+"""Sends mail without a pause while a test changes something."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDED = 421
 
 
 def send_on(world: World, session: smtplib.SMTP, recipient: str) -> smtplib.SMTP:
-    """Sends one message, in a new session where the gateway has ended the old one (421)."""
+    """Sends one message, in a new session if the gateway has ended the old one (421)."""
     try:
         session.sendmail("a@corp.example", [recipient], MESSAGE)
     except (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError) as refused:

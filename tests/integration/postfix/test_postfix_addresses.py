@@ -25,7 +25,7 @@ def gateway(world: World) -> None:
 def test_strangers_cannot_ask_for_reports_of_success(
     world: World, port: int, offered: bool
 ) -> None:
-    """They would go to whomever they forge as the sender."""
+    """The reports would go to the forged sender."""
     with world.session(port) as session:
         assert session.has_extn("dsn") == offered
         session.docmd("MAIL FROM:<jane@corp.example>" if offered else "MAIL FROM:<a@b.example>")
@@ -35,7 +35,7 @@ def test_strangers_cannot_ask_for_reports_of_success(
 
 
 def answer(world: World, port: int, sender: str, recipient: str) -> tuple[int, str]:
-    """To the recipient of one transaction under TLS."""
+    """The answer to the recipient of one transaction under TLS."""
     with world.session(port) as session:
         session.docmd(f"MAIL FROM:<{sender}>")
         code, text = session.docmd(f"RCPT TO:<{recipient}>")
@@ -44,7 +44,7 @@ def answer(world: World, port: int, sender: str, recipient: str) -> tuple[int, s
 
 
 def verified(world: World, recipient: str, code: int) -> str:
-    """The answer once the internal server was asked: until then Postfix says 450."""
+    """The answer after the internal server was asked; until then Postfix answers 450."""
     sender = "x@stranger.example"
 
     def look() -> str:
@@ -71,7 +71,7 @@ def verified(world: World, recipient: str, code: int) -> str:
         ("x@one.example", 550),
     ],
 )
-def test_whom_the_internal_networks_may_send_as(world: World, sender: str, code: int) -> None:
+def test_senders_that_the_internal_networks_may_use(world: World, sender: str, code: int) -> None:
     found, text = answer(world, 2525, sender, "a@one.example")
     assert found == code
     assert ("tlsgate:internal.senders" in text) == (code == 550)
@@ -92,7 +92,7 @@ def test_recipients_are_asked_of_the_internal_server(
     world: World, recipient: str, code: int
 ) -> None:
     verified(world, recipient, code)
-    # In processes of their own, not in those of mail.
+    # In separate processes, not in those for mail.
     assert "postfix/address-check/smtp" in world.log()
 
 
@@ -108,7 +108,7 @@ def test_without_the_internal_server_nothing_is_refused_for_good(world: World) -
     internal.stop(timeout=0)
     try:
         assert answer(world, 25, "x@stranger.example", "unasked@corp.example")[0] == 450
-        # What is known is accepted, and waits.
+        # A known recipient is accepted, and the mail waits.
         assert answer(world, 25, "x@stranger.example", "jane@corp.example")[0] == 250
     finally:
         internal.start()

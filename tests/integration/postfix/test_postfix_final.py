@@ -1,4 +1,4 @@
-"""What only DNS says, or an unverified server, never returns a partner's mail (D19)."""
+"""Neither DNS alone nor an unverified server can cause a partner's mail to be returned (D19)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ NAMES = ("nullmx", "nohost", "noaddress", "loop", "rude", "public")
 
 @pytest.fixture(scope="module", autouse=True)
 def gateway(world: World) -> None:
-    """Each domain is a partner's; its twin `<name>free.example` is nobody's."""
+    """Each domain belongs to a partner; its twin `<name>free.example` does not."""
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     world.add_peer("rude", NONE, ["rude.example"], greeting="554 no mail from you")
-    # As whoever stands on the way writes into the part of the session that is in plaintext.
+    # What an attacker on the path inserts into the plaintext part of the session.
     pem = world.server_pem(["mx.small.example"])
     world.add_peer("small", MODERN, ["small.example"], pem, before="SIZE 10")
     world.deliver([partner("one"), partner("small"), *map(partner, NAMES)])
@@ -35,7 +35,7 @@ def gateway(world: World) -> None:
 @pytest.mark.parametrize("name", NAMES[:4])
 def test_dns_alone_is_never_final_for_a_partner(world: World, name: str) -> None:
     world.send(f"a@{name}.example", f"a@{name}free.example")
-    # Postfix itself gives up at once: else this would show nothing.
+    # Postfix by itself returns it at once; otherwise the test would prove nothing.
     assert world.outcome(f"a@{name}free.example").status == "bounced"
     held = world.outcome(f"a@{name}.example")
     assert (held.status, held.relay) == ("deferred", "none")
@@ -43,7 +43,7 @@ def test_dns_alone_is_never_final_for_a_partner(world: World, name: str) -> None
     assert "dsn=4." in next(line for line in world.log().splitlines() if code in line)
 
 
-def test_a_server_that_has_not_proved_itself_refuses_nothing(world: World) -> None:
+def test_an_unverified_servers_refusal_is_not_final(world: World) -> None:
     world.send("a@rude.example")
     assert world.outcome("a@rude.example").status == "deferred"
 
@@ -55,12 +55,12 @@ def test_the_verified_server_may_refuse(world: World) -> None:
     assert "said: 550" in refused.text
 
 
-def test_a_partners_name_below_its_domain_is_a_partners(world: World) -> None:
+def test_a_name_below_a_partners_domain_belongs_to_the_partner(world: World) -> None:
     world.send("a@nowhere.one.example")
     assert world.outcome("a@nowhere.one.example").status == "deferred"
     until(lambda: "postfix/partner/smtp" in world.log())
 
 
-def test_a_size_that_was_said_in_plaintext_returns_no_mail(world: World) -> None:
+def test_a_size_limit_from_plaintext_returns_no_mail(world: World) -> None:
     world.send("a@small.example")
     assert world.outcome("a@small.example").status == "sent"

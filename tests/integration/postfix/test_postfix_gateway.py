@@ -43,7 +43,7 @@ def gateway(world: World) -> Iterator[None]:
 
 
 class Case(NamedTuple):
-    """Mail to a domain: `tls` is the version that its peer saw, None if nothing arrived."""
+    """Mail to a domain: `tls` is the TLS version at the peer, None if nothing arrived."""
 
     domain: str
     peer: str
@@ -81,7 +81,7 @@ def test_outbound(world: World, case: Case, headers: str) -> None:
     assert arrived == ([] if case.tls is None else [case.tls])
 
 
-def test_held_mail_is_named_with_its_reason(world: World) -> None:
+def test_held_mail_is_listed_with_its_reason(world: World) -> None:
     world.send("queue@plain.example")
     world.outcome("queue@plain.example")
     _, queue = world.run("postqueue", "-j")
@@ -115,7 +115,7 @@ TRICKS = [
 ]
 
 
-def test_no_way_of_writing_an_address_passes_a_policy(world: World) -> None:
+def test_no_spelling_of_an_address_bypasses_a_policy(world: World) -> None:
     address = world.address(world.containers["strange"])
     for port in (2525, 25):
         for number, trick in enumerate(TRICKS):
@@ -160,7 +160,7 @@ def test_inbound(world: World, sender: str, plaintext: int, encrypted: int) -> N
             assert session.docmd(f"MAIL FROM:<{sender}>")[0] == 250
             code, text = session.docmd("RCPT TO:<staff@corp.example>")
             assert code == expected, text
-            # Whoever it is, and however encrypted: nobody relays.
+            # No sender may relay, whether encrypted or not.
             assert session.docmd("RCPT TO:<u@free.example>")[0] >= 450
 
 
@@ -174,7 +174,7 @@ def test_port_25_relays_for_nobody(world: World, recipient: str) -> None:
         assert session.docmd(f"RCPT TO:<{recipient}>")[0] == 554
 
 
-def test_internal_listener_wants_tls(world: World) -> None:
+def test_internal_listener_requires_tls(world: World) -> None:
     with world.session(2525, tls=False) as session:
         assert session.docmd("MAIL FROM:<a@corp.example>")[0] == 530
 
@@ -191,7 +191,7 @@ def test_offers(world: World, port: int) -> None:
     assert b"Postfix" not in _raw(world, port, b"QUIT\r\n")
 
 
-def test_commands_sent_with_starttls_are_not_carried_over(world: World) -> None:
+def test_commands_sent_with_starttls_are_discarded(world: World) -> None:
     answer = _raw(world, 25, b"EHLO x\r\n", b"STARTTLS\r\nMAIL FROM:<a@stranger.example>\r\n")
     assert b"2.1.0" not in answer
     assert world.healthy()
@@ -223,7 +223,7 @@ def test_nothing_beyond_the_hardening_is_needed(world: World) -> None:
 
 
 def _raw(world: World, port: int, *lines: bytes) -> bytes:
-    """Everything that the server says to these bytes, each sent after an answer."""
+    """All answers of the server to these bytes; each part is sent after an answer."""
     said = b""
     with socket.create_connection((world.address(world.gateway), port), timeout=3) as connection:
         for line in lines:

@@ -41,7 +41,7 @@ def _await_alert(world: World, reason: str) -> None:
     until(lambda: reason in _alerts(world), what=f"an alert that says {reason!r}")
 
 
-def test_a_new_list_is_live_without_a_restart(world: World) -> None:
+def test_a_new_list_is_active_without_a_restart(world: World) -> None:
     world.gateway.reload()
     started = world.gateway.attrs["State"]["StartedAt"]
     with world.session() as session:
@@ -77,9 +77,7 @@ def test_the_same_files_again_change_nothing(world: World) -> None:
         ({"main.cf+": "maximal_queue_lifetime = five\n"}, "maximal_queue_lifetime"),
     ],
 )
-def test_a_delivery_that_does_not_check_out_is_refused(
-    world: World, change: dict[str, str], reason: str
-) -> None:
+def test_an_invalid_delivery_is_refused(world: World, change: dict[str, str], reason: str) -> None:
     before = world.job(["python3", "-m", "tlsgate.generation", "show"])
     files = render_postfix(world.settings(), [ONE])
     for name, text in change.items():
@@ -89,7 +87,13 @@ def test_a_delivery_that_does_not_check_out_is_refused(
     assert world.job(["python3", "-m", "tlsgate.generation", "show"]) == before
 
 
-def test_a_hand_edit_is_seen_and_repaired(world: World) -> None:
+def test_a_gateway_without_internal_networks_passes_the_check(world: World) -> None:
+    alone = render_postfix(world.settings(internal_networks=()), [ONE])
+    assert world.deliver_files(alone)["changed"] is True
+    assert world.deliver([ONE])["changed"] is True
+
+
+def test_a_manual_change_is_found_and_repaired(world: World) -> None:
     delivered = world.switch([ONE])
     show = ["python3", "-m", "tlsgate.generation", "show"]
     before = world.job(show)
@@ -132,7 +136,7 @@ def test_a_damaged_generation_is_refused_with_an_alert(world: World) -> None:
     world.switch([ONE])
 
 
-def test_only_a_right_certificate_is_served(world: World) -> None:
+def test_only_a_correct_certificate_is_served(world: World) -> None:
     issue = world.authority.issue
     stranger = new_key()
     bad = {
@@ -153,7 +157,7 @@ def test_only_a_right_certificate_is_served(world: World) -> None:
 
 
 def test_a_client_certificate_is_known_by_its_key(world: World, tmp_path: Path) -> None:
-    """No chain is asked for: the certificate is self-signed, the key is what counts."""
+    """Only the key counts: the certificate is self-signed."""
     registered, other = new_key(), new_key()
     pin = spki_sha256(registered)
     inbound = Inbound(Require.CERTIFICATE, public_keys=(pin,))
@@ -167,7 +171,7 @@ def test_a_client_certificate_is_known_by_its_key(world: World, tmp_path: Path) 
             assert session.docmd("RCPT TO:<staff@corp.example>")[0] == expected, name
 
 
-def test_a_killed_gateway_loses_nothing_that_it_accepted(world: World) -> None:
+def test_a_killed_gateway_loses_no_accepted_mail(world: World) -> None:
     accepted: list[str] = []
 
     def feed(part: int) -> None:

@@ -1,4 +1,4 @@
-"""`tlsgate queue` on the real Postfix: each held message with the reason that the log has."""
+"""`tlsgate queue` with the real Postfix: each held message with its reason from the log."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def entries(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {one["domain"]: one for group in said["groups"] for one in group["entries"]}
 
 
-def test_each_reason_is_the_logs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_reason_is_from_the_log(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     status, text = ask(world, capsys, "--json")
     assert status == 1
     found = entries(json.loads(text))
@@ -81,10 +81,10 @@ def test_each_reason_is_the_logs(world: World, capsys: pytest.CaptureFixture[str
     assert "a@" not in text
 
 
-def test_where_the_log_is_gone_the_queue_speaks(
+def test_without_the_log_the_reason_is_from_the_queue(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A container that was replaced has the queue's volume and none of the lines."""
+    """A replaced container has the queue's volume, but none of the old log."""
     world.gateway.remove(force=True)
     world.start_gateway()
     until(lambda: world.run("postqueue", "-j")[1].count("queue_id") == len(EXPECTED))

@@ -1,4 +1,4 @@
-"""Whoever waited for a change finds it in force, however long Postfix takes to obey."""
+"""After the wait for a change it is active, however long Postfix takes to reload."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.integration
 def gateway(world: World) -> None:
     """A gateway with an empty queue.
 
-    While the master process stands still, nobody takes note of what others do: a lively gateway
-    would soon stand still altogether.
+    The tests stop the master process, so nobody handles the reports of the other processes. With
+    mail in delivery the gateway would soon block completely.
     """
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
@@ -28,21 +28,21 @@ def gateway(world: World) -> None:
     world.start_gateway()
 
 
-def test_a_connection_taken_during_a_reload_keeps_nobody_out(world: World) -> None:
+def test_a_connection_accepted_during_a_reload_blocks_no_others(world: World) -> None:
     until(lambda: len(world.events("generation")) == 2)
     with world.session(tls=False):
-        pass  # leaves an idle process, which takes the next connection
+        pass  # leaves an idle process, which accepts the next connection
     world.gateway.kill("STOP")
     try:
         held = socket.create_connection((world.address(world.gateway), 25), timeout=30)
-        until(lambda: _accepted(world), what="the taking of the connection")
+        until(lambda: _accepted(world), what="the acceptance of the connection")
         # The master process closes the pipe with the report in it, unread.
         world.gateway.kill("HUP")
     finally:
         world.gateway.kill("CONT")
     with held:
         assert held.recv(100).startswith(b"220 ")
-        # It waits for a process until the watcher has ended the one that nobody counts.
+        # The connection waits until the watcher ends the process that the master does not count.
         with world.session(tls=False) as other:
             assert other.noop()[0] == 250
         assert held.recv(100) == b""
@@ -54,10 +54,10 @@ def _accepted(world: World) -> bool:
     return bool(re.search(r": 00000000:0019 00000000:0000 0A 00000000:00000000 ", text))
 
 
-def test_a_policy_is_in_force_once_postfix_has_obeyed(world: World) -> None:
-    # The first reload, of the start, is over: it ends the processes of before.
+def test_a_policy_is_active_after_the_reload(world: World) -> None:
+    # The first reload, at the start, is over: it ends the previous processes.
     until(lambda: len(world.events("generation")) == 2)
-    # From here on one of each kind is there, and needs no master process for the next message.
+    # Now there is one process of each kind, which handles the next message without the master.
     world.send("warm@one.example")
     assert world.outcome("warm@one.example").status == "sent"
     wake = threading.Timer(5, world.gateway.kill, ["CONT"])

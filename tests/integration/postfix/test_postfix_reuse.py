@@ -1,4 +1,4 @@
-"""TLS connections are reused, and never for a stricter policy than they were opened under.
+"""TLS connections are reused, but never for a stricter policy than the one at their opening.
 
 Domains of different policies share one MX, whose certificate is for mx.one.example.
 """
@@ -22,7 +22,7 @@ OTHERS = [partner("two"), partner("strict", outbound=Outbound(mx=(".one.example"
 
 @pytest.fixture(scope="module", autouse=True)
 def gateway(world: World) -> None:
-    """Two partners on one MX, with different names; `free.example` is none."""
+    """Two partners on one MX, with different names; `free.example` is not a partner."""
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     world.deliver([ONE, *OTHERS])
@@ -49,8 +49,8 @@ def test_connections_are_reused(world: World) -> None:
 
 
 @pytest.mark.parametrize("weak", ["one", "free", "strict"])
-def test_a_connection_serves_its_own_policy_only(world: World, weak: str) -> None:
-    """`two` accepts names that the MX does not have; its mail comes between that of others."""
+def test_a_connection_is_used_only_for_its_own_policy(world: World, weak: str) -> None:
+    """`two` accepts only names that the MX does not have; its mail is sent between others' mail."""
     recipients = [
         f"{weak}{number}@{domain}.example" for number in range(30) for domain in (weak, "two")
     ]
@@ -62,7 +62,7 @@ def test_a_connection_serves_its_own_policy_only(world: World, weak: str) -> Non
     assert {world.outcome(r).status for r in recipients if "two" not in r} == {"sent"}
 
 
-def test_a_partner_gets_no_connection_of_the_time_before_it_was_one(world: World) -> None:
+def test_a_new_partner_gets_no_earlier_connection(world: World) -> None:
     world.send(*(f"before{number}@free.example" for number in range(30)))
     _sessions(world, "before", 30)
     world.switch([ONE, *OTHERS, partner("free")])
@@ -71,9 +71,9 @@ def test_a_partner_gets_no_connection_of_the_time_before_it_was_one(world: World
 
 
 def test_a_tightened_policy_gets_no_connection_of_the_looser_one(world: World) -> None:
-    """Same domain, same level `secure`, other names: nothing but `match` tells them apart.
+    """Same domain, same level `secure`, other names: the policies differ only in `match`.
 
-    Mail flows all the time, so that connections of the looser policy are open at the switch.
+    Mail is sent all the time, so that connections of the looser policy are open at the switch.
     """
     world.switch([ONE, *OTHERS])
     with stream(world, lambda number: f"stream{number}@one.example", 0.01):
@@ -85,10 +85,10 @@ def test_a_tightened_policy_gets_no_connection_of_the_looser_one(world: World) -
     assert "<tight" not in str([mail["mail"] for mail in world.received("shared")])
 
 
-def test_what_a_delivery_has_open_at_the_switch_is_not_handed_on(world: World) -> None:
-    """One of two servers is struck off the list while it is slow to answer a delivery.
+def test_a_connection_of_an_old_delivery_is_not_reused_after_the_switch(world: World) -> None:
+    """One of two servers is removed from the record while it answers a delivery slowly.
 
-    That delivery goes on, and its connection stands; mail of after the switch may not have it.
+    That delivery continues with its connection; later mail must not use the connection.
     """
     world.switch([partner("twin", outbound=Outbound(mx=("mx.one.example", "mx.spare.example")))])
     sent: list[tuple[float, str]] = []
@@ -102,13 +102,13 @@ def test_what_a_delivery_has_open_at_the_switch_is_not_handed_on(world: World) -
         until(lambda: str(world.received("shared")).count("<slow") > 5)
         world.switch([partner("twin", outbound=Outbound(mx=("mx.spare.example",)))])
         switched = time.monotonic()
-        # Postfix looks for its cache again after a second, and keeps a connection there for two.
+        # Postfix tries its cache again after a second, and keeps a connection there for two.
         time.sleep(5)
     after = [name for when, name in sent if when > switched]
     until(lambda: all(map(world.deliveries, after)), what="every delivery")
     here = str(world.received("shared"))
     assert not [name for name in after if f"<{name}>" in here]
-    # A delivery did try to hand on: else this would show nothing.
+    # A delivery did try to cache its connection; otherwise the test would prove nothing.
     assert "warning: disabling connection caching" in world.log()
     _, sockets = world.run("ls", "/var/spool/postfix/private")
     caches = [name for name in sockets.split() if name.startswith("scache-")]

@@ -1,4 +1,4 @@
-"""All of the record on the real Postfix with the real policy helper: what ends, ends by itself."""
+"""All settings of a record with the real Postfix and policy helper; rules end on their dates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tlsgate.render.partner_maps import compile_partners
 pytestmark = pytest.mark.integration
 
 OPEN_SECONDS = 12.0
-"""How long an exception is open: enough to deliver the list and to send a message."""
+"""How long an exception lasts: enough to deliver the list and to send a message."""
 HELD_BY_NAME = "Server certificate not verified"
 HELD_BY_CLEAR = "TLS is required, but was not offered"
 HELD_BY_LOOKUP = "client TLS configuration problem"
@@ -55,7 +55,7 @@ def private(world: World, name: str, mx: str = "mx.strange.example") -> Partner:
 
 
 def everyone(world: World) -> list[Partner]:
-    """A partner of each kind, and the exceptions whose end a test sets."""
+    """A partner of each kind, with exceptions whose end a test sets."""
     pins = (spki_sha256(world.stranger_key), "ab" * 32)
     named = Outbound(mx=("mx.one.example",))
     foreign = Inbound(Require.NETWORK, networks=("198.51.100.0/24",))
@@ -88,12 +88,12 @@ def _own(world: World) -> tuple[str, ...]:
 
 @pytest.fixture(scope="module", autouse=True)
 def gateway(world: World, helper_image: str) -> Iterator[None]:
-    """The gateway and the helper on one configuration, in which every exception has ended."""
+    """The gateway and the helper with one configuration, in which every exception has ended."""
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     with pytest.MonkeyPatch.context() as patch:
         ends_at(patch, datetime.now(UTC))
-        # Where `near` is on the list, too, the null sender needs TLS whatever `dated` may do.
+        # If `near` is on the list too, the null sender needs TLS even if `dated` has an exception.
         near = partner("near", inbound=Inbound(Require.NETWORK, networks=_own(world)))
         world.deliver([*everyone(world), near], policy_host="helper")
     world.add_helper(helper_image)
@@ -102,13 +102,13 @@ def gateway(world: World, helper_image: str) -> Iterator[None]:
 
 
 def ends_at(patch: pytest.MonkeyPatch, time: datetime) -> None:
-    """What ends with a day in the record ends at this moment in what is rendered from now on."""
+    """From now on rendered rules end at this moment instead of the end of the day."""
     patch.setattr("tlsgate.render.outbound_policy.end_of_day", lambda _: time)
 
     def anchors(pem: str) -> tuple[Anchor, ...]:
         return tuple(Anchor(one.pem, time) for one in ca.anchors(pem))
 
-    # Of the private CAs only that of `ended` does.
+    # Of the private CAs only that of `ended` ends.
     real = compile_partners.__globals__["outbound_timeline"]
 
     def timeline(one: Partner, key: str) -> object:
@@ -140,7 +140,7 @@ def sent(world: World, recipient: str) -> Delivery:
         ("watched.example", "strange", ""),
     ],
 )
-def test_what_holds_when_every_exception_has_ended(
+def test_rules_after_every_exception_has_ended(
     world: World, domain: str, peer: str, held: str
 ) -> None:
     recipient = f"ended@{domain}"
@@ -171,7 +171,7 @@ def rcpt(world: World, sender: str, *, tls: bool) -> int:
         ("", 250),
     ],
 )
-def test_who_must_show_what(world: World, sender: str, encrypted: int) -> None:
+def test_what_each_sender_must_prove(world: World, sender: str, encrypted: int) -> None:
     assert rcpt(world, sender, tls=False) == 450
     assert rcpt(world, sender, tls=True) == encrypted
 
@@ -197,14 +197,14 @@ INBOUND = [
 ]
 
 
-def test_exceptions_open_and_end_by_the_clock_alone(world: World) -> None:
-    """One delivery; then nothing runs that could close anything. Mail flows over the end."""
+def test_exceptions_begin_and_end_only_by_the_clock(world: World) -> None:
+    """One delivery; then nothing runs that could end the rules. Mail is sent across the end."""
     end = datetime.now(UTC) + timedelta(seconds=OPEN_SECONDS)
     with pytest.MonkeyPatch.context() as patch:
         ends_at(patch, end)
         name = world.switch(everyone(world), policy_host="helper")
     expected = {"plain": "plain.example", "strange": "strange.example", "old": "old.example"}
-    # Where plaintext is allowed, old TLS is better than that.
+    # If plaintext is allowed, old TLS is better than plaintext.
     versions = {"plain": "", "strange": "TLSv1.3", "old": "TLSv1"}
     for peer, domain in expected.items():
         recipient = f"open@{domain}"
@@ -230,7 +230,7 @@ def test_exceptions_open_and_end_by_the_clock_alone(world: World) -> None:
 
 
 def _stream_over(world: World, end: datetime) -> list[str]:
-    """Mail goes without a pause before and after the end; returns whom it went to after it.
+    """Send mail without a pause before and after the end; return the recipients after it.
 
     So connections that the exception allowed are open when it ends.
     """
@@ -240,7 +240,7 @@ def _stream_over(world: World, end: datetime) -> list[str]:
         while (now := datetime.now(UTC)) < end + timedelta(seconds=3):
             domain = ("plain.example", "strange.example")[number % 2]
             recipient = f"stream{number}@{domain}"
-            # What was handed over just before the end may be under way.
+            # Mail from just before the end may still be in delivery.
             if now > end:
                 after.append(recipient)
             session.sendmail("a@corp.example", [recipient], "Subject: x\r\n\r\n")
@@ -259,13 +259,13 @@ def test_mail_that_needs_the_helper_waits_without_it(world: World) -> None:
     for domain in ("plain.example", "strange.example", "private.example"):
         outcome = sent(world, f"without@{domain}")
         assert (outcome.status, HELD_BY_LOOKUP in outcome.text) == ("deferred", True), outcome
-    # A rule without end needs no helper, for the domain and for those below it.
+    # A rule without an end needs no helper, neither for the domain nor for its subdomains.
     assert sent(world, "without@one.example").status == "sent"
     below = sent(world, "without@sub.one.example")
     assert (below.status, below.text) == ("deferred", "Server certificate not verified")
     codes = {sender: rcpt(world, sender, tls=tls) for sender, tls in INBOUND}
     assert set(codes.values()) == {451}
-    # What is only observed flows all the same.
+    # Mail of an observed partner is delivered.
     assert rcpt(world, "a@watched.example", tls=False) == 250
     world.send("without@watched.example")
     helper.start()
@@ -276,13 +276,13 @@ def test_mail_that_needs_the_helper_waits_without_it(world: World) -> None:
     )
 
 
-def test_mail_waits_while_the_helper_has_not_the_gateways_own_list(world: World) -> None:
+def test_mail_waits_until_the_helper_has_the_gateways_list(world: World) -> None:
     helper = world.containers["helper"]
     with pytest.MonkeyPatch.context() as patch:
         ends_at(patch, datetime.now(UTC) + timedelta(days=1))
         world.switch(everyone(world), policy_host="helper")
         assert sent(world, "same@strange.example").status == "sent"
-        # What the helper may not read, it does not take up.
+        # The helper does not use files that it cannot read.
         name = world.switch([*everyone(world), partner("more")], policy_host="helper")
         world.job(["sh", "-c", f"chmod 0 /config/generations/{name}/partner_rules.json; echo {{}}"])
         helper.restart(timeout=10)
@@ -298,8 +298,8 @@ def test_mail_waits_while_the_helper_has_not_the_gateways_own_list(world: World)
         assert world.helped()
 
 
-def test_helper_and_gateway_take_up_lists_at_any_pace(world: World) -> None:
-    """Lists with and without the exception, in quick succession, while mail flows."""
+def test_helper_and_gateway_activate_lists_at_any_speed(world: World) -> None:
+    """Lists with and without the exception, in quick succession, while mail is sent."""
     with_it, without = everyone(world), [one for one in everyone(world) if one.name != "Strange"]
     without.append(partner("strange"))
     phases: list[tuple[str, str]] = []
@@ -322,7 +322,7 @@ def test_helper_and_gateway_take_up_lists_at_any_pace(world: World) -> None:
     assert [one for one in closed if f"<{one}>" in arrived] == []
 
 
-def test_what_is_observed_flows_and_is_counted(world: World) -> None:
+def test_observed_mail_is_delivered_and_counted(world: World) -> None:
     before = world.observations()["Watched"]
     recipients = ["seen1@watched.example", "seen2@sub.watched.example"]
     assert sent(world, recipients[0]).status == "sent"

@@ -1,4 +1,4 @@
-"""Senders on port 25 that no partner's domain stands in: the null sender, and our own domains."""
+"""Senders on port 25 without a partner's domain: the null sender, and our own domains."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LISTS: dict[str, list[Partner]] = {
     "MX with an exception": [partner("near", exceptions=(OPEN,)), partner("far")],
     "shared MX with an exception": [partner("near", exceptions=(OPEN,)), partner("same")],
 }
-"""Where the client of these tests stands with the list's partners."""
+"""Relation of the tests' client to the partners of the list."""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def rcpt(world: World, sender: str, *, tls: bool, port: int = 25) -> tuple[int, 
 
 
 def set_helper(world: World, state: str) -> None:
-    """`hung` is frozen, with its watchdog: it takes connections and says nothing."""
+    """`hung`: it is paused with its watchdog; it accepts connections and never answers."""
     helper = world.containers["helper"]
     helper.reload()
     if helper.status == "paused":
@@ -114,11 +114,11 @@ def check(world: World, expected: int) -> None:
     assert code == expected, text
     assert code == 250 or text.startswith(b"4.7.1 "), text
     assert rcpt(world, "", tls=True)[0] == 250
-    # Who is nobody's partner and names himself is not concerned.
+    # A sender with another domain is not affected.
     assert rcpt(world, "a@stranger.example", tls=False)[0] == 250
 
 
-def test_a_helper_that_hangs_is_as_one_that_is_down(world: World) -> None:
+def test_a_hanging_helper_is_like_a_stopped_one(world: World) -> None:
     world.switch(LISTS["elsewhere"], policy_host="helper")
     until_looked_up(world)
     set_helper(world, "hung")
@@ -127,14 +127,14 @@ def test_a_helper_that_hangs_is_as_one_that_is_down(world: World) -> None:
     check(world, 250)
 
 
-def test_the_null_sender_from_a_network_of_a_record_needs_no_helper(world: World) -> None:
+def test_the_null_sender_from_a_records_network_needs_no_helper(world: World) -> None:
     near = partner("far", inbound=Inbound(networks=(world.subnet(),)))
     world.switch([near], policy_host="nobody.example")
     assert rcpt(world, "", tls=False)[0] == 450
     assert rcpt(world, "", tls=True)[0] == 250
 
 
-def test_what_was_looked_up_outlasts_the_resolver_and_a_restart(world: World) -> None:
+def test_looked_up_hosts_survive_a_resolver_failure_and_a_restart(world: World) -> None:
     world.switch(LISTS["MX"], policy_host="helper")
     until_looked_up(world)
     helper, names = world.containers["helper"], world.containers["policy"]

@@ -1,4 +1,4 @@
-"""Inbound sessions and a change of the rules: none goes on by the old ones."""
+"""Inbound sessions and a change of the rules: no session continues with the old ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gateway(world: World) -> None:
 
 @pytest.fixture
 def plaintext(world: World) -> Iterator[Plaintext]:
-    """Sessions without TLS that have said this already; `new.example` is not on the list yet."""
+    """Sessions without TLS that have sent these commands; `new.example` is not on the list yet."""
     world.switch([ONE])
     opened: list[smtplib.SMTP] = []
 
@@ -54,7 +54,7 @@ def test_a_session_between_messages_ends_at_once(world: World, plaintext: Plaint
         session.docmd("NOOP")
 
 
-def test_a_message_whose_data_has_begun_is_taken(world: World, plaintext: Plaintext) -> None:
+def test_a_message_whose_data_has_begun_is_accepted(world: World, plaintext: Plaintext) -> None:
     session = plaintext(MAIL, RCPT)
     assert session.docmd("DATA")[0] == 354
     world.switch([ONE, partner("new")])
@@ -77,8 +77,8 @@ def test_accepted_recipients_have_a_grace(world: World, plaintext: Plaintext) ->
     assert late.docmd("DATA")[0] == 421
 
 
-def test_a_list_that_was_in_force_before_serves_again(world: World, plaintext: Plaintext) -> None:
-    """The same files have the same name: their table must not hold the answers of last time."""
+def test_an_earlier_list_can_be_active_again(world: World, plaintext: Plaintext) -> None:
+    """The same files have the same name: their table must not keep its earlier answers."""
     old = plaintext()
     world.switch([ONE, partner("new")])
     world.switch([ONE])

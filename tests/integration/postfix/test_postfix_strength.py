@@ -1,4 +1,4 @@
-"""Mail from partners once port 25 offers older encryption: each gets what its record asks for."""
+"""Mail from partners when port 25 offers older encryption: each must meet its own record."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AEAD, CBC = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA256"
 
 @pytest.fixture(scope="module", autouse=True)
 def gateway(world: World, helper_image: str) -> Iterator[None]:
-    """The gateway and the helper, with one partner that has nothing better."""
+    """The gateway and the helper, with one partner that only supports older encryption."""
     key = new_key()
     world.put_certificate("1", key, world.authority.issue([HOST], key=key))
     own = Inbound(Require.NETWORK, networks=(world.subnet(),))

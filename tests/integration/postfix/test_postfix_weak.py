@@ -1,7 +1,6 @@
-"""Peers that are weak in one respect each: check, probe and the gateway itself agree on every one.
+"""Peers with one weakness each: check, probe and the gateway agree on every one.
 
-Mail to a listed partner is sent only over strong TLS (D21), and what is said before it is sent is
-what then happens.
+Mail to a listed partner is sent only over strong TLS (D21), and the prediction matches the result.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ RECORDS = tuple(map(record, PEERS))
 
 
 class WeakWorld(World):
-    """With all the peers in one container, at one address."""
+    """A world with all peers in one container, at one address."""
 
     def add_weak(self) -> None:
         container = self._create("weak", ["python3", "/peer/weak_peer.py"])
@@ -98,14 +97,14 @@ def delivered(weak: World) -> Mapping[str, str]:
     return {domain: status.replace("deferred", "held") for domain, status in statuses.items()}
 
 
-def test_the_records_demand_what_the_table_says() -> None:
+def test_the_records_require_what_the_table_says() -> None:
     assert {peer.domain: peer.policy for peer in PEERS}.items() <= dict(
         compile_partners(RECORDS).outbound
     ).items()
 
 
 @pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
-def test_what_is_said_is_what_happens(
+def test_the_prediction_matches_the_result(
     peer: WeakPeer,
     predicted: Mapping[str, str],
     probed: Mapping[str, str],
@@ -115,8 +114,8 @@ def test_what_is_said_is_what_happens(
     assert said == ("held" if peer.code else "sent",) * 3
 
 
-def test_what_was_held_reached_nobody(weak: World, delivered: Mapping[str, str]) -> None:
-    """Whatever the log says: these are the messages that the servers have."""
+def test_held_mail_reached_no_server(weak: World, delivered: Mapping[str, str]) -> None:
+    """The messages that the servers received, whatever the log says."""
     arrived = " ".join(mail["mail"] for mail in weak.received("weak"))
     there = {domain for domain in DOMAINS if f"@{domain}>" in arrived}
     assert there == {peer.domain for peer in PEERS if not peer.code}

@@ -1,7 +1,7 @@
-"""Mail servers with TLS that is weak in one respect each: standard library only.
+"""Mail servers whose TLS has one weakness each: standard library only.
 
-Run inside the gateway's image it is all of them at one address: which one a client meets follows
-from the server name (SNI) in its first message, which is why that is read before TLS begins.
+In the gateway's image it plays all of them at one address. The server name (SNI) in the client's
+first message selects one, so that message is read before TLS begins.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALERT_HANDSHAKE_FAILURE = b"\x15\x03\x03\x00\x02\x02\x28"
 
 
 def server_context(settings: dict[str, Any]) -> ssl.SSLContext:
-    """TLS as the settings say (tests/support/weak_peers.py)."""
+    """The TLS context for the settings (tests/support/weak_peers.py)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers(settings["ciphers"])
     with warnings.catch_warnings():
@@ -86,7 +86,7 @@ class Mail(socketserver.StreamRequestHandler):
 
     def _met(self) -> dict[str, Any]:
         hello = self.connection.recv(16 * 1024, socket.MSG_PEEK)
-        # The longest name first: none must be found as a part of another.
+        # The longest name first: a name may be part of another one.
         names = sorted(self.peers, key=len, reverse=True)
         return self.peers[next((name for name in names if name.encode() in hello), names[0])]
 

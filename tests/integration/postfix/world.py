@@ -82,7 +82,7 @@ def until(look: Callable[[], T], seconds: float = 20.0, what: str = "it") -> T:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What the gateway's log says of one recipient."""
+    """The gateway's log entry for one recipient."""
 
     status: str
     relay: str
@@ -90,7 +90,7 @@ class Delivery:
 
 
 class World:
-    """A network with peers and one gateway, made anew for a test module."""
+    """A network with peers and one gateway, created for each test module."""
 
     def __init__(self, client: docker.DockerClient, image: str) -> None:
         self.client, self.image = client, image
@@ -135,7 +135,7 @@ class World:
         container.start()
 
     def add_helper(self, image: str) -> Container:
-        """The policy helper itself, as the stack runs it; its host name is `helper`."""
+        """The real policy helper, as in a stack; its host name is `helper`."""
         container = self._create(
             "helper",
             None,
@@ -161,7 +161,7 @@ class World:
         return self.containers["helper"].exec_run(command).exit_code == 0
 
     def observations(self) -> dict[str, Any]:
-        """What the policy helper has counted."""
+        """The policy helper's counts."""
         command = ["python3", "-m", "tlsgate.policy", "observations"]
         code, output = self.containers["helper"].exec_run(command)
         assert code == 0, output
@@ -169,7 +169,7 @@ class World:
         return dict(json.loads(output))
 
     def publish(self, zone: Mapping[str, dict[str, list[str]]]) -> None:
-        """The name server answers so from now on."""
+        """Change what the name server answers."""
         self.zone |= zone
         self._names["zone"] = self.zone
         container = self.containers["policy"]
@@ -177,11 +177,11 @@ class World:
         container.restart(timeout=0)
 
     def know_client(self, pin: str) -> None:
-        """The policy helper comes up, and this client key is the partner's."""
+        """Start the stub of the policy helper, which accepts this client key."""
         self._put_peer(self.containers["policy"], {**self._names, "pin": pin}, "")
 
     def know_zone(self) -> None:
-        """The name server starts again, with what the zone has now."""
+        """Restart the name server with the present zone."""
         container = self.containers["policy"]
         self._put_peer(container, self._names, "")
         container.restart(timeout=0)
@@ -192,14 +192,14 @@ class World:
         return key_pem(key) + self.authority.issue(names, key=key)
 
     def received(self, name: str) -> list[dict[str, Any]]:
-        """What a peer received, in order."""
+        """The messages that a peer received, in order."""
         log = self.containers[name].logs().decode()
         return [json.loads(line) for line in log.splitlines() if line.startswith("{")]
 
     # The gateway
 
     def settings(self, **changes: Any) -> PostfixSettings:
-        """Of the gateway; the internal networks are this network."""
+        """The gateway's settings; the internal networks are this network."""
         values: dict[str, Any] = {
             "host_name": HOST,
             "domains": ("corp.example", "brand.example"),
@@ -214,18 +214,18 @@ class World:
     def deliver(
         self, partners: Sequence[Partner], *, fails: bool = False, **changes: Any
     ) -> dict[str, Any]:
-        """A delivery job; the JSON that it printed, or with `fails` its reason."""
+        """Run a delivery job; return the JSON that it printed, or with `fails` its error."""
         return self.deliver_files(render_postfix(self.settings(**changes), partners), fails=fails)
 
     def deliver_files(self, files: Mapping[str, str], *, fails: bool = False) -> dict[str, Any]:
-        """As `deliver`, for any files."""
+        """Like `deliver`, for any files."""
         command = ["python3", "-m", "tlsgate.generation", "install"]
         return self.job([*command, "--kind", "postfix", "--from", "/incoming"], files, fails=fails)
 
     def job(
         self, command: Sequence[str], files: Mapping[str, str] | None = None, *, fails: bool = False
     ) -> dict[str, Any]:
-        """A container run to its end, without any capability."""
+        """Run a container without any capability until it ends."""
         container = self.client.containers.create(
             self.image,
             list(command),
@@ -258,7 +258,7 @@ class World:
             self.client.volumes.get(incoming["Name"]).remove()
 
     def put_certificate(self, generation: str, key: Key, chain: str) -> None:
-        """As the agent does: a new generation of the host's certificate, then the switch."""
+        """Like the agent: write a new generation of the host's certificate, then switch to it."""
         files = {"key.pem": key_pem(key), "fullchain.pem": chain}
         script = (
             f"mkdir -p /keys/{HOST}/generations/{generation} && "
@@ -283,7 +283,7 @@ class World:
             container.remove(force=True)
 
     def start_gateway(self, *, wait: bool = True) -> Container:
-        """The container as the stack runs it."""
+        """Start the container as a stack does."""
         names = self.address(self.containers["policy"])
         container = self._create(
             "gateway",
@@ -317,13 +317,13 @@ class World:
         return code == 0
 
     def run(self, *command: str) -> tuple[int, str]:
-        """A command inside the gateway's container."""
+        """Run a command inside the gateway's container."""
         code, output = self.gateway.exec_run(list(command))
         assert isinstance(output, bytes)
         return code or 0, output.decode()
 
     def switch(self, partners: Sequence[Partner], **changes: Any) -> str:
-        """Delivers and waits until the gateway has taken it up."""
+        """Deliver, and wait until the gateway has activated it."""
         name = str(self.deliver(partners, **changes)["generation"])
         code, text = self.run("python3", "-m", "tlsgate.generation", "await", name)
         assert code == 0, text
@@ -333,12 +333,12 @@ class World:
         return self.gateway.logs().decode()
 
     def events(self, event: str) -> list[dict[str, Any]]:
-        """The watcher's lines."""
+        """The watcher's events."""
         lines = (json.loads(li) for li in self.log().splitlines() if li.startswith('{"event"'))
         return [line for line in lines if line["event"] == event]
 
     def deliveries(self, recipient: str) -> list[Delivery]:
-        """Every attempt for a recipient so far."""
+        """All attempts for a recipient so far."""
         found = re.finditer(
             rf"to=<{re.escape(recipient)}>.*? relay=(\S+?), .*?status=(\w+) \((.*)\)$",
             self.log(),
@@ -357,7 +357,7 @@ class World:
     ) -> smtplib.SMTP:
         """An SMTP session from this machine, after EHLO and, with `tls`, STARTTLS.
 
-        `client`: key and certificate that it shows. `suite`: the one of TLS 1.2 that it has.
+        `client`: its key and certificate. `suite`: its only suite of TLS 1.2.
         """
         session = smtplib.SMTP(self.address(self.gateway), port, timeout=30)
         session.ehlo("client.example")
@@ -374,7 +374,7 @@ class World:
         return session
 
     def send(self, *recipients: str, headers: str = "") -> None:
-        """A message through the internal listener, one transaction a recipient."""
+        """Send a message through the internal listener, one transaction for each recipient."""
         with self.session(2525) as session:
             for recipient in recipients:
                 session.sendmail(

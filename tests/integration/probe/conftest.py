@@ -1,4 +1,4 @@
-"""The running lab with the gateway in it; brought up if it is not, and left up."""
+"""The running lab with the gateway in it; started if necessary, and kept running."""
 
 from __future__ import annotations
 

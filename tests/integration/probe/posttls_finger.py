@@ -1,7 +1,7 @@
-"""Postfix's own verifier, run in the gateway's container: what it says of a domain's first server.
+"""Postfix's own verifier, run in the gateway's container: its result for a domain's first server.
 
-posttls-finger(1) knows no policy tables: the level and the names are given as the gateway's table
-gives them.
+posttls-finger(1) does not read policy tables, so it gets the level and the names of the gateway's
+table as options.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Finger:
 
 
 def secure(client: docker.DockerClient, domain: str, names: Sequence[str] = ()) -> Finger:
-    """At level `secure`; `names`: what `match=` says, without it the level's own default."""
+    """At level `secure`; `names`: those of `match=`, by default the level's own."""
     return _run(client, *_COMMON, *_ROOTS, "-l", "secure", domain, *names)
 
 

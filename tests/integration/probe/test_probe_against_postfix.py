@@ -1,7 +1,7 @@
-"""The probe and `tlsgate check` beside Postfix itself, on every peer of the lab.
+"""The probe and `tlsgate check` compared with Postfix itself, on every peer of the lab.
 
-The probe beside posttls-finger, Postfix's own verifier; the check beside what the gateway then does
-with a real message.
+The probe is compared with posttls-finger, Postfix's own verifier, and the check with what the
+gateway then does with a real message.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 from lab import files, plan
 from lab.cases import OutboundCase, outbound_cases
 from lab.driver import Lab
-from lab.trial import Seen, run_outbound
+from lab.trial import CaseResult, run_outbound
 from tests.integration.probe import posttls_finger
 from tests.integration.probe.posttls_finger import Finger
 from tlsgate.dns.nameservers import Resolver
@@ -52,7 +52,7 @@ def _listed() -> tuple[Partner, ...]:
 
 @pytest.fixture(scope="module")
 def probed(client: docker.DockerClient) -> Probed:
-    """Without the list: what a domain shows by itself."""
+    """The probe's results without the partner list."""
     settings = ProbeSettings(RESOLVER, extra_ca=_roots())
     return {result.domain: result for result in probe_domains(DOMAINS, settings)}
 
@@ -72,7 +72,7 @@ def dane_fingers(client: docker.DockerClient) -> Fingers:
 
 
 def word(result: ProbeResult) -> str:
-    """The probe's verdict on `secure` in posttls-finger's words."""
+    """The probe's result for `secure` as a word of posttls-finger."""
     (server,) = result.servers
     match server.contact.strict.fault:
         case None if Verify.PKIX in result.ready:
@@ -106,7 +106,7 @@ def test_at_level_dane(domain: str, probed: Probed, dane_fingers: Fingers) -> No
     assert (Verify.DANE in probed[domain].ready) is matches
 
 
-def test_every_word_was_seen(fingers: Fingers, dane_fingers: Fingers) -> None:
+def test_every_word_occurred(fingers: Fingers, dane_fingers: Fingers) -> None:
     """Without this the two tests above could pass by agreeing on nothing."""
     assert {finger.word for finger in fingers.values()} == {"Verified", "Trusted", "Untrusted", ""}
     of_dane = {dane_fingers[domain].word for domain in WITH_TLSA}
@@ -138,18 +138,18 @@ def predicted(client: docker.DockerClient) -> Mapping[str, Prediction]:
 
 
 @pytest.fixture(scope="module")
-def delivered(lab: Lab) -> Mapping[str, Seen]:
+def delivered(lab: Lab) -> Mapping[str, CaseResult]:
     seen = run_outbound(lab, CASES)
     return {one.case.domain: one for one in seen if isinstance(one.case, OutboundCase)}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.domain)
-def test_the_check_says_what_the_gateway_then_does(
-    case: OutboundCase, predicted: Mapping[str, Prediction], delivered: Mapping[str, Seen]
+def test_the_check_predicts_what_the_gateway_does(
+    case: OutboundCase, predicted: Mapping[str, Prediction], delivered: Mapping[str, CaseResult]
 ) -> None:
     answer, seen = predicted[case.domain], delivered[case.domain]
     assert answer.outcome == seen.outcome, (answer.sentence, seen)
     if seen.outcome == "sent":
         assert (answer.version or "none") == seen.tls
-    # What is assured is never in the clear, and what was in the clear was not promised.
+    # Assured mail was never sent in clear text, and mail in clear text was not assured.
     assert not (answer.assured and seen.tls == "none")

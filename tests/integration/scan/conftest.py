@@ -1,4 +1,4 @@
-"""The images, built once a run, and what is scanned."""
+"""The images, built once per run, and the scanned services."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def image(client: docker.DockerClient) -> str:
 def start(
     client: docker.DockerClient, image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Callable[[], Key]], ScanWorld]]:
-    """Starts gateway, policy host and scanners, with keys of this kind."""
+    """A function that starts gateway, policy host and scanners with keys of a kind."""
     made = ScanWorld(client, image)
 
     def begin(new_key: Callable[[], Key]) -> ScanWorld:

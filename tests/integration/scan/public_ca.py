@@ -1,9 +1,9 @@
 """A CA whose certificates look like a public one's, so that no finding comes from the CA.
 
-As Let's Encrypt's profile `tlsserver`: an intermediate CA, no subject, critical names, a place of
-revocation lists (CA/Browser Forum, Baseline Requirements, section 7.1.2). But they last for 90
-days, since of 45 the scanners say that they end soon; and the proofs of certificate transparency
-are missing, since they need public logs.
+Like Let's Encrypt's profile `tlsserver`: an intermediate CA, no subject, critical names, an address
+of revocation lists (CA/Browser Forum, Baseline Requirements, section 7.1.2). There are two
+differences. The certificates are valid for 90 days, because the scanners report that 45 days end
+soon. And they have no proofs of certificate transparency, which need public logs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The gateway, the policy host and the scanners, on a network of their own."""
+"""The gateway, the policy host and the scanners on a separate network."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRUSTED_ROOT = "/scan/root.pem"
 
 
 def scanner_image(client: docker.DockerClient) -> str:
-    """The scanners' image; pip trusts what this machine trusts."""
+    """Build the scanners' image; pip trusts the same CAs as this machine."""
     here, extra = Path(__file__).parent, os.environ.get("PIP_CERT")
     files = {name: (here / name).read_text() for name in ("Dockerfile", "requirements.txt")}
     files["extra-ca.crt"] = Path(extra).read_text() if extra else ""
@@ -42,7 +42,7 @@ def scanner_image(client: docker.DockerClient) -> str:
 
 
 class ScanWorld(World):
-    """As a world of the gateway's tests, with a CA that looks like a public one."""
+    """Like the world of the gateway's tests, but with a CA that looks like a public one."""
 
     def __init__(self, client: docker.DockerClient, image: str) -> None:
         super().__init__(client, image)
@@ -51,7 +51,7 @@ class ScanWorld(World):
     def start(
         self, policy_host: str, scanner: str, folder: Path, new_key: Callable[[], Key]
     ) -> None:
-        """All of it, from these images; `folder` becomes the policy host's files."""
+        """Start everything from these images; `folder` gets the policy host's files."""
         self.add_peer("internal", MODERN, ["internal.example"], self.server_pem(["internal"]))
         self.add_peer("one", MODERN, ["one.example"], self.server_pem(["mx.one.example"]))
         self.add_names({}, {})

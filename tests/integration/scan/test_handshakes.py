@@ -37,19 +37,19 @@ PREFERRED_LAST = ":".join(s for s in reversed(STRONG_SUITES) if "ECDHE-RSA" in s
 
 @pytest.fixture(scope="module")
 def world(start: Callable[[Callable[[], Key]], ScanWorld]) -> Iterator[ScanWorld]:
-    """With RSA keys, and beside the clients a server that takes every offer."""
+    """A world with RSA keys, and with a server that accepts every offer."""
     made = start(lambda: rsa.generate_private_key(65537, 2048))
     made.shell(
         "cd /tmp && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=lax -keyout k -out c &&"
         f" openssl s_server -accept {LAX_PORT} -key k -cert c -cipher ALL:eNULL:@SECLEVEL=0"
         " -min_protocol TLSv1 -www >/dev/null 2>&1 &"
     )
-    until(lambda: suite(handshake(made, LAX_PORT)), what="a server that takes every offer")
+    until(lambda: suite(handshake(made, LAX_PORT)), what="a server that accepts every offer")
     yield made
 
 
 def handshake(world: ScanWorld, port: int, options: str = "") -> str:
-    """What `openssl s_client` says of it."""
+    """The output of `openssl s_client`."""
     if port == LAX_PORT:
         to = f"localhost:{port}"
     else:
@@ -60,13 +60,13 @@ def handshake(world: ScanWorld, port: int, options: str = "") -> str:
 
 
 def suite(answer: str) -> str | None:
-    """That was agreed on."""
+    """The negotiated suite."""
     match = re.search(r"^New, TLSv1\S*, Cipher is (\S+)$", answer, re.M)
     return match[1] if match else None
 
 
 @pytest.mark.parametrize("offer", REFUSED)
-def test_the_client_makes_the_handshake_with_a_server_that_takes_it(
+def test_the_client_can_make_the_handshake_with_a_server_that_accepts_it(
     world: ScanWorld, offer: str
 ) -> None:
     assert suite(handshake(world, LAX_PORT, REFUSED[offer])) is not None
@@ -121,7 +121,7 @@ def test_the_key_exchange_withstands_quantum_computers_where_both_can(
     assert not chosen or "Verify return code: 0 (ok)" in answer
 
 
-def test_so_does_that_of_the_gateway_as_a_client(world: ScanWorld) -> None:
+def test_the_same_is_true_of_the_gateway_as_a_client(world: ScanWorld) -> None:
     context = ssl.create_default_context(cadata=world.ca.pem)
     context.check_hostname = False  # it is connected to by its address
     with world.session(2525, tls=False) as session:

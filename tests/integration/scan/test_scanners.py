@@ -22,10 +22,10 @@ NO_FINDING = {"OK", "INFO"}
 NOT_THE_SERVERS = {
     # The scanner's own OpenSSL has no GOST.
     "engine_problem",
-    # With TLS 1.3 tickets come after the handshake, when this client may be gone already.
+    # With TLS 1.3 tickets come after the handshake, when this client may have disconnected.
     "sessionresumption_ticket",
 }
-"""Findings of testssl.sh that say nothing about the server: id, with the reason."""
+"""Findings of testssl.sh that are not about the server: id → reason."""
 SECTIONS = (
     "--protocols",
     "--categories",
@@ -39,13 +39,13 @@ SECTIONS = (
 
 @pytest.fixture(scope="module")
 def world(start: Callable[[Callable[[], Key]], ScanWorld]) -> ScanWorld:
-    """With keys as the agent makes them."""
+    """A world with the agent's kind of keys."""
     return start(new_key)
 
 
 @pytest.fixture(scope="module")
 def testssl(world: ScanWorld) -> Iterator[dict[int, list[dict[str, Any]]]]:
-    """Port → findings of testssl.sh; three scans side by side, since each mostly waits."""
+    """Port → findings of testssl.sh; three scans in parallel, because each mostly waits."""
 
     def scan(port: int) -> list[dict[str, Any]]:
         url = f"{world.host(port)}:{port}"

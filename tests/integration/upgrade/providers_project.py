@@ -1,7 +1,7 @@
 """A Pulumi project with one resource of each of the dynamic providers, on real counterparts.
 
-Files go to a volume, a job runs in a container, a generation is delivered to a volume of the policy
-host's (which does not run), and records go to a name server.
+Files are written to a volume, a job runs in a container, a generation is delivered to a policy
+host's volume (the host does not run), and records are sent to a name server.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ pulumi.export("by", [version, importlib.metadata.version("pulumi")])
 
 @dataclass(frozen=True, slots=True)
 class ProvidersProject:
-    """The project's folder. `run`: in front of the name of everything that it makes."""
+    """The project's folder. `run`: the prefix of the names of all that it creates."""
 
     directory: Path
     run: str
@@ -103,7 +103,7 @@ class ProvidersProject:
     knot: Knot
 
     def lay_out(self) -> None:
-        """Write the project, and make the volumes that the resources write to."""
+        """Write the project, and create the volumes that the resources write to."""
         (self.directory / "state").mkdir(parents=True)
         (self.directory / "Pulumi.yaml").write_text("name: providers\nruntime: python\n")
         (self.directory / "__main__.py").write_text(PROGRAM)
@@ -112,7 +112,7 @@ class ProvidersProject:
             self.client.volumes.create(f"{self.run}-{name}", labels=LABELS)
 
     def give(self, word: str) -> None:
-        """Set what the files, the job, the generation and the records hold."""
+        """Set the content of the files, the job, the generation and the records."""
         given = {
             "run": self.run,
             "word": word,
@@ -123,7 +123,7 @@ class ProvidersProject:
         (self.directory / "given.json").write_text(json.dumps(given))
 
     def pulumi(self, programs: Path, *arguments: str, stdin: str | None = None) -> str:
-        """Run the CLI with the Python whose programs these are; return what it said of success."""
+        """Run the CLI with the Python in this folder; it must succeed; return its output."""
         done = subprocess.run(
             ["pulumi", *arguments, "--stack", "dev", "--non-interactive"],
             cwd=self.directory,
@@ -155,7 +155,7 @@ class ProvidersProject:
             return file.read().decode()
 
     def change(self, volume: str, path: str, text: str) -> None:
-        """Change a file by hand."""
+        """Change a file directly."""
         with self._holder(volume) as container:
             container.put_archive("/held", archive({path: text.encode()}))
 

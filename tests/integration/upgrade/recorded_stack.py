@@ -1,9 +1,10 @@
 """The demo's stack as an earlier version deployed it, in a project of its own below tmp_path.
 
-`recorded/` holds what `pulumi stack export` said then (without the places in the source that made
-each resource), the stack's config and its partners. The rest of its inputs is in the state. What
-differs from machine to machine is put in when it is loaded: the name server, keys, and what the
-images are built from. No container of the stack is there, and none is made: all is `preview`.
+`recorded/` contains the output of `pulumi stack export` at that time (without the places in the
+source that made each resource), the stack's config and its partners. The rest of its inputs is in
+the state. What differs between machines is set when it is loaded: the name server, keys, and the
+sources of the images. No container of the stack exists, and none is created: the tests only use
+`preview`.
 
 To record another state: deploy the demo, `pulumi stack export --stack demo`, and remove
 `secrets_providers` and every resource's `stackTrace` and `sourcePosition`. It must not hold a
@@ -56,7 +57,7 @@ class RecordedStack:
     knot: Knot
 
     def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run the CLI on the stack and return its output, which must be that of success."""
+        """Run the CLI on the stack, which must succeed, and return its output."""
         done = subprocess.run(
             ["pulumi", *arguments, "--stack", STACK, "--non-interactive"],
             cwd=self.directory,
@@ -75,7 +76,7 @@ class RecordedStack:
         self.pulumi("stack", "import", stdin=json.dumps(state))
 
     def preview(self) -> list[Step]:
-        """Say what `pulumi up` would do, by the state alone."""
+        """Return what `pulumi up` would do, according to the state only."""
         said = json.loads(self.pulumi("preview", "--json", "--diff", "--show-sames"))
         return [_step(step) for step in said["steps"]]
 
@@ -112,8 +113,8 @@ def recorded_state(knot: Knot) -> State:
 def as_built_by(steps: list[Step], state: State) -> State:
     """Return the state as if today's images and files had been deployed when it was recorded.
 
-    Every release changes the images, and with its image a container is replaced, as it is with the
-    files that it reads at its start. Neither is what a test of the upgrade asks.
+    Every release changes the images. A container is replaced if its image changes, or the files
+    that it reads at its start. A test of the upgrade is not about these replacements.
     """
     made = {step.before: step.inputs for step in steps}
     text = json.dumps(state)
@@ -145,7 +146,7 @@ def open_stack(tmp_path: Path, knot: Knot) -> RecordedStack:
     for name, key in (("pulumi", knot.wide), ("agent", knot.narrow)):
         (directory / f"lab/.state/dns/{name}.key").write_text(key_text(key))
     project = (REPOSITORY / "Pulumi.yaml").read_text()
-    # Else Pulumi would bring an environment of the project's own up to date.
+    # Otherwise Pulumi would update an environment in the project.
     project = re.sub(r"(?m)^runtime:\n(?:  .*\n)+", "runtime: python\n", project)
     (directory / "Pulumi.yaml").write_text(project)
     config = (RECORDED / "config.yaml").read_text()
@@ -157,7 +158,7 @@ def open_stack(tmp_path: Path, knot: Knot) -> RecordedStack:
 
 
 def _environment(tmp_path: Path) -> dict[str, str]:
-    # What the real plugin adds to a state, the stand-in has not recorded.
+    # The real plugin would add values that the stand-in has not recorded.
     made = environment(tmp_path, is_stand_in=True)
     for name in ("TLSGATE_BUILD_CA", "PYTHONPATH", "VIRTUAL_ENV"):
         made.pop(name, None)

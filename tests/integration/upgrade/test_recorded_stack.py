@@ -1,8 +1,8 @@
-"""A stack that an earlier version deployed is taken over: nothing is made again or taken down.
+"""An upgrade keeps the resources of a stack that an earlier version deployed.
 
-Docker can change no running container but its limits, so `up` replaces one whose image is another,
-or whose files that it reads at its start are. Nothing else of an upgrade may replace one, and
-nothing at all a volume.
+Docker can only change the limits of a running container. So `up` replaces a container if its image
+or the files that it reads at its start change. Nothing else in an upgrade may replace a container,
+and nothing may replace a volume.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.integration.upgrade.recorded_stack import (
 pytestmark = pytest.mark.integration
 
 
-def test_every_resource_is_taken_over(tmp_path: Path, knot: Knot) -> None:
+def test_every_resource_is_kept(tmp_path: Path, knot: Knot) -> None:
     stack = open_stack(tmp_path, knot)
     recorded = recorded_state(knot)
     resources = recorded["deployment"]["resources"]
@@ -35,25 +35,25 @@ def test_every_resource_is_taken_over(tmp_path: Path, knot: Knot) -> None:
     stack.load(recorded)
     upgrade = stack.preview()
     for step in upgrade:
-        assert step.before is not None, f"{step.urn} is made anew"
+        assert step.before is not None, f"{step.urn} is created again"
         replaced = {name.partition("[")[0].partition(".")[0] for name in step.differences}
         if step.type == CONTAINER and step.op != "same":
             assert replaced <= {"image", "labels"}, step
         if step.type == VOLUME:
             assert step.op == "same", step
-    # Pulumi tells no step of its providers.
+    # Pulumi reports no steps for its providers.
     told = {resource["urn"] for resource in resources if "pulumi:providers:" not in resource["urn"]}
     assert {step.before for step in upgrade} == told
 
     stack.load(as_built_by(upgrade, recorded))
     for step in stack.preview():
-        # What a delivery, a job or the records hold may be another: they are updated in place.
+        # Deliveries, jobs and records may have other content: they are updated in place.
         allowed = {"same"} if step.type in (CONTAINER, VOLUME) else {"same", "update"}
         assert step.op in allowed, step
 
 
-def test_a_resource_that_lost_its_name_would_be_seen(tmp_path: Path, knot: Knot) -> None:
-    """What the test above looks for: a volume that no alias leads to is made anew."""
+def test_a_resource_that_lost_its_name_is_noticed(tmp_path: Path, knot: Knot) -> None:
+    """The test above can fail: a volume without an alias from its old name is created again."""
     stack = open_stack(tmp_path, knot)
     text = json.dumps(recorded_state(knot))
     stack.load(json.loads(text.replace(f'{VOLUME}::acme"', f'{VOLUME}::acme-before"')))

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.integration
 
 @dataclass(frozen=True, slots=True)
 class Pythons:
-    """Where the programs of each environment are."""
+    """The folders with the programs of each environment."""
 
     oldest: Path
     newest: Path
@@ -59,7 +59,7 @@ def project(
 
 
 def words(project: ProvidersProject) -> list[str]:
-    """Return the word as files, job, delivery and records left it."""
+    """Return the word in the files, the job, the delivery and the records."""
     (record,) = live(project.knot.server(), ZONES, [text_record(project)]) or [None]
     return [
         project.held("files", "word"),
@@ -79,7 +79,7 @@ def test_refresh_update_and_destroy(project: ProvidersProject, pair: Pythons) ->
     project.pulumi(pair.newest, "up", *quiet, "--expect-no-changes")
     assert project.outputs(pair.newest)["by"] == list(pythons.newest_versions())
 
-    # What was changed by hand is seen by the provider of the old state, and undone.
+    # The provider in the old state finds a manual change, and undoes it.
     project.change("files", "word", "drift")
     project.change("data", "word", "drift")
     assert "2 updated" in project.pulumi(pair.newest, "refresh", *quiet)
@@ -97,7 +97,7 @@ def test_refresh_update_and_destroy(project: ProvidersProject, pair: Pythons) ->
 
 
 def test_destroy_at_once_under_recorded_names(project: ProvidersProject, pair: Pythons) -> None:
-    """Of a state that has the names which the providers had in the recorded stack."""
+    """With a state in which the providers have the names of the recorded stack."""
     state = project.state(pair.oldest)
     rename(state)
     project.pulumi(pair.newest, "stack", "import", stdin=json.dumps(state))
@@ -107,7 +107,7 @@ def test_destroy_at_once_under_recorded_names(project: ProvidersProject, pair: P
 
 
 def rename(state: dict[str, dict[str, list[dict[str, dict[str, str]]]]]) -> None:
-    """Give each provider the name that the recorded stack has for it."""
+    """Give each provider its name in the recorded stack."""
     recorded = json.loads((RECORDED / "state.json").read_text())["deployment"]["resources"]
     names = {one["type"]: one["inputs"].get("__provider") for one in recorded if "inputs" in one}
     renamed = [

@@ -1,4 +1,4 @@
-"""A server that hangs in its real image serves again by itself; one that is well is left alone."""
+"""A server that hangs in its real image is restarted automatically; a healthy one is not."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pytestmark = pytest.mark.integration
 HEALTH = {
     "resolver": ["resolver-health"],
     "policy": ["python3", "-m", "tlsgate.policy", "health"],
-    # It has no list here, which is ill health, and no reason to start it again.
+    # It has no list here, so it is unhealthy, but that is no reason for a restart.
     "notices": ["python3", "-m", "tlsgate.notices", "alive"],
 }
 PROGRAMS = {"resolver": "unbound", "policy": "python3", "notices": "python3"}
 RESTART = {"Name": "unless-stopped"}
 HANG_SECONDS = 30
 NOBODY = "192.0.2.53"
-"""A name server that is not there (RFC 5737)."""
+"""A name server that does not exist (RFC 5737)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def server_pid(container: Container) -> str:
 
 
 @pytest.mark.parametrize("name", list(HEALTH))
-def test_a_server_that_hangs_serves_again(servers: Hanging, name: str) -> None:
+def test_a_hanging_server_is_restarted(servers: Hanging, name: str) -> None:
     container: Container = getattr(servers, name)
     until_watched(container)
     pid = server_pid(container)
@@ -159,13 +159,13 @@ def events(container: Container, name: str) -> list[dict[str, str]]:
 
 
 def alerts(container: Container) -> list[dict[str, str]]:
-    """Of the watchdog."""
+    """The alerts of the watchdog."""
     found = events(container, "alert")
     return [alert for alert in found if alert["what"] == "the server does not answer"]
 
 
-def test_what_a_restart_would_not_help_is_left_alone(servers: Hanging) -> None:
-    # Both have been watched while the others hung. A question that nobody answers changes nothing.
+def test_no_restart_if_it_would_not_help(servers: Hanging) -> None:
+    # Both were watched while the others hung. An unanswered query changes nothing.
     _, answer = execute(servers.stranded, ["drill", "-R", "@127.0.0.1", "mx.acme.example", "A"])
     assert "NOERROR" not in answer
     for container, health in (
@@ -179,7 +179,7 @@ def test_what_a_restart_would_not_help_is_left_alone(servers: Hanging) -> None:
 
 @pytest.mark.parametrize("name", ["resolver", "policy"])
 def test_nothing_is_left_behind(servers: Hanging, name: str) -> None:
-    """Neither zombies nor checks that go on."""
+    """Neither zombies nor running checks."""
     script = "for p in /proc/[0-9]*; do read -r _ _ s _ <$p/stat && echo $s; done 2>/dev/null"
     _, states = execute(getattr(servers, name), ["sh", "-c", script])
     assert "Z" not in states.split()
@@ -192,5 +192,5 @@ def test_it_ends_at_sigterm_by_itself(servers: Hanging, name: str) -> None:
     container: Container = getattr(servers, name)
     container.stop(timeout=60)
     container.reload()
-    # Killed by the engine after its grace it would be 137.
+    # If the engine had killed it, it would be 137.
     assert container.attrs["State"]["ExitCode"] == 0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.unit.components.program import (
-    Engine,
     Program,
+    RecordingMonitor,
     config_in,
     run,
 )
@@ -37,7 +37,7 @@ def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
-def declared(inputs: Inputs, engine: Engine | None = None) -> Program:
+def declared(inputs: Inputs, engine: RecordingMonitor | None = None) -> Program:
     of_stack = replace(inputs, stack="test")
     return run(lambda: outputs_of(MailGateway("gateway", of_stack)), engine)
 

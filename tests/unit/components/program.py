@@ -44,7 +44,7 @@ def role_of(name: str) -> str:
     return re.sub(r"^([a-z]+-)?gateway-", "", name)
 
 
-class Engine(mocks.MockMonitor):
+class RecordingMonitor(mocks.MockMonitor):
     """Keeps every request. At a preview, what a provider would add is unknown."""
 
     def __init__(self, *, preview: bool = False) -> None:
@@ -123,9 +123,9 @@ class Program:
         return {(by_urn[urn].type.rpartition(":")[2], by_urn[urn].name) for urn in seen}
 
 
-def run(declare: Callable[[], dict[str, Any]], engine: Engine | None = None) -> Program:
+def run(declare: Callable[[], dict[str, Any]], engine: RecordingMonitor | None = None) -> Program:
     """Run a program that returns its outputs; an error in any of them is raised."""
-    engine = engine or Engine()
+    engine = engine or RecordingMonitor()
     mocks.set_mocks(engine.mocks, "tlsgate", "test", engine.preview, monitor=engine)
     found: dict[str, Any] = {}
 

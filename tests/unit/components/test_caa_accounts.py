@@ -8,7 +8,7 @@ import pytest
 from pulumi.output import Unknown
 
 from tests.unit.components import gateway_parts
-from tests.unit.components.program import ACCOUNT, Engine, Program, config_in
+from tests.unit.components.program import ACCOUNT, Program, RecordingMonitor, config_in
 from tests.unit.components.stack_config import as_pulumi_gives
 from tlsgate.problems import ProblemsError
 from tlsgate.render.dns_records import with_accounts
@@ -30,7 +30,7 @@ def parsed(folder: Path, *changes: tuple[str, str]) -> Inputs:
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
-def declared(inputs: Inputs, engine: Engine | None = None) -> Program:
+def declared(inputs: Inputs, engine: RecordingMonitor | None = None) -> Program:
     return gateway_parts.declared(inputs, engine)
 
 
@@ -69,7 +69,7 @@ def test_the_records_name_the_live_accounts(inputs: Inputs) -> None:
 
 
 def test_before_the_account_is_known_its_records_are_not(inputs: Inputs) -> None:
-    program = declared(inputs, Engine(preview=True))
+    program = declared(inputs, RecordingMonitor(preview=True))
     assert isinstance(program.of_type("DnsRecords")["caa"].inputs["wanted"], Unknown)
 
 

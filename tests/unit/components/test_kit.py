@@ -12,7 +12,7 @@ import pulumi_docker
 import pytest
 
 from tests.unit.components.gateway_parts import outputs_of
-from tests.unit.components.program import Engine, Registered, run
+from tests.unit.components.program import RecordingMonitor, Registered, run
 from tests.unit.components.stack_config import tsig
 from tests.unit.partners.partner_files import record
 from tlsgate_pulumi import (
@@ -68,12 +68,12 @@ def only(declare: Callable[[], object]) -> Callable[[], dict[str, Any]]:
 
 
 def registered(declare: Callable[[], Any], *, preview: bool = False) -> tuple[Registered, ...]:
-    return run(only(declare), Engine(preview=preview)).registered
+    return run(only(declare), RecordingMonitor(preview=preview)).registered
 
 
 def requested(declare: Callable[[], Any]) -> list[Any]:
     """The requests as the engine gets them."""
-    engine = Engine()
+    engine = RecordingMonitor()
     run(only(declare), engine)
     return engine.requests
 
@@ -211,7 +211,7 @@ def test_all_that_is_wrong_is_told_at_once_in_the_programs_words(args: MailGatew
         stack="Test",
         internal=InternalArgs(server="mail.corp.example", recipients="list"),
     )
-    engine = Engine()
+    engine = RecordingMonitor()
     with pytest.raises(pulumi.RunError) as refused:
         run(only(gateway(wrong)), engine)
     assert engine.registered == []
@@ -257,7 +257,7 @@ def test_without_an_engine_the_environment_decides_for_all(args: MailGatewayArgs
 
 @pytest.mark.parametrize("given", ["tcp://h:2376", DockerEngine("tcp://h:2376", "/certs")])
 def test_an_engine_is_everybodys(args: MailGatewayArgs, given: DockerEngine | str) -> None:
-    declared = Engine()
+    declared = RecordingMonitor()
     run(only(gateway(replace(args, engine=given))), declared)
     (provider,) = [one for one in declared.registered if one.type == "pulumi:providers:docker"]
     address = {"host": "tcp://h:2376"}

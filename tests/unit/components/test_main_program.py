@@ -13,7 +13,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.config import CONFIG, set_all_config
 from pulumi.runtime.stack import Stack as RootStack
 
-from tests.unit.components.program import Engine, Program, config_in, run
+from tests.unit.components.program import Program, RecordingMonitor, config_in, run
 from tests.unit.components.stack_config import as_pulumi_gives, changed, write_project
 from tests.unit.partners.partner_files import record
 
@@ -35,7 +35,7 @@ def docker_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlsgate_pulumi.inputs.require_engine", lambda _at: None)
 
 
-def main(config: str, engine: Engine) -> Program:
+def main(config: str, engine: RecordingMonitor) -> Program:
     """Run the program; raises what it raises."""
 
     def declare() -> dict[str, Any]:
@@ -57,7 +57,7 @@ def config(tmp_path: Path) -> str:
 
 
 def test_the_whole_gateway_is_declared(config: str) -> None:
-    program = main(config, Engine())
+    program = main(config, RecordingMonitor())
     assert program.outputs["hosts"] == ["mx1.corp.example"]
     assert program.outputs["partners"]["count"] == 1
     maps = program.of_type("Delivery")["partner-list"].inputs["files"]
@@ -69,7 +69,7 @@ def test_the_whole_gateway_is_declared(config: str) -> None:
 def test_a_preview_declares_the_same_though_it_knows_less(config: str) -> None:
     previewed, made = (
         {one.urn: sorted(one.inputs) for one in main(config, engine).registered}
-        for engine in (Engine(preview=True), Engine())
+        for engine in (RecordingMonitor(preview=True), RecordingMonitor())
     )
     assert previewed == made
 
@@ -77,7 +77,7 @@ def test_a_preview_declares_the_same_though_it_knows_less(config: str) -> None:
 def test_wrong_input_is_told_whole_before_anything_is_declared(project: Path) -> None:
     config = changed(("    maxAge: 86400\n", "    max_age: 86400\n"))
     write_project(project, config, acme="name: A\n\tcontact: b\n")
-    engine = Engine()
+    engine = RecordingMonitor()
     with pytest.raises(pulumi.RunError) as refused:
         main(config, engine)
     assert engine.registered == []

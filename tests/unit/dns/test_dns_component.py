@@ -11,6 +11,7 @@ import pulumi
 import pytest
 from pulumi.output import UNKNOWN
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_server import ZONES, FakeServer
 from tlsgate.dns.records import Record
 from tlsgate.dns.server import NameServer
@@ -107,6 +108,7 @@ def test_a_problem_names_its_config_key_once(fake: FakeServer) -> None:
     assert reason.startswith("tlsgate:dns.zones: a.test is in none of the zones")
 
 
+@serves_on_loopback
 def test_a_server_that_does_not_answer_and_a_missing_key_file(tmp_path: Path) -> None:
     (reason,) = failures({}, inputs(*WANTED, tsig_key_file=str(tmp_path / "none.key")))
     assert reason.startswith(f"tlsgate:dns.tsigKeyFile: {tmp_path}/none.key: No such file")

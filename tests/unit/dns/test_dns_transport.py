@@ -10,8 +10,11 @@ from contextlib import contextmanager
 import dns.message
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tlsgate.dns.errors import DnsError, UnreachableError
 from tlsgate.dns.transport import WINDOW, exchange, shown
+
+pytestmark = serves_on_loopback
 
 Serve = Callable[[socket.socket, list[bytes]], None]
 

@@ -15,7 +15,7 @@ import pytest
 from pulumi.runtime import proto
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from tests.unit.toolchain.fake_engine import serve_engine
+from tests.unit.toolchain.socket_engine import serve_engine
 from toolchain.offline.docker_plugin import answers
 from toolchain.offline.docker_plugin.__main__ import installed_plugin
 from toolchain.offline.docker_plugin.engine import Engine

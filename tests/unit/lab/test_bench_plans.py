@@ -15,6 +15,7 @@ from lab.bench import flood, party
 from lab.bench.containers import Memory, memory_of
 from lab.bench.flood_plan import attacks, delays, measured, percentile, records
 from lab.bench.gateways import name_server, partner_domain, partners
+from tests.support.loopback import serves_on_loopback
 from tlsgate.render.partner_maps import PARTNER, compile_partners
 
 DNS = list(records("192.0.2.1", "192.0.2.2", "192.0.2.3"))
@@ -136,6 +137,7 @@ def test_the_command_line_refuses(arguments: list[str], capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("refused", ["", "corp.example"])
+@serves_on_loopback
 def test_a_party_takes_a_message_or_refuses_its_content(
     refused: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -107,8 +107,8 @@ def test_a_peer_offers_what_the_plan_says(peer: str, line: str) -> None:
 
 
 @pytest.mark.parametrize("peer", ["oldtls", "plain"])
-def test_a_mended_peer_offers_modern_tls(peer: str) -> None:
-    lines = postfix_files.peer_main(plan.BY_NAME[peer], 1000, mended=True).splitlines()
+def test_a_repaired_peer_offers_modern_tls(peer: str) -> None:
+    lines = postfix_files.peer_main(plan.BY_NAME[peer], 1000, repaired=True).splitlines()
     assert "smtpd_tls_security_level = may" in lines
     assert "smtpd_tls_protocols = >=TLSv1.2" in lines
 

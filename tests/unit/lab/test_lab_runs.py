@@ -10,7 +10,7 @@ from lab.commands import changes
 from lab.driver import TOKEN, message_text, new_token
 from lab.endpoints import endpoints
 from lab.table import render_table
-from lab.trial import Seen
+from lab.trial import CaseResult
 
 SENT = OutboundCase("good", "good.example", "sent", "TLSv1.3")
 
@@ -43,10 +43,10 @@ def test_the_table_marks_what_differs_and_says_what_was_expected() -> None:
     outage = OutageCase("resolver", "good", "good.example", "held")
     lines = render_table(
         [
-            Seen(SENT, "sent", "TLSv1.3", "", ""),
-            Seen(SENT, "held", "", "no route", "expected sent"),
-            Seen(refused, "450", "none", "4.7.1 Session encryption is required", ""),
-            Seen(outage, "held, then sent", "TLSv1.3", "", ""),
+            CaseResult(SENT, "sent", "TLSv1.3", "", ""),
+            CaseResult(SENT, "held", "", "no route", "expected sent"),
+            CaseResult(refused, "450", "none", "4.7.1 Session encryption is required", ""),
+            CaseResult(outage, "held, then sent", "TLSv1.3", "", ""),
         ]
     ).splitlines()
     assert lines[0].split() == ["peer", "direction", "what", "expected", "seen", "TLS", "reason"]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from tests.support.fake_clock import FakeClock
 from tlsgate.dns.lookups import LookupFailure
 from tlsgate.mta_sts.cache import PolicyCache
 from tlsgate.mta_sts.fetch import FetchFault, PolicyFetcher
@@ -14,16 +15,6 @@ from tlsgate.mta_sts.policy import StsPolicy, parse_policy
 
 ENFORCE = "version: STSv1\r\nmode: enforce\r\nmx: mx1.example\r\nmax_age: 864000\r\n"
 NOW = 1_790_000_000.0
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class FakeHosts:
@@ -84,8 +75,8 @@ class World:
 
     def __init__(self, hosts: FakeHosts | None = None, cache: PolicyCache | None = None) -> None:
         self.hosts = hosts or FakeHosts()
-        self.wall = Clock()
-        self.timer = Clock(1000.0)
+        self.wall = FakeClock(NOW)
+        self.timer = FakeClock()
         self.alerted: list[dict[str, Any]] = []
         self.cache = cache or PolicyCache(clock=self.wall)
         self.policies = StsPolicies(

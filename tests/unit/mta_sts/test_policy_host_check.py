@@ -11,10 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.fake_clock import FakeClock
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tests.unit.mta_sts.web_host import POLICY, Answer, WebHost
 from tlsgate.mta_sts import host_check as policy_host_check
 from tlsgate.mta_sts.host_check import fetch, main, trust, until_served
+
+pytestmark = serves_on_loopback
 
 DOMAIN = "corp.example"
 NOW = -1.0
@@ -141,29 +145,18 @@ def test_a_host_that_is_down_is_a_fault(
         assert faults(tmp_path) == [f"mta-sts.corp.example: {told}"]
 
 
-class Clock:
-    """Time that passes only while somebody waits; `at` says what happens after which second."""
-
-    def __init__(self, **at: Callable[[], None]) -> None:
-        self.now = 1000.0
-        self.at = {float(key.removeprefix("s")): action for key, action in at.items()}
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-        for when in [when for when in self.at if 1000 + when <= self.now]:
-            self.at.pop(when)()
-
-    def rules(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        clock = SimpleNamespace(sleep=self.sleep, monotonic=lambda: self.now)
-        monkeypatch.setattr(policy_host_check, "time", clock)
+def use_clock(monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> None:
+    """Time passes for the check only while it sleeps."""
+    fake = SimpleNamespace(sleep=clock.sleep, monotonic=clock)
+    monkeypatch.setattr(policy_host_check, "time", fake)
 
 
 def test_it_waits_until_the_host_has_taken_the_certificate_up(
     host: WebHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host.use(host.root, ["mta-sts.brand.example"])
-    clock = Clock(s5=lambda: host.use(host.root, ["mta-sts.corp.example"]))
-    clock.rules(monkeypatch)
+    clock = FakeClock(1000, actions={1005: lambda: host.use(host.root, ["mta-sts.corp.example"])})
+    use_clock(monkeypatch, clock)
     assert faults(tmp_path, DOMAIN, "brand.example", timeout=60) == []
     assert clock.now == 1005
     # A domain that is well once is not asked again.
@@ -178,8 +171,8 @@ def test_after_its_time_it_tells_what_is_wrong_now(
     def other() -> None:
         host.answer = Answer(body=b"other")
 
-    clock = Clock(s2=other)
-    clock.rules(monkeypatch)
+    clock = FakeClock(1000, actions={1002: other})
+    use_clock(monkeypatch, clock)
     assert faults(tmp_path, timeout=3) == ["mta-sts.corp.example: another policy is served"]
     assert clock.now == 1004
 

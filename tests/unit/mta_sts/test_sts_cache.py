@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.mta_sts.fake_sts import ENFORCE, NOW, Clock
+from tests.support.fake_clock import FakeClock
+from tests.unit.mta_sts.fake_sts import ENFORCE, NOW
 from tlsgate.mta_sts import cache as sts_cache
 from tlsgate.mta_sts.cache import USED_STEP_SECONDS, PolicyCache
 from tlsgate.mta_sts.cache_file import DAMAGED, FILE, PolicyFile
@@ -29,7 +30,7 @@ class Disk:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.file = folder / FILE
-        self.clock = Clock()
+        self.clock = FakeClock(NOW)
         self.alerts: list[str] = []
 
     def cache(self) -> PolicyCache:

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.mta_sts.web_host import POLICY, Answer, WebHost
 from tlsgate.certificates.trust import trust_store
 from tlsgate.mta_sts.fetch import BODY_LIMIT, FetchFault, PolicyFetcher
 from tlsgate.mta_sts.policy import PolicyFault, parse_policy
+
+pytestmark = serves_on_loopback
 
 NAME = "mta-sts.corp.example"
 ADDRESS: Table = {(NAME, "A"): (False, ["127.0.0.1"])}
@@ -72,7 +75,7 @@ def test_what_is_no_policy_file(host: WebHost, answer: Answer, fault: str) -> No
         fetched(host)
 
 
-@pytest.mark.parametrize("body", [b"", b"\xff" + POLICY, gzip.compress(POLICY)])
+@pytest.mark.parametrize("body", [b"", b"\xff" + POLICY, gzip.compress(POLICY, mtime=0)])
 def test_a_file_that_is_no_policy(host: WebHost, body: bytes) -> None:
     host.answer = Answer(body=body)
     with pytest.raises(PolicyFault):

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tlsgate.notices.health import alive, check
+
+pytestmark = serves_on_loopback
 
 NEGOTIATED = b"O" + struct.pack("!III", 6, 0x31, 0)
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.fake_clock import FakeClock
 from tests.unit.dns.fake_dns import FakeLookups
 from tlsgate.dns.lookups import Answer
 from tlsgate.policy import address_book
@@ -31,20 +32,13 @@ ONE, TWO, SIX = "192.0.2.1", "192.0.2.2", "2001:db8::1"
 Entries = dict[tuple[str, str], tuple[bool, list[str]] | None]
 
 
-class Time:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class World:
     """A book over a table of DNS and a clock."""
 
     def __init__(self, folder: Path) -> None:
         self.dns = FakeLookups({})
         self.dns.ttl = 600
-        self.clock = Time()
+        self.clock = FakeClock()
         self.folder = folder
         self.book = self.new_book()
 

@@ -7,12 +7,14 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.fake_clock import FakeClock
+from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_dns import FakeLookups, Table
 from tests.unit.policy.partner_list import partner, rules_json
 from tests.unit.probe.probe_pki import issue
@@ -26,21 +28,14 @@ from tlsgate.policy.observed_mail import UNKNOWN, ObservedMail
 from tlsgate.policy.rules import Evidence
 from tlsgate.render.partner_maps import compile_partners
 
+pytestmark = serves_on_loopback
+
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ACME = {"Acme": Evidence("out1", "in1")}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
-        return self.now
-
-
 def made(folder: Path) -> Observations:
-    return Observations(folder, Clock())
+    return Observations(folder, FakeClock(START.timestamp(), step=1).utc)
 
 
 def test_counts_outlive_the_helper(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postfix_mta_sts_resolver import netstring
 
+from tests.support.fake_clock import FakeClock
 from tests.unit.dns.fake_dns import FakeLookups, Table
-from tests.unit.mta_sts.fake_sts import Clock, LocalHost
+from tests.unit.mta_sts.fake_sts import NOW, LocalHost
 from tests.unit.policy.partner_list import partner, rules
 from tlsgate.dns.dane import DomainDane
 from tlsgate.dns.lookups import Answer
@@ -59,7 +60,7 @@ class Helper:
         self.lookups = lookups if isinstance(lookups, FakeLookups) else FakeLookups(lookups)
         self.host = LocalHost(self.lookups, ssl.create_default_context)
         self.host.body = body
-        self.timer = Clock()
+        self.timer = FakeClock(NOW)
         self.policies = StsPolicies(
             self.host, PolicyCache(), report=lambda *_, **__: None, timer=self.timer
         )

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.policy.partner_list import partner, rules, rules_json
 from tlsgate.mta_sts.cache import PolicyCache
 from tlsgate.mta_sts.cache_file import PolicyFile
@@ -24,6 +25,8 @@ from tlsgate.policy import health, status
 from tlsgate.policy.__main__ import main
 from tlsgate.policy.generation import GenerationFollower
 from tlsgate.policy.serve import ServeSettings, serve, settings_from
+
+pytestmark = serves_on_loopback
 
 PIN = "ab" * 32
 CERTIFICATE = Inbound(Require.CERTIFICATE, public_keys=(PIN,))

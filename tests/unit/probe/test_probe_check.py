@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_dns import FakeLookups
 from tests.unit.probe import probe_world as world
 from tests.unit.probe.probe_pki import DAY, NOW, Issued, issue
@@ -28,6 +29,8 @@ from tlsgate.probe import check
 from tlsgate.probe.prediction import Outcome, Prediction, Protection, predict_offline
 from tlsgate.render.partner_maps import compile_partners
 from tlsgate.smtp.dialogue import Limits
+
+pytestmark = serves_on_loopback
 
 SELF = issue((HOST,))
 OTHER = issue(("elsewhere.example",), CA)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.dns.fake_dns import FakeLookups
 from tests.unit.probe import probe_world as world
 from tests.unit.probe.probe_pki import DAY, NOW, Issued, intermediate, issue
@@ -19,6 +20,8 @@ from tlsgate.partners.model import Partner
 from tlsgate.probe.probe import ProbeSettings, probe_all
 from tlsgate.probe.result import ProbeResult
 from tlsgate.smtp.dialogue import Limits
+
+pytestmark = serves_on_loopback
 
 SELF = issue((HOST,))
 MIDDLE = intermediate(CA, "Middle")

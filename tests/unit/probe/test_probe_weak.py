@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.postfix.pki import Authority
 from tests.integration.postfix.weak_peer import Mail
+from tests.support.loopback import serves_on_loopback
 from tests.support.weak_peers import PEERS, WeakPeer, pin_of, server_pem
 from tests.unit.dns.fake_dns import FakeLookups
 from tests.unit.probe.probe_servers import serving
@@ -26,6 +27,8 @@ from tlsgate.probe.prediction import Outcome
 from tlsgate.smtp.dialogue import Limits
 from tlsgate.smtp.offers import Contexts
 from tlsgate.smtp.sessions import SessionPool
+
+pytestmark = serves_on_loopback
 
 AUTHORITY = Authority()
 BY_NAME = {peer.name: peer for peer in PEERS}

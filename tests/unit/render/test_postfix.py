@@ -292,7 +292,11 @@ def test_what_settings_change() -> None:
 def test_without_internal_networks_there_is_no_listener_for_them() -> None:
     assert "\n2525 " in render_postfix(SETTINGS, [])["master.cf"]
     alone = replace(SETTINGS, internal_networks=())
-    assert "2525" not in render_postfix(alone, [])["master.cf"]
+    files = render_postfix(alone, [])
+    assert "2525" not in files["master.cf"]
+    # Postfix's check refuses parameters that nothing uses.
+    assert "internal_" in render_postfix(SETTINGS, [])["main.cf"]
+    assert "internal_" not in files["main.cf"]
 
 
 def test_a_route_around_a_policy_is_refused() -> None:

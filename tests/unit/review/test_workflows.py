@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.ci.workflow_files import ROOT, WORKFLOWS, steps, workflow
 from tests.unit.partners.partner_files import record
 from tests.unit.review.git_lists import ACME, ENVIRONMENT, Repository
+
+pytestmark = serves_on_loopback
 
 MARKER = "<!-- tlsgate partners diff -->"
 

@@ -12,12 +12,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.probe.probe_pki import issue
 from tests.unit.probe.probe_servers import Handler, Script, serving
 from tlsgate.smtp import wire
 from tlsgate.smtp.dialogue import Fault, Limits, Session, talk
 from tlsgate.smtp.offers import Contexts, Offer
 from tlsgate.smtp.requirement import Terms
+
+pytestmark = serves_on_loopback
 
 CA = issue(("Test CA",), ca=True)
 GOOD = issue(("mx.d.example",), CA)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lab.clean import Outcome, clean, clean_engine, clean_files, is_selected, other_stacks
-from tests.unit.toolchain.fake_engine import Engine, serve_engine
+from lab.clean import CleanupReport, clean, clean_engine, clean_files, is_selected, other_stacks
 from tests.unit.toolchain.setup_world import make_world
+from tests.unit.toolchain.socket_engine import SocketEngine, serve_engine
 from toolchain.engine_api import EngineApi
 
 
@@ -31,7 +31,7 @@ def test_is_selected(labels: dict[str, str], selected: bool) -> None:
     assert is_selected(labels) is selected
 
 
-def things(engine: Engine) -> None:
+def things(engine: SocketEngine) -> None:
     demo, prod = {"tlsgate.stack": "demo"}, {"tlsgate.stack": "prod"}
     engine.answers |= {
         "GET /containers/json": (
@@ -57,22 +57,22 @@ def things(engine: Engine) -> None:
     }
 
 
-def removals(engine: Engine) -> list[str]:
+def removals(engine: SocketEngine) -> list[str]:
     return [line for line in engine.asked if line.startswith("DELETE")]
 
 
 def test_the_engine_is_cleaned_by_label_and_id(tmp_path: Path) -> None:
-    outcome = Outcome()
+    report = CleanupReport()
     with serve_engine(tmp_path) as engine:
         things(engine)
-        others = clean_engine(EngineApi(engine.address), outcome, dry_run=False)
+        others = clean_engine(EngineApi(engine.address), report, dry_run=False)
     assert others == ["tlsgate-prod-gateway"]
     assert removals(engine) == [
         "DELETE /containers/c1?force=true&v=true",
         "DELETE /networks/n1",
         "DELETE /volumes/tlsgate-demo-spool",
     ]
-    assert outcome.removed == [
+    assert report.removed == [
         "container tlsgate-demo-gateway",
         "network tlsgate-demo",
         "volume tlsgate-demo-spool",
@@ -80,22 +80,22 @@ def test_the_engine_is_cleaned_by_label_and_id(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_removes_nothing(tmp_path: Path) -> None:
-    outcome = Outcome()
+    report = CleanupReport()
     with serve_engine(tmp_path) as engine:
         things(engine)
-        clean_engine(EngineApi(engine.address), outcome, dry_run=True)
+        clean_engine(EngineApi(engine.address), report, dry_run=True)
     assert removals(engine) == []
-    assert len(outcome.removed) == 3
+    assert len(report.removed) == 3
 
 
 def test_what_is_gone_already_is_no_error_and_what_stays_is_named(tmp_path: Path) -> None:
-    outcome = Outcome()
+    report = CleanupReport()
     with serve_engine(tmp_path) as engine:
         things(engine)
         engine.answers["DELETE /containers/c1"] = (404, {"message": "No such container"})
         engine.answers["DELETE /networks/n1"] = (403, {"message": "has active endpoints"})
-        clean_engine(EngineApi(engine.address), outcome, dry_run=False)
-    assert outcome.failed == ["network tlsgate-demo: has active endpoints"]
+        clean_engine(EngineApi(engine.address), report, dry_run=False)
+    assert report.failed == ["network tlsgate-demo: has active endpoints"]
 
 
 def clone(root: Path, *stacks: str) -> Path:
@@ -111,19 +111,19 @@ def clone(root: Path, *stacks: str) -> Path:
 
 
 def test_the_clones_state_goes(tmp_path: Path) -> None:
-    outcome = Outcome()
-    clean_files(clone(tmp_path), outcome, dry_run=False)
-    assert outcome.removed == [".state", "lab/.state", "lab/endpoints.json"]
-    assert outcome.kept == []
+    report = CleanupReport()
+    clean_files(clone(tmp_path), report, dry_run=False)
+    assert report.removed == [".state", "lab/.state", "lab/endpoints.json"]
+    assert report.kept == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "images", "lab"]
 
 
 def test_the_state_of_other_stacks_stays(tmp_path: Path) -> None:
-    outcome = Outcome()
+    report = CleanupReport()
     root = clone(tmp_path, "tlsgate/prod.json", "tlsgate/prod.json.bak")
     assert other_stacks(root / ".state/backend") == ["tlsgate/prod"]
-    clean_files(root, outcome, dry_run=False)
-    assert outcome.kept == [".state/backend: it holds the stacks tlsgate/prod"]
+    clean_files(root, report, dry_run=False)
+    assert report.kept == [".state/backend: it holds the stacks tlsgate/prod"]
     assert (root / ".state/backend/.pulumi/stacks/tlsgate/prod.json").exists()
     assert not (root / ".state/env.sh").exists()
 
@@ -132,10 +132,10 @@ def test_without_an_engine_the_files_go_and_the_rest_is_named(tmp_path: Path) ->
     address = "unix:///nowhere/docker.sock"
     world = make_world(tmp_path, environment={"DOCKER_HOST": address})
     clone(world.context.repository)
-    outcome = clean(world.context, dry_run=False)
-    assert outcome.removed == [".state", "lab/.state", "lab/endpoints.json"]
-    assert address in outcome.kept[0]
-    assert outcome.failed == []
+    report = clean(world.context, dry_run=False)
+    assert report.removed == [".state", "lab/.state", "lab/endpoints.json"]
+    assert address in report.kept[0]
+    assert report.failed == []
 
 
 def test_what_failed_keeps_the_state(tmp_path: Path) -> None:
@@ -144,6 +144,6 @@ def test_what_failed_keeps_the_state(tmp_path: Path) -> None:
         engine.answers["DELETE /networks/n1"] = (403, {"message": "has active endpoints"})
         world = make_world(tmp_path, environment={"DOCKER_HOST": engine.address})
         clone(world.context.repository)
-        outcome = clean(world.context, dry_run=False)
-    assert outcome.failed != []
+        report = clean(world.context, dry_run=False)
+    assert report.failed != []
     assert (world.context.state / "env.sh").exists()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.toolchain.fake_engine import Engine, serve_engine
 from tests.unit.toolchain.setup_world import DEBIAN_ROOT, USER, make_world
+from tests.unit.toolchain.socket_engine import SocketEngine, serve_engine
 from toolchain import base_image, dockerd, versions
 from toolchain.base_image import REGISTRY
 from toolchain.context import Machine, is_debian
@@ -35,7 +35,7 @@ SYSTEMD = replace(DEBIAN_ROOT, systemd=True)
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Engine]:
+def served(tmp_path: Path) -> Iterator[SocketEngine]:
     with serve_engine(tmp_path) as engine:
         yield engine
 
@@ -79,7 +79,7 @@ def test_an_old_engine_is_refused(answered: dict[str, object]) -> None:
         check_version(answered, DEFAULT_ADDRESS)
 
 
-def test_the_running_engine_is_used(tmp_path: Path, served: Engine) -> None:
+def test_the_running_engine_is_used(tmp_path: Path, served: SocketEngine) -> None:
     world = make_world(tmp_path, environment={"DOCKER_HOST": served.address})
     address, done = engine(world.context)
     assert (address, done.source, done.changed) == (served.address, "running", False)
@@ -219,7 +219,7 @@ def test_an_engine_that_does_not_start_is_shown_with_its_log(tmp_path: Path) -> 
 
 
 def test_an_engine_that_an_interrupted_run_started_is_waited_for(
-    tmp_path: Path, served: Engine
+    tmp_path: Path, served: SocketEngine
 ) -> None:
     world = make_world(tmp_path)
     started = dockerd.start_time(os.getpid())
@@ -233,14 +233,14 @@ def test_an_engine_that_an_interrupted_run_started_is_waited_for(
 IMAGE = f"/images/{versions.BASE_IMAGE}/json"
 
 
-def test_an_image_on_the_engine_is_used(tmp_path: Path, served: Engine) -> None:
+def test_an_image_on_the_engine_is_used(tmp_path: Path, served: SocketEngine) -> None:
     served.answers[f"GET {IMAGE.replace(':', '%3A')}"] = (200, {})
     name, done = base_image.base_image(make_world(tmp_path).context, served.address)
     assert (name, done.changed) == (versions.BASE_IMAGE, False)
     assert not any(line.startswith("POST") for line in served.asked)
 
 
-def test_an_image_is_pulled(tmp_path: Path, served: Engine) -> None:
+def test_an_image_is_pulled(tmp_path: Path, served: SocketEngine) -> None:
     served.answers["POST /images/create"] = (200, ({"status": "Pulling"}, {"status": "Done"}))
     _, done = base_image.base_image(make_world(tmp_path).context, served.address)
     assert (done.source, done.changed) == ("pulled", True)
@@ -260,13 +260,13 @@ def test_a_newer_engine_that_takes_no_old_calls(tmp_path: Path) -> None:
         EngineApi(engine.address).pull("debian:trixie-slim", 5)
 
 
-def test_an_error_at_the_end_of_a_pull_counts(served: Engine) -> None:
+def test_an_error_at_the_end_of_a_pull_counts(served: SocketEngine) -> None:
     served.answers["POST /images/create"] = (200, ({"status": "Pulling"}, {"error": "disk full"}))
     with pytest.raises(EngineError, match="disk full"):
         EngineApi(served.address).pull("debian:trixie-slim", 5)
 
 
-def test_an_image_that_cannot_be_had_is_explained(tmp_path: Path, served: Engine) -> None:
+def test_an_image_that_cannot_be_had_is_explained(tmp_path: Path, served: SocketEngine) -> None:
     served.answers["POST /images/create"] = (500, {"message": "no such host"})
     world = make_world(tmp_path, machine=USER)
     with pytest.raises(SetupError, match="cannot be pulled") as refused:
@@ -275,7 +275,7 @@ def test_an_image_that_cannot_be_had_is_explained(tmp_path: Path, served: Engine
     assert world.context.fetcher.unreachable.knows(REGISTRY)
 
 
-def test_a_base_image_of_the_users_choice_is_not_made(tmp_path: Path, served: Engine) -> None:
+def test_a_base_image_of_the_users_choice_is_not_made(tmp_path: Path, served: SocketEngine) -> None:
     served.answers["POST /images/create"] = (500, {"message": "no such host"})
     world = make_world(
         tmp_path, environment={versions.BASE_IMAGE_VARIABLE: "reg.corp.example/debian:13"}

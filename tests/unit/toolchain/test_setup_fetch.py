@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from toolchain.errors import SetupError, UnreachableError
 from toolchain.fetch import KEPT, Fetcher, Unreachable, published_checksum, verify
+
+pytestmark = serves_on_loopback
 
 LISTING = """
 0123abc  pulumi-v3.220.0-darwin-arm64.tar.gz

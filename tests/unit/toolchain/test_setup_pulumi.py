@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.toolchain.setup_world import World, make_world
 from toolchain import pulumi_cli
 from toolchain.docker_plugin import PROGRAM, docker_plugin, locked_version
@@ -191,6 +192,7 @@ def test_the_version_is_that_of_the_lock_file() -> None:
     assert locked_version(LOCK) == "5.2.0"
 
 
+@serves_on_loopback
 def test_the_stand_in_where_the_vendor_is_unreachable(world: World) -> None:
     used, done = docker_plugin(world.context, CLI)
     assert used
@@ -202,6 +204,7 @@ def test_the_stand_in_where_the_vendor_is_unreachable(world: World) -> None:
     assert (used, done.changed, done.notes) == (True, False, ())
 
 
+@serves_on_loopback
 def test_a_clone_that_moved_gets_a_new_wrapper(world: World) -> None:
     docker_plugin(world.context, CLI)
     stand_in(world).write_text(wrapper(Path("/elsewhere")))
@@ -210,6 +213,7 @@ def test_a_clone_that_moved_gets_a_new_wrapper(world: World) -> None:
 
 
 @pytest.mark.parametrize("own", [True, False])
+@serves_on_loopback
 def test_the_real_plugin_takes_the_stand_in_off_path(world: World, own: bool) -> None:
     docker_plugin(world.context, CLI)
     if own:

@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.rollover_world import NAME, World
 from tlsgate.acme.agent.metrics import registry_of, serving
 from tlsgate.acme.agent.status import Status
@@ -75,6 +76,7 @@ def test_without_a_certificate_there_is_no_time(world: World) -> None:
     assert registry(world).get_sample_value(name, LABELS) is None
 
 
+@serves_on_loopback
 def test_served_over_http_with_counts(world: World) -> None:
     with serving(0, Status(world.config, world.paths, world.clock).all) as port:
         world.look()

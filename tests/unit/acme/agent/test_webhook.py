@@ -14,10 +14,13 @@ from typing import Any
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tlsgate.acme.agent.webhook import ATTEMPTS, WAITING, Webhook
 from tlsgate.acme.keys import new_key, to_pem
 from tlsgate.events import emit
+
+pytestmark = serves_on_loopback
 
 Capture = pytest.CaptureFixture[str]
 

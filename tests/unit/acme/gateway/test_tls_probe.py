@@ -13,11 +13,14 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.acme.acme_pki import Root
 from tlsgate.acme.config.agent_json import Probe
 from tlsgate.acme.gateway.tls_probe import ProbeFault, Servers, served_certificate
 from tlsgate.acme.keys import new_key, to_pem
 from tlsgate.acme.process import Stop
+
+pytestmark = serves_on_loopback
 
 NAME = "mx1.corp.example"
 Talk = Callable[[socket.socket], None]

@@ -1,4 +1,4 @@
-"""A held message is sent by itself after the peer mends its TLS: nobody flushes the queue."""
+"""A held message is sent automatically after the peer's TLS is repaired, without a queue flush."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PEERS = ("selfsigned", "plain", "stripped", "oldtls", "dane-broken")
 
 @pytest.fixture(scope="module")
 def held(lab: Lab) -> Iterator[Mapping[str, str]]:
-    """Peer → token of a message that was held; now all the peers are mended."""
+    """Peer → token of a held message; all peers are repaired when this returns."""
     tokens = {peer: new_token() for peer in PEERS}
     recipients = {peer: f"{tokens[peer]}@{plan.BY_NAME[peer].domain}" for peer in PEERS}
     lab.send((tokens[peer], recipients[peer], "") for peer in PEERS)
@@ -31,14 +31,14 @@ def held(lab: Lab) -> Iterator[Mapping[str, str]]:
     assert not [peer for peer in PEERS if lab.received(peer, tokens[peer])]
     with ThreadPoolExecutor() as pool:
         try:
-            list(pool.map(lab.mend, PEERS))
+            list(pool.map(lab.repair, PEERS))
             yield tokens
         finally:
-            list(pool.map(lab.unmend, PEERS))
+            list(pool.map(lab.undo_repair, PEERS))
 
 
 @pytest.mark.parametrize("peer", PEERS)
-def test_it_leaves_over_tls(lab: Lab, held: Mapping[str, str], peer: str) -> None:
+def test_it_is_sent_over_tls(lab: Lab, held: Mapping[str, str], peer: str) -> None:
     token = held[peer]
     mail = until(lambda: lab.received(peer, token), f"mail at {peer}")
     assert mail.tls == "TLSv1.3"

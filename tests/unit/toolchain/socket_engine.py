@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 
 @dataclass
-class Engine:
+class SocketEngine:
     """`answers`: status and body by method and path; what is not in there is answered 404."""
 
     address: str
@@ -24,10 +24,10 @@ class Engine:
 
 
 @contextmanager
-def serve_engine(folder: Path, calls: str = "1.41") -> Iterator[Engine]:
+def serve_engine(folder: Path, calls: str = "1.41") -> Iterator[SocketEngine]:
     """Serve; `calls`: the API version that calls must name, the oldest that the engine takes."""
     socket = folder / "engine.sock"
-    engine = Engine(f"unix://{socket}")
+    engine = SocketEngine(f"unix://{socket}")
     engine.answers["GET /version"] = (
         200,
         {"Version": "20.10.24", "ApiVersion": "1.52", "MinAPIVersion": calls},
