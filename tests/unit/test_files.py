@@ -19,7 +19,7 @@ def test_a_link_names_its_target(tmp_path: Path) -> None:
     assert link_target(link) == "1"
 
 
-def test_nothing_is_below_a_file(tmp_path: Path) -> None:
+def test_a_path_below_a_file_does_not_exist(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert link_target(tmp_path / "file/current") is None
 

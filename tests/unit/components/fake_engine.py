@@ -1,4 +1,4 @@
-"""A Docker engine that keeps what it was asked, for the dynamic providers' own logic."""
+"""A fake Docker engine that records its calls, for tests of the dynamic providers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FakeContainer:
     hangs: bool = False
     status: str = "running"
     content: dict[str, bytes] = field(default_factory=dict)
-    """What `get_archive` finds below the folder asked for."""
+    """The files that `get_archive` finds in the requested folder."""
     calls: list[str] = field(default_factory=list)
     put: list[tuple[str, dict[str, tuple[int, int, bytes]]]] = field(default_factory=list)
     """Folder, and file name → user, mode, content."""
@@ -73,7 +73,7 @@ class FakeContainer:
 
 
 class FakeEngine:
-    """`docker.DockerClient`, as far as the providers use it."""
+    """The part of `docker.DockerClient` that the providers use. `next_container`: of `create`."""
 
     def __init__(self, *volumes: str, **next_container: Any) -> None:
         self.existing = set(volumes)

@@ -1,4 +1,4 @@
-"""The gateway of a config, as the engine would be asked to make it."""
+"""A gateway with all its resources, declared from a config."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MANUAL = (
     ),
     ("  tlsgate:extraCaFile: extra-ca.pem\n", ""),
 )
-"""A stack whose DNS is changed by ticket, with Let's Encrypt as it is."""
+"""A stack whose DNS is changed by hand, with Let's Encrypt."""
 
 
 def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:

@@ -1,4 +1,4 @@
-"""What the certificate agent is config: a file of the config, and no secret in it."""
+"""The certificate agent's agent.json: it follows the config and contains no secret."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WATCHED: dict[str, object] = {
 }
 
 
-def test_the_agent_is_told_what_the_config_says(tmp_path: Path) -> None:
+def test_agent_json_follows_the_config(tmp_path: Path) -> None:
     program = declared(inputs_of(tmp_path))
     files = program.of_type("VolumeFiles")["agent-files"].inputs
     assert json.loads(files["files"]["agent.json"]) == {
@@ -80,7 +80,7 @@ def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
     }
 
 
-def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> None:
+def test_agent_json_has_rotation_limits_and_the_webhook(tmp_path: Path) -> None:
     (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
     limits = (
         "    caFile: acme-ca.pem\n",

@@ -1,4 +1,4 @@
-"""What a change of the config or the list reaches: the gateway's container is not replaced (D4)."""
+"""Which resources a change of the config or list affects: not the gateway's container (D4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlsgate_pulumi.settings import Endpoint, Settings
 
 @pytest.fixture(scope="module", autouse=True)
 def same_images() -> Iterator[None]:
-    """Somebody who works on the sources while the tests run changes an image's digest."""
+    """Fixed digests, so that nobody who edits a source while the tests run changes one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "tlsgate_pulumi.build_context.build_digest", lambda _root, role: f"{role:0<64}"

@@ -57,7 +57,7 @@ def test_two_engines_are_refused() -> None:
         ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost is for an unknown address"),
     ],
 )
-def test_a_context_that_leads_elsewhere_is_refused(
+def test_a_context_of_another_engine_is_refused(
     config: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
     with pytest.raises(DeploymentError) as refused:
@@ -65,7 +65,7 @@ def test_a_context_that_leads_elsewhere_is_refused(
     assert expected in str(refused.value)
 
 
-def test_every_way_to_a_second_engine_is_told_at_once() -> None:
+def test_all_ways_to_a_second_engine_are_reported_at_once() -> None:
     config = {"host": FAR, "certPath": "/a", "context": "far", "keyMaterial": "secret"}
     environment = {"DOCKER_HOST": NEAR, "DOCKER_CERT_PATH": "/b", "DOCKER_CONTEXT": "lost"}
     with pytest.raises(DeploymentError) as refused:
@@ -79,7 +79,7 @@ def test_every_way_to_a_second_engine_is_told_at_once() -> None:
 
 
 def recorded_connections(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What docker-py is asked for."""
+    """The arguments of each connection that docker-py opens from now on."""
     found: list[dict[str, Any]] = []
 
     def from_env(**arguments: Any) -> FakeEngine:
@@ -90,7 +90,7 @@ def recorded_connections(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]
     return found
 
 
-def test_an_address_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", NEAR)
     found = recorded_connections(monkeypatch)
     connect({"host": FAR, "cert_path": "/certs"})
@@ -108,7 +108,7 @@ def test_without_an_address_the_environment_decides(monkeypatch: pytest.MonkeyPa
     assert found[1]["environment"] == dict(os.environ)
 
 
-def test_an_engine_of_the_config_is_told_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_configs_engine_names_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: Any) -> None:
         raise docker.errors.DockerException("connection refused")
 
@@ -122,7 +122,7 @@ def test_an_engine_of_the_config_is_told_by_its_key(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("provider", [DeliveryProvider(), VolumeFilesProvider()])
-def test_a_state_from_before_has_no_engine_and_nothing_changes(provider: Any) -> None:
+def test_an_older_state_without_an_engine_does_not_change(provider: Any) -> None:
     olds = {"volume": "v", "digest": "d", "secrets": {}, "generation": "g", "image": "i"}
     olds |= {"server": "s", "live": "l", "delivered": "l"}
     assert provider.diff("id", olds, {**olds, "engine": None}).changes is False
@@ -130,7 +130,7 @@ def test_a_state_from_before_has_no_engine_and_nothing_changes(provider: Any) ->
     assert (moved.changes, moved.replaces) == (True, [])
 
 
-def test_a_provider_goes_to_the_engine_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_uses_the_engine_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     found = recorded_connections(monkeypatch)
     props = {"volume": "v", "engine": {"host": FAR}}
     assert DeliveryProvider().read("v", props).id == ""

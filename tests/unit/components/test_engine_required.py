@@ -1,4 +1,4 @@
-"""Without a Docker engine that can run the stack nothing begins."""
+"""Without a Docker engine that can run the stack, nothing is declared."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HOST = "unix:///run/other/docker.sock"
 
 
 class FakeClient:
-    """`docker.DockerClient` as far as its version goes."""
+    """The part of `docker.DockerClient` that returns the version."""
 
     def __init__(self, api: str) -> None:
         self.api = api
@@ -34,7 +34,7 @@ def provide(monkeypatch: pytest.MonkeyPatch, api: str) -> FakeClient:
 
 
 @pytest.mark.parametrize("api", ["1.41", "1.52", "2.0"])
-def test_a_recent_engine_will_do(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+def test_a_recent_engine_is_accepted(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
     client = provide(monkeypatch, api)
     require_engine()
     assert client.closed
@@ -53,7 +53,7 @@ def test_an_old_engine_is_refused(monkeypatch: pytest.MonkeyPatch, api: str) -> 
     assert client.closed
 
 
-def test_no_engine_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_with_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(timeout: int) -> None:
         error = DockerException("Error while fetching server API version: ((…))")
         error.__context__ = FileNotFoundError(2, "No such file or directory")

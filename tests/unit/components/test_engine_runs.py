@@ -36,7 +36,7 @@ RUN = Run(
 )
 
 
-def test_a_run_can_do_only_what_it_needs() -> None:
+def test_a_run_has_least_privileges() -> None:
     fake = FakeEngine(output=b"out", errors=b"err")
     assert run_to_end(fake, RUN) == "out"  # type: ignore[arg-type]
     made = fake.only.arguments
@@ -69,7 +69,7 @@ def test_a_run_can_do_only_what_it_needs() -> None:
         ),
     ],
 )
-def test_a_run_that_fails_tells_its_log_and_leaves_nothing(
+def test_a_run_that_fails_reports_its_log_and_leaves_nothing(
     ends: dict[str, Any], expected: str
 ) -> None:
     fake = FakeEngine(**ends)
@@ -86,14 +86,14 @@ def test_what_an_interrupted_run_left_is_removed_first() -> None:
     assert left.calls == ["remove"]
 
 
-def test_a_container_is_removed_when_its_user_fails() -> None:
+def test_a_container_is_removed_after_an_error() -> None:
     fake = FakeEngine()
     with pytest.raises(KeyboardInterrupt), created(fake, RUN):  # type: ignore[arg-type]
         raise KeyboardInterrupt
     assert fake.only.calls == ["remove"]
 
 
-def test_without_an_engine_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_the_remedy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: Any) -> None:
         raise DockerException("connection refused")
 

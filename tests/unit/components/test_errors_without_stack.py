@@ -1,4 +1,4 @@
-"""What `pulumi up` prints of an error: no Python stack of ours, and nobody else's is lost."""
+"""Errors in `pulumi up`: ours have no Python stack trace, and other packages' keep theirs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
     return of
 
 
-def test_our_errors_are_their_text(
+def test_our_errors_are_shown_as_text_only(
     printed: Callable[[Callable[[], object]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_at: object) -> None:
@@ -44,7 +44,7 @@ def test_our_errors_are_their_text(
     assert printed_text.endswith("DeploymentError: no Docker engine answers\n")
 
 
-def test_a_library_below_our_provider_shows_no_stack_either(
+def test_an_error_of_a_library_that_we_use_shows_no_stack(
     printed: Callable[[Callable[[], object]], str],
 ) -> None:
     printed_text = printed(lambda: JobProvider().update("id", {}, {"engine": {"host": 5}}))

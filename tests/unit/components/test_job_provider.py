@@ -1,4 +1,4 @@
-"""Job: when it runs, what it leaves in the state, and what refresh makes of it."""
+"""Job: when it runs, what the state contains of it, and what refresh does."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_the_result_is_the_last_line(engine: FakeEngine) -> None:
     assert JobProvider().update("id", DONE, PROPS).outs == DONE
 
 
-def test_a_job_may_do_without_a_network_and_a_user(engine: FakeEngine) -> None:
+def test_a_job_needs_no_network_and_no_user(engine: FakeEngine) -> None:
     """Pulumi hands a provider no input that is None."""
     engine.next_container = {"output": b"{}\n"}
     JobProvider().create({k: v for k, v in PROPS.items() if k not in ("network", "user")})
@@ -126,7 +126,7 @@ def test_without_its_volumes_a_job_is_gone(engine: FakeEngine) -> None:
     assert engine.made == []
 
 
-def test_a_job_without_a_read_command_is_taken_as_it_was(engine: FakeEngine) -> None:
+def test_a_job_without_a_read_command_keeps_its_result(engine: FakeEngine) -> None:
     done = {**DONE, "read_command": None}
     read = JobProvider().read("id", done)
     assert (read.id, read.outs) == ("id", done)

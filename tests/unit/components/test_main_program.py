@@ -1,4 +1,4 @@
-"""`__main__.py` as the engine runs it: refused as a whole, or declared as a whole."""
+"""`__main__.py` as Pulumi runs it: wrong input declares nothing, right input everything."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_preview_declares_the_same_though_it_knows_less(config: str) -> None:
     assert previewed == made
 
 
-def test_wrong_input_is_told_whole_before_anything_is_declared(project: Path) -> None:
+def test_all_wrong_input_is_reported_before_anything_is_declared(project: Path) -> None:
     config = changed(("    maxAge: 86400\n", "    max_age: 86400\n"))
     write_project(project, config, acme="name: A\n\tcontact: b\n")
     engine = RecordingMonitor()

@@ -42,7 +42,7 @@ def props(project: Path) -> dict[str, Any]:
         ({"__provider": "new code"}, False, []),
     ],
 )
-def test_what_writes_again(
+def test_which_changes_write_again(
     props: dict[str, Any], change: dict[str, Any], changes: bool, replaces: list[str]
 ) -> None:
     result = VolumeFilesProvider().diff("config", props, {**props, **change})

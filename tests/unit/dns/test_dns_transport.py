@@ -130,7 +130,7 @@ def test_a_name_that_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) 
         (b"\x00\x00" + b"\x00" * 10, "another question"),
     ],
 )
-def test_what_is_no_answer_is_said(answer: bytes, message: str) -> None:
+def test_a_wrong_answer_is_reported(answer: bytes, message: str) -> None:
     def babble(connection: socket.socket, received: list[bytes]) -> None:
         receive(connection, received)
         connection.sendall(len(answer).to_bytes(2, "big") + answer)

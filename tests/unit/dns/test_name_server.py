@@ -92,7 +92,7 @@ def test_every_refusal_says_what_and_what_to_do(
 
 
 @pytest.mark.parametrize("code", [dns.rcode.REFUSED, dns.rcode.NOTAUTH], ids=dns.rcode.to_text)
-def test_a_key_that_may_not_write_is_told_from_one_that_may_not_update_at_all(
+def test_a_key_that_may_not_write_a_name_differs_from_one_that_may_not_update(
     code: dns.rcode.Rcode,
 ) -> None:
     fake = FakeServer()
@@ -143,7 +143,7 @@ def test_every_trouble_with_a_signature_has_its_sentence(
         fake.name_server().update(an_update())
 
 
-def test_an_acceptance_that_nobody_signed_is_not_believed() -> None:
+def test_an_unsigned_acceptance_is_refused() -> None:
     def unsigned(host, port, queries, timeout):  # type: ignore[no-untyped-def]
         plain = [dns.update.UpdateMessage("corp.example.", id=query.id) for query in queries]
         return [dns.message.make_response(query) for query in plain]
