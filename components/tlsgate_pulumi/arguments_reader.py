@@ -62,7 +62,7 @@ def read_args(name: str, args: MailGatewayArgs) -> Inputs:
 
 @dataclass(slots=True)
 class RawConfig:
-    """Converts arguments to raw values of the config; `problems` has the ones that cannot be."""
+    """Converts arguments to raw values of the config; `problems` says which cannot be."""
 
     problems: list[Problem] = field(default_factory=list)
 

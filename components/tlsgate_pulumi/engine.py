@@ -62,57 +62,57 @@ class Run:
     """Seconds."""
 
 
-def connect(at: Mapping[str, str] | None = None, *, timeout: int = 180) -> docker.DockerClient:
+def connect(address: Mapping[str, str] | None = None, *, timeout: int = 180) -> docker.DockerClient:
     """Connect to an engine. `timeout`: seconds per request. Raises DeploymentError.
 
-    `at`: `host` and `cert_path` from `docker_engine.py`. A missing one is read from DOCKER_HOST or
-    DOCKER_CERT_PATH; without these, the local engine is used.
+    `address`: `host` and `cert_path` from `docker_engine.py`. A missing one is read from
+    DOCKER_HOST or DOCKER_CERT_PATH; without these, the local engine is used.
     """
     try:
-        if at is None:
+        if address is None:
             return docker.from_env(timeout=timeout)
-        return docker.from_env(timeout=timeout, environment={**os.environ, **_variables(at)})
+        return docker.from_env(timeout=timeout, environment={**os.environ, **_variables(address)})
     except DockerException as error:
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__
         raise DeploymentError(
-            f"{_setting(at)}: no Docker engine answers at {_address(at)} ({cause}). "
-            f"Start it, or set {_setting(at)} to the address of one that runs, and try again"
+            f"{_setting(address)}: no Docker engine answers at {_address(address)} ({cause}). "
+            f"Start it, or set {_setting(address)} to the address of one that runs, and try again"
         ) from None
 
 
-def _variables(at: Mapping[str, str]) -> dict[str, str]:
+def _variables(address: Mapping[str, str]) -> dict[str, str]:
     variables = {}
-    if host := at.get("host"):
+    if host := address.get("host"):
         variables["DOCKER_HOST"] = host
-    if folder := at.get("cert_path"):
+    if folder := address.get("cert_path"):
         variables |= {"DOCKER_CERT_PATH": folder, "DOCKER_TLS_VERIFY": "1"}
     return variables
 
 
-def require_engine(at: Mapping[str, str] | None = None) -> None:
+def require_engine(address: Mapping[str, str] | None = None) -> None:
     """Raise DeploymentError unless an engine answers that supports everything `up` needs."""
-    client = connect(at, timeout=20)
+    client = connect(address, timeout=20)
     try:
         version = client.version()
     finally:
         client.close()
-    offered = str(version["ApiVersion"])
+    offered, setting = str(version["ApiVersion"]), _setting(address)
     if tuple(int(part) for part in offered.split(".")) < MINIMUM_API:
         raise DeploymentError(
-            f"{_setting(at)}: the Docker engine at {_address(at)} is too old: version "
+            f"{setting}: the Docker engine at {_address(address)} is too old: version "
             f"{version.get('Version')} speaks API {offered}, and 1.41 (Docker 20.10) or later is "
-            f"needed. Upgrade it, or set {_setting(at)} to the address of another, and try again"
+            f"needed. Upgrade it, or set {setting} to the address of another, and try again"
         )
 
 
-def _setting(at: Mapping[str, str] | None) -> str:
-    return "docker:host" if at and at.get("host") else "DOCKER_HOST"
+def _setting(address: Mapping[str, str] | None) -> str:
+    return "docker:host" if address and address.get("host") else "DOCKER_HOST"
 
 
-def _address(at: Mapping[str, str] | None) -> str:
-    named = at.get("host") if at else None
+def _address(address: Mapping[str, str] | None) -> str:
+    named = address.get("host") if address else None
     return named or os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
 
 

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass
 
 ROLES = ("resolver", "gateway", "policy-host", "policy", "agent", "notices")
-"""The containers of a stack, in the order of their addresses: x.x.x.2 and so on."""
+"""The containers of a stack, in the order of their addresses, which start at the subnet's third."""
 
 
 @dataclass(frozen=True, slots=True)
