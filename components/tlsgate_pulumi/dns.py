@@ -173,10 +173,10 @@ def live_lines(props: Props) -> list[str]:
     if props["sink"] == RFC2136:
         server = name_server(props, CHECK_SECONDS)
         return to_lines(updates.live(server, props["zones"], wanted))
-    asked = NameServer(props["server"], int(props["port"])) if props["server"] else None
+    manual_server = NameServer(props["server"], int(props["port"])) if props["server"] else None
     by_set = by_key(wanted)
     live = []
-    for record in look_up(wanted, asked):
+    for record in look_up(wanted, manual_server):
         mine = by_set.get(key_of(record))
         is_same = mine is not None and same(to_rdataset(mine), to_rdataset(record))
         live.append(mine if mine is not None and is_same else record)

@@ -21,7 +21,7 @@ from tlsgate.record import Count, Record, Time
 from tlsgate.state import Damaged, StateFault, StateFile, StateMap, unchanged
 
 Capture = pytest.CaptureFixture[str]
-LOSS = "Everything is asked for again."
+LOSS = "Everything is requested again."
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 per_example = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.components.fake_engine import FakeEngine
 
-# Kept and never closed: that would end Pulumi's worker threads, whose own loops nobody closes.
+# Kept and never closed: that would end Pulumi's worker threads, whose own loops stay open.
 _LOOP = asyncio.new_event_loop()
 
 

@@ -69,7 +69,7 @@ def test_an_unknown_inside_an_input_runs_the_job_again() -> None:
 
 
 def test_nothing_changed_runs_nothing() -> None:
-    # As it comes back from the state: numbers are floats, and the provider stands beside them.
+    # As it comes back from the state: numbers are floats, and the provider is among them.
     olds = {**DONE, "timeout": 120.0, "__provider": "old code"}
     assert JobProvider().diff("id", olds, {**PROPS, "__provider": "new code"}).changes is False
 
