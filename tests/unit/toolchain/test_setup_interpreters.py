@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.loopback import serves_on_loopback
 from tests.unit.toolchain.setup_world import USER, World, make_world
 from toolchain import interpreters
 from toolchain.context import Machine
@@ -16,6 +17,7 @@ from toolchain.errors import SetupError
 from toolchain.interpreters import interpreter
 from toolchain.offline import debian_python
 
+pytestmark = serves_on_loopback
 RELEASES = {interpreters.RELEASES: b""}
 UV = """\
 case "$2" in
