@@ -96,4 +96,4 @@ def test_a_digest_lets_its_own_change_through_and_no_other(config: Path) -> None
     remove("dane")(partners)
     said = preview(config)
     assert said.code != 0
-    assert "What is set there now is another change's." in said.text
+    assert "The digest that is set now is that of another change." in said.text
