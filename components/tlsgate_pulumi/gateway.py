@@ -155,7 +155,7 @@ class MailGateway(pulumi.ComponentResource):
         self.policy_id = policy.policy_id
         self.records = pulumi.Output.all(
             addresses.records, certificates.records, mail.records, policy.records
-        ).apply(lambda parts: sorted(line for part in parts for line in part))
+        ).apply(lambda parts: sorted(line for part in parts for line in part or ()))
         self.certificates = certificates.issued
         self.acme_account = certificates.account
         self.partners = pulumi.Output.from_input(

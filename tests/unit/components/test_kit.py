@@ -12,7 +12,7 @@ import pulumi_docker
 import pytest
 
 from tests.unit.components.gateway_parts import told
-from tests.unit.components.program import RecordingMonitor, Registered, run
+from tests.unit.components.program import Answers, RecordingMonitor, Registered, run
 from tests.unit.components.stack_config import tsig
 from tests.unit.partners.partner_files import record
 from tlsgate_pulumi import (
@@ -306,3 +306,29 @@ def test_a_preview_declares_the_same_as_an_update(args: MailGatewayArgs) -> None
         for preview in (True, False)
     )
     assert previewed == made
+
+
+class Skipping(RecordingMonitor):
+    """Answers as the engine does for a resource that `up --target` leaves out: with its inputs."""
+
+    class _Inputs(Answers):
+        def new_resource(self, args: Any) -> tuple[str, dict[str, Any]]:
+            return "", args.inputs
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mocks = self._Inputs(preview=False)
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_is_not_targeted_has_no_outputs_and_breaks_nothing(
+    args: MailGatewayArgs, bound: bool
+) -> None:
+    issuers = ["ca.example"] if bound else []
+    dns = replace(args.dns, caa_issuers=issuers, caa_account_uri=bound)
+    given = replace(args, dns=dns)
+    outputs = run(lambda: told(MailGateway("gateway", given)), Skipping()).outputs
+    assert outputs["certificates"] == []
+    assert outputs["acmeAccount"] is None
+    assert outputs["records"] == []
+    assert outputs["policyId"] is not None
