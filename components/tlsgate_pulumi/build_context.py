@@ -4,6 +4,9 @@ A stack of this repository builds from the repository itself. Any other program 
 in a folder of its own project. Its path is relative, so it is the same on every machine and for
 every Python: pulumi-docker replaces an image whose context path changes. The files are the same in
 both cases, and so are their modes, so the engine's build cache gives the same image ids.
+
+The Docker plugin looks for a relative path in the folder where Pulumi started the program. So that
+folder counts here, and not the current one: a program may change that with `os.chdir`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+import pulumi
 
 import tlsgate
 from tlsgate_pulumi.engine import DeploymentError, read_host_file
@@ -23,6 +28,8 @@ PACKAGE = Path(__file__).parent
 SHIPPED_IMAGES = PACKAGE / "images"
 """In the wheel; a checkout has them at its top."""
 CHECKOUT = None if SHIPPED_IMAGES.is_dir() else PACKAGE.parents[1]
+STARTED_IN = Path.cwd()
+"""The current folder when the program imported this package."""
 NOTE = "# Written by tlsgate: what its images are built from. Safe to delete.\n*\n"
 
 
@@ -35,17 +42,30 @@ class BuildContext:
 
     def digest(self, role: str) -> str:
         """Return the SHA-256 of all that the image of `images/<role>` is built from."""
-        return build_digest(Path(self.folder), role)
+        return build_digest(_program_folder() / self.folder, role)
+
+
+def _program_folder() -> Path:
+    """Return the folder where Pulumi started the program: that of Pulumi.yaml, or its `main`.
+
+    The current folder where Pulumi does not tell: in tests and inline programs (Automation API).
+    """
+    root = Path(pulumi.get_root_directory() or "")
+    if not root.is_absolute():  # outside Pulumi, it is a placeholder
+        return Path()
+    root = root.resolve()
+    return STARTED_IN if STARTED_IN.is_relative_to(root) else root
 
 
 def is_checkout() -> bool:
     """Tell whether the program is this repository's own."""
-    return CHECKOUT is not None and Path().resolve() == CHECKOUT
+    return CHECKOUT is not None and _program_folder().resolve() == CHECKOUT
 
 
 def sees(path: str) -> bool:
     """Tell whether a build can use a CA bundle at `path`: a copy of the context holds any file."""
-    return not is_checkout() or Path(path).resolve().is_relative_to(Path("images").resolve())
+    images = (_program_folder() / "images").resolve()
+    return not is_checkout() or (_program_folder() / path).resolve().is_relative_to(images)
 
 
 def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
@@ -66,7 +86,7 @@ def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
         except DeploymentError as error:
             setting = "images.build_ca_file" if build_ca_file else BUILD_CA_VARIABLE
             raise DeploymentError(f"{setting}: {error}") from None
-    _write(Path(folder), wanted)
+    _write(_program_folder() / folder, wanted)
     return BuildContext(folder, EXTRA_CA if bundle else NO_EXTRA_CA)
 
 

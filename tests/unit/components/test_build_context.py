@@ -101,3 +101,32 @@ def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
     with pytest.raises(DeploymentError, match="is not a folder that tlsgate wrote"):
         prepare(".", None)
     assert (project / "images/mine").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("started_in", ["", "src", "../elsewhere"])
+def test_a_program_that_changes_its_folder_builds_where_the_plugin_looks(
+    project: Path, monkeypatch: pytest.MonkeyPatch, started_in: str
+) -> None:
+    root, elsewhere = project / "root", project / "elsewhere"
+    for folder in (root / "src", elsewhere):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(root))
+    monkeypatch.setattr(build_context, "STARTED_IN", (root / started_in).resolve())
+    monkeypatch.chdir(elsewhere)
+    context = prepare(".tlsgate", None)
+    # With `main: src`, Pulumi starts the plugin there too; the third imported after os.chdir.
+    expected = root / "src" if started_in == "src" else root
+    assert context.folder == ".tlsgate"
+    assert (expected / ".tlsgate/images/agent/Dockerfile").is_file()
+    assert not (elsewhere / ".tlsgate").exists()
+    assert context.digest("agent") == build_digest(ROOT, "agent")
+
+
+def test_a_stack_of_this_repository_stays_one_when_it_changes_its_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(ROOT))
+    monkeypatch.setattr(build_context, "STARTED_IN", ROOT)
+    assert prepare("never", None).folder == "."
+    assert build_context.sees("images/own.crt")
+    assert not build_context.sees("own.crt")
