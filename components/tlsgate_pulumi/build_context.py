@@ -48,13 +48,13 @@ class BuildContext:
 def _program_folder() -> Path:
     """Return the folder where Pulumi started the program: that of Pulumi.yaml, or its `main`.
 
-    The current folder where Pulumi does not tell: in tests and inline programs (Automation API).
+    Not every language host tells the root; then the program must import this package before it
+    changes the current folder.
     """
     root = Path(pulumi.get_root_directory() or "")
-    if not root.is_absolute():  # outside Pulumi, it is a placeholder
-        return Path()
-    root = root.resolve()
-    return STARTED_IN if STARTED_IN.is_relative_to(root) else root
+    if not root.is_absolute() or STARTED_IN.is_relative_to(root.resolve()):
+        return STARTED_IN
+    return root
 
 
 def is_checkout() -> bool:

@@ -27,8 +27,9 @@ def one_pickler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project folder, which is the current one."""
+    """An empty project folder, in which the program was started."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tlsgate_pulumi.build_context.STARTED_IN", tmp_path)
     return tmp_path
 
 

@@ -32,6 +32,7 @@ def test_this_repositorys_stacks_build_from_the_repository_as_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(build_context, "STARTED_IN", ROOT)
     assert prepare("never", None).folder == "."
     assert not Path("never").exists()
     assert prepare("never", "images/own.crt").extra_ca == "images/own.crt"
@@ -103,14 +104,16 @@ def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
     assert (project / "images/mine").read_text() == "mine\n"
 
 
-@pytest.mark.parametrize("started_in", ["", "src", "../elsewhere"])
+@pytest.mark.parametrize(
+    ("started_in", "told"), [("", True), ("src", True), ("../elsewhere", True), ("", False)]
+)
 def test_a_program_that_changes_its_folder_builds_where_the_plugin_looks(
-    project: Path, monkeypatch: pytest.MonkeyPatch, started_in: str
+    project: Path, monkeypatch: pytest.MonkeyPatch, started_in: str, told: bool
 ) -> None:
     root, elsewhere = project / "root", project / "elsewhere"
     for folder in (root / "src", elsewhere):
         folder.mkdir(parents=True)
-    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(root))
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(root) if told else None)
     monkeypatch.setattr(build_context, "STARTED_IN", (root / started_in).resolve())
     monkeypatch.chdir(elsewhere)
     context = prepare(".tlsgate", None)
@@ -125,7 +128,6 @@ def test_a_program_that_changes_its_folder_builds_where_the_plugin_looks(
 def test_a_stack_of_this_repository_stays_one_when_it_changes_its_folder(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(ROOT))
     monkeypatch.setattr(build_context, "STARTED_IN", ROOT)
     assert prepare("never", None).folder == "."
     assert build_context.sees("images/own.crt")
