@@ -92,9 +92,9 @@ WRONG: list[tuple[dict[str, Any], list[str]]] = [
         },
         ["acme.fallback.eab: must be EabArgs(…).", "acme.limits.orders: must be LimitArgs(…)."],
     ),
-    ({"routes": 5}, ["routes: is not a mapping. Give a dict ["]),
-    ({"resolver": ResolverArgs(stub_zones=["x"])}, ["resolver.stub_zones: is not a mapping. Give"]),  # type: ignore[arg-type]
-    ({"milters": "inet:x:1"}, ["milters: is not a list. Give a list"]),
+    ({"routes": 5}, ["routes: is not a mapping. Use a dict. ["]),
+    ({"resolver": ResolverArgs(stub_zones=["x"])}, ["resolver.stub_zones: is not a mapping. Use"]),  # type: ignore[arg-type]
+    ({"milters": "inet:x:1"}, ["milters: is not a list. Use a list"]),
     ({"domains": LATER}, [f"domains: {UNKNOWN}"]),
     ({"domains": [LATER]}, [f"domains[0]: {UNKNOWN}"]),
     ({"dns": DnsArgs(sink="manual", server=LATER)}, [f"dns.server: {UNKNOWN}"]),
