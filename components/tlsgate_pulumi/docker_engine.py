@@ -10,7 +10,7 @@ environment too, so that nothing of one machine's environment is in the state.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,16 @@ class DockerEngine:
 
 
 def with_engine(
-    name: str, engine: DockerEngine | str | None, opts: pulumi.ResourceOptions | None
+    name: str,
+    engine: DockerEngine | str | None,
+    opts: pulumi.ResourceOptions | None,
+    former: Sequence[pulumi.Output[str]] = (),
 ) -> pulumi.ResourceOptions | None:
-    """Return the component's options with a Docker provider for the engine, if one is named."""
+    """Return the component's options with a Docker provider for the engine, if one is named.
+
+    `former`: names that the component had before. With a provider that is created again, Pulumi
+    would replace everything on the engine.
+    """
     if engine is None:
         return opts
     if _names_docker(opts):
@@ -54,7 +61,10 @@ def with_engine(
         f"{name}-engine",
         host=chosen.host,
         cert_path=chosen.cert_path,
-        opts=pulumi.ResourceOptions(parent=opts.parent if opts else None),
+        opts=pulumi.ResourceOptions(
+            parent=opts.parent if opts else None,
+            aliases=[one.apply(lambda old: pulumi.Alias(name=f"{old}-engine")) for one in former],
+        ),
     )
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
 

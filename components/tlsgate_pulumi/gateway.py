@@ -28,9 +28,10 @@ from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, P
 from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, then
 from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
 from tlsgate_pulumi.records import published_records
-from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container, image
+from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container, former_names, image
 from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
+KIND = "tlsgate:index:MailGateway"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """What Postfix needs of root; tried without each of them."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
@@ -78,10 +79,11 @@ class MailGateway(pulumi.ComponentResource):
     ) -> None:
         inputs = args if isinstance(args, Inputs) else read_args(name, args)
         context = _build_context(inputs)
-        opts = with_engine(name, inputs.engine, opts)
-        super().__init__("tlsgate:index:MailGateway", name, {}, opts)
+        former = former_names(KIND, name, opts)
+        opts = with_engine(name, inputs.engine, opts, former)
+        super().__init__(KIND, name, {}, opts)
         self._settings = settings = inputs.settings
-        self._stack = stack = Stack(inputs.stack, name, engine_of(self))
+        self._stack = stack = Stack(inputs.stack, name, engine_of(self), former)
         self._own = own = below(self, opts)
         images = dict(inputs.image_ids)
         if context is not None:

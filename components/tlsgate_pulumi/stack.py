@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
+from pulumi.runtime.resource import all_aliases
 
 from tlsgate_pulumi.build_context import BuildContext
 from tlsgate_pulumi.docker_engine import Address
@@ -21,12 +22,14 @@ class Stack:
 
     `name`: everything that it makes on the engine starts with `tlsgate-<name>`. `gateway`: the name
     of its component; those of its resources in Pulumi start with it, so that several gateways fit
-    into one program. `engine`: what its dynamic providers get as theirs.
+    into one program. `engine`: what its dynamic providers get as theirs. `former`: the names that
+    the component had before (`former_names`).
     """
 
     name: str
     gateway: str = FIRST_GATEWAY
     engine: pulumi.Input[Address | None] = None
+    former: Sequence[pulumi.Output[str]] = ()
 
     @property
     def prefix(self) -> str:
@@ -52,12 +55,19 @@ class Stack:
         """Return a child's options: its component's `own`, and what must be there before it.
 
         `keep`: `pulumi destroy` leaves it. Resources had no gateway's name in front while a stack
-        held one gateway only; stacks of that time are not made anew.
+        held one gateway only; stacks of that time are not made anew. Nor is a gateway that is
+        renamed by `aliases`: of these, Pulumi renames only children that are called after the
+        resource just above them, and a gateway's are called after its component.
         """
-        old = [pulumi.Alias(name=role)] if self.gateway == FIRST_GATEWAY else None
+        old: list[pulumi.Input[str | pulumi.Alias]] = []
+        if self.gateway == FIRST_GATEWAY:
+            old.append(pulumi.Alias(name=role))
+        for former in self.former:
+            old.append(former.apply(lambda name: pulumi.Alias(name=f"{name}-{role}")))
+            old.append(former.apply(lambda name: pulumi.Alias(name=_first_name(name, role))))
         return own.merge(
             pulumi.ResourceOptions(
-                aliases=old, depends_on=list(after), retain_on_delete=keep or None
+                aliases=old or None, depends_on=list(after), retain_on_delete=keep or None
             )
         )
 
@@ -79,6 +89,23 @@ class Stack:
             opts=self.options(role, own, keep=keep),
         )
         return volume.name
+
+
+def _first_name(former: str, role: str) -> str:
+    return role if former == FIRST_GATEWAY else f"{former}-{role}"
+
+
+def former_names(
+    kind: str, name: str, opts: pulumi.ResourceOptions | None
+) -> list[pulumi.Output[str]]:
+    """Return the names that a component had before, by its own `aliases` and its parent's.
+
+    `kind`: its type. A name may be the same as today's.
+    """
+    if opts is None:
+        return []
+    urns = all_aliases(opts.aliases, name, kind, opts.parent)
+    return [pulumi.Output.from_input(urn).apply(lambda u: u.rpartition("::")[2]) for urn in urns]
 
 
 def below(

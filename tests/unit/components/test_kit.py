@@ -161,6 +161,29 @@ def test_every_part_of_a_stack_from_before_is_found_under_its_old_name(
         assert old_names(one) == {one.name.removeprefix("gateway-")}
 
 
+def test_a_renamed_gateway_and_its_engine_are_found_under_their_old_names(
+    args: MailGatewayArgs,
+) -> None:
+    opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
+    given = replace(args, engine="tcp://h:2376")
+    made = requested(lambda: MailGateway("new-gateway", given, opts))
+    assert len(made) > 30
+    for one in made:
+        assert old_names(one) == {f"old{one.name.removeprefix('new-gateway')}"}
+
+
+def test_the_first_gateway_renamed_is_found_under_its_names_without_prefix(
+    args: MailGatewayArgs,
+) -> None:
+    urn = pulumi.Output.from_input("urn:pulumi:test::tlsgate::tlsgate:index:MailGateway::gateway")
+    opts = pulumi.ResourceOptions(aliases=[urn])
+    _, *parts = requested(lambda: MailGateway("new-gateway", args, opts))
+    assert len(parts) > 30
+    for one in parts:
+        role = one.name.removeprefix("new-gateway-")
+        assert old_names(one) == {role, f"gateway-{role}"}
+
+
 def test_another_gateway_claims_no_old_name(args: MailGatewayArgs) -> None:
     made = requested(lambda: MailGateway("other-gateway", args))
     assert [one.name for one in made if old_names(one)] == []
