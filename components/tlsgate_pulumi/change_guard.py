@@ -78,6 +78,7 @@ def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> st
             *lines[:SHOWN_LINES],
             *more,
             "If all of this is meant: pulumi config set tlsgate:acceptWeakening " + digest,
+            f'In a program with MailGatewayArgs: accept_weakening="{digest}"',
             "That lets through this change and no other."
             + (" What is set there now is another change's." if accepted else ""),
         ]

@@ -87,9 +87,10 @@ def test_passes_unasked(old: Sequence[Partner], new: Sequence[Partner]) -> None:
 @pytest.mark.parametrize(("old", "new"), REFUSED.values(), ids=REFUSED)
 def test_is_refused_but_for_its_own_digest(old: Sequence[Partner], new: Sequence[Partner]) -> None:
     digest = weakening_digest(weakenings(old, new))
-    assert f"\nIf all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}\n" in (
-        refusal(old, new, "") or ""
-    )
+    assert (
+        f"\nIf all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}\n"
+        f'In a program with MailGatewayArgs: accept_weakening="{digest}"\n'
+    ) in (refusal(old, new, "") or "")
     assert refusal(old, new, "0" * 64) is not None
     assert refusal(old, new, digest) is None
 
@@ -113,6 +114,7 @@ def test_the_words_of_a_refusal() -> None:
         "  WEAKENED Partner 04 (p04.example and below): out: a public CA's certificate for the"
         " domain itself → a public CA's certificate for .provider.example",
         f"If all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}",
+        f'In a program with MailGatewayArgs: accept_weakening="{digest}"',
         "That lets through this change and no other. What is set there now is another change's.",
     ]
 
@@ -120,7 +122,7 @@ def test_the_words_of_a_refusal() -> None:
 def test_a_long_refusal_is_cut_and_says_so() -> None:
     lines = (refusal(partners(90), (), "") or "").splitlines()
     assert lines[21] == "  and 70 more"
-    assert len(lines) == 24
+    assert len(lines) == 25
 
 
 def inputs(listed: Sequence[Partner], accepted: str = "") -> dict[str, Any]:
