@@ -103,7 +103,23 @@ def _of_provider(found: Mapping[str, Any]) -> Address:
             "the Docker provider names its engine by a Docker context or holds a key's content,"
             " which jobs cannot use. Give it `host`, and `cert_path` for TLS"
         )
+    if other := _other_context(os.environ, found["host"], _context_host):
+        raise pulumi.RunError(other)
     return {key: found[key] for key in ("host", "cert_path") if found[key]}
+
+
+def _other_context(
+    environment: Mapping[str, str], host: str | None, host_of: Callable[[str], str | None]
+) -> str | None:
+    """Return what is wrong if the plugin would go by a context and not by its provider's `host`."""
+    context = environment.get("DOCKER_CONTEXT")
+    if not context or context == "default" or (host and host_of(context) == host):
+        return None
+    return (
+        f"DOCKER_CONTEXT: the Docker context {context} leads to"
+        f" {host_of(context) or 'no known address'}, but the gateway's Docker provider to"
+        f" {host or 'the local engine'}: two Docker engines for one gateway. Unset DOCKER_CONTEXT"
+    )
 
 
 def stack_engine() -> Address | None:

@@ -27,6 +27,8 @@ from tlsgate_pulumi import (
     NetworkArgs,
 )
 
+HOSTS = {"far": "tcp://far:2376", "same": "tcp://h:2376"}
+"""Docker contexts."""
 DYNAMIC = ("Job", "Delivery", "VolumeFiles")
 ROLES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 IDS = {role: f"sha256:{role}" for role in ROLES}
@@ -319,6 +321,37 @@ def test_a_provider_by_context_is_refused(args: MailGatewayArgs) -> None:
 
     with pytest.raises(pulumi.RunError, match="by a Docker context"):
         registered(program)
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (
+            "far",
+            "DOCKER_CONTEXT: the Docker context far leads to tcp://far:2376, but the gateway's",
+        ),
+        ("lost", "DOCKER_CONTEXT: the Docker context lost leads to no known address, but the"),
+    ],
+)
+@pytest.mark.parametrize("is_given", [True, False], ids=["engine", "provider"])
+def test_a_context_of_the_environment_is_no_second_engine(
+    args: MailGatewayArgs, monkeypatch: pytest.MonkeyPatch, context: str, told: str, is_given: bool
+) -> None:
+    """The plugin goes by DOCKER_CONTEXT before its provider's `host`."""
+
+    def program() -> None:
+        if is_given:
+            MailGateway("gateway", replace(args, engine="tcp://h:2376"))
+            return
+        provider = pulumi_docker.Provider("far", host="tcp://h:2376")
+        MailGateway("gateway", args, pulumi.ResourceOptions(providers=[provider]))
+
+    monkeypatch.setattr("tlsgate_pulumi.docker_engine._context_host", HOSTS.get)
+    monkeypatch.setenv("DOCKER_CONTEXT", context)
+    with pytest.raises(pulumi.RunError, match=told):
+        registered(program)
+    monkeypatch.setenv("DOCKER_CONTEXT", "same")
+    assert set(map(str, engines(registered(program)))) == {"{'host': 'tcp://h:2376'}"}
 
 
 def test_a_preview_declares_the_same_as_an_update(args: MailGatewayArgs) -> None:
