@@ -28,6 +28,9 @@ MINIMUM_API = (1, 41)
 """Older engines lack a part of the containers' hardening."""
 
 
+_UNFIT: dict[tuple[tuple[str, str], ...], str | None] = {}
+
+
 class DeploymentError(Exception):
     """A step of the deployment failed; the text is what the user reads."""
 
@@ -105,6 +108,22 @@ def require_engine(at: Mapping[str, str] | None = None) -> None:
             f"{version.get('Version')} speaks API {offered}, and 1.41 (Docker 20.10) or later is "
             f"needed. Upgrade it, or set {_setting(at)} to the address of another, and repeat"
         )
+
+
+def unfit(at: Mapping[str, str] | None) -> str | None:
+    """Return why an engine cannot do what `up` will ask of it; None if it can.
+
+    Each engine is asked once in the life of a process, which is at most one `up`.
+    """
+    key = tuple(sorted((at or {}).items()))
+    if key not in _UNFIT:
+        try:
+            require_engine(at)
+        except DeploymentError as error:
+            _UNFIT[key] = str(error)
+        else:
+            _UNFIT[key] = None
+    return _UNFIT[key]
 
 
 def _setting(at: Mapping[str, str] | None) -> str:

@@ -82,6 +82,15 @@ class FakeEngine:
         self.running: dict[str, FakeContainer] = {}
         self.containers = self
         self.volumes = FakeVolumes(self.existing)
+        self.api = "1.52"
+        self.asked = 0
+
+    def version(self) -> dict[str, str]:
+        self.asked += 1
+        return {"ApiVersion": self.api, "Version": "19.03.15"}
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def create(self, image: str, command: list[str], **arguments: Any) -> FakeContainer:
         made = FakeContainer({"image": image, "command": command, **arguments}, **self.of_the_next)
