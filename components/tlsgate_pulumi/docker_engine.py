@@ -76,7 +76,9 @@ def _names_docker(opts: pulumi.ResourceOptions | None) -> bool:
     return any(one.package == "docker" for one in (*(given or ()), opts.provider) if one)
 
 
-def engine_of(component: pulumi.Resource) -> pulumi.Input[Address | None]:
+def engine_of(
+    component: pulumi.Resource,
+) -> Address | pulumi.Output[Address | None] | None:
     """Return what the dynamic providers below a component get as `engine`.
 
     Raises pulumi.RunError where the plugin and they could reach two engines.

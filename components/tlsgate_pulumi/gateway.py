@@ -25,6 +25,7 @@ from tlsgate_pulumi.docker_engine import engine_of, with_engine
 from tlsgate_pulumi.engine import DeploymentError, read_host_file
 from tlsgate_pulumi.inputs import IMAGES, Inputs
 from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
+from tlsgate_pulumi.neighbours import Claim, claim
 from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, then
 from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
 from tlsgate_pulumi.records import published_records
@@ -83,7 +84,15 @@ class MailGateway(pulumi.ComponentResource):
         opts = with_engine(name, inputs.engine, opts, former)
         super().__init__(KIND, name, {}, opts)
         self._settings = settings = inputs.settings
-        self._stack = stack = Stack(inputs.stack, name, engine_of(self), former)
+        taken = Claim(
+            name,
+            opts.parent.pulumi_resource_type if opts and opts.parent else "",
+            inputs.stack,
+            settings,
+            is_network_joined=bool(inputs.network or settings.network.existing),
+        )
+        engine = then(engine_of(self), lambda found: claim(taken, found))
+        self._stack = stack = Stack(inputs.stack, name, engine, former)
         self._own = own = below(self, opts)
         images = dict(inputs.image_ids)
         if context is not None:

@@ -25,6 +25,7 @@ from tlsgate_pulumi import (
     MailGatewayArgs,
     MtaStsArgs,
     NetworkArgs,
+    PortsArgs,
 )
 
 HOSTS = {"far": "tcp://far:2376", "same": "tcp://h:2376"}
@@ -107,7 +108,9 @@ def test_names_on_the_engine_are_the_stacks_and_the_gateways(args: MailGatewayAr
 def test_two_gateways_in_one_program_share_no_name(args: MailGatewayArgs) -> None:
     def both() -> None:
         MailGateway("east-gateway", args)
-        MailGateway("west-gateway", args)
+        network = NetworkArgs(subnet="172.31.26.0/24")
+        ports = PortsArgs(smtp="none", internal="none", https="none")
+        MailGateway("west-gateway", replace(args, network=network, ports=ports))
 
     found = registered(both)
     urns = [one.urn for one in found]
