@@ -24,6 +24,8 @@ AGENT_UID = 10001
 """The user that the agent, the policy helper and the policy host run as (their images say so)."""
 LOG_LINES = 40
 INCOMING = "/incoming"
+STACK_LABEL = "tlsgate.stack"
+"""On everything that a stack makes; its value is the stack's name."""
 MINIMUM_API = (1, 41)
 """Older engines lack a part of the containers' hardening."""
 
@@ -161,7 +163,11 @@ def read_host_file(path: str) -> bytes:
 
 @contextmanager
 def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
-    """Create a container, not started, and remove it afterwards in any case."""
+    """Create a container, not started, and remove it afterwards in any case.
+
+    Raises DeploymentError if one of its volumes belongs to another stack.
+    """
+    refuse_others_volumes(client, run)
     remove_leftover(client, run.name)
     mounts = [Mount(m.target, m.volume, read_only=m.read_only) for m in run.mounts]
     uid = (run.user or "0").partition(":")[0]
@@ -190,6 +196,25 @@ def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
         yield container
     finally:
         container.remove(v=True, force=True)
+
+
+def refuse_others_volumes(client: docker.DockerClient, run: Run) -> None:
+    """Raise DeploymentError if a volume's label names another stack than the run's does.
+
+    A volume without the label is anybody's.
+    """
+    mine = run.labels.get(STACK_LABEL)
+    for mount in run.mounts:
+        try:
+            labels = client.volumes.get(mount.volume).attrs.get("Labels") or {}
+        except NotFound:
+            continue
+        theirs = labels.get(STACK_LABEL)
+        if mine and theirs and mine != theirs:
+            raise DeploymentError(
+                f"{run.name}: the volume {mount.volume} belongs to the stack {theirs}, and this is"
+                f" {mine}. Nothing was written. Give this gateway another stack name"
+            )
 
 
 def remove_leftover(client: docker.DockerClient, name: str) -> None:

@@ -11,6 +11,7 @@ from pulumi.runtime.resource import all_aliases
 
 from tlsgate_pulumi.build_context import BuildContext
 from tlsgate_pulumi.docker_engine import Address
+from tlsgate_pulumi.engine import STACK_LABEL
 
 FIRST_GATEWAY = "gateway"
 """The name of the component in this repository's own stacks."""
@@ -74,7 +75,7 @@ class Stack:
     @property
     def labels(self) -> dict[str, str]:
         """On everything that the stack makes on the engine."""
-        return {"tlsgate.stack": self.name}
+        return {STACK_LABEL: self.name}
 
     def volume(
         self, role: str, own: pulumi.ResourceOptions, *, keep: bool = False

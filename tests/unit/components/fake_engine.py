@@ -109,13 +109,21 @@ class FakeEngine:
         return container
 
 
+@dataclass(slots=True)
+class FakeVolume:
+    """A volume, as far as its labels go."""
+
+    attrs: dict[str, Any]
+
+
 class FakeVolumes:
     """The engine's volumes."""
 
     def __init__(self, names: set[str]) -> None:
         self.names = names
+        self.labels: dict[str, dict[str, str]] = {}
 
-    def get(self, name: str) -> str:
+    def get(self, name: str) -> FakeVolume:
         if name not in self.names:
             raise NotFound(name)
-        return name
+        return FakeVolume({"Labels": self.labels.get(name)})
