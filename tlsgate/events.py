@@ -1,17 +1,18 @@
-"""Events: what a container tells its operator, one line of JSON each, in the container's log.
+"""Events: what a container reports to its operator, as lines of JSON in the container's log.
 
-Every line has these fields, and further ones that belong to its event:
+Each line is one event. It has these fields, and others that depend on the event:
 
     event   its name, one of EVENTS
-    at      when: UTC, ISO 8601
-    level   how much it matters: see Level
+    at      the time: UTC, ISO 8601
+    level   how important it is: see Level
     what    what happened, in words
-    reason  why; always there from level warning on
-    next    what happens next, or what to do; always there from level warning on
+    reason  why; always present in warnings and errors
+    next    what happens next, or what to do; always present in warnings and errors
 
-No event holds a secret, or anything of a message beyond its envelope's domains and its queue id.
-docs/operating.md has the table of events. Two of them are printed elsewhere, in the same form:
-images/watchdog prints its own, and the policy host's nginx prints `http`.
+No event contains a secret. Of a message, events contain only the domains of its envelope and its
+queue id.
+docs/operating.md has the table of events. Two of them are printed by other programs, in the same
+format: images/watchdog prints its own, and nginx on the policy host prints `http`.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from typing import TextIO
 Listener = Callable[[Mapping[str, object]], None]
 _LISTENERS: list[Listener] = []
 _STREAMS: list[TextIO] = []
-"""Where events are printed instead of on standard output; the last one holds."""
+"""The last one is where events are printed; if there is none, on standard output."""
 
 
 class Level(StrEnum):
-    """How much an event matters."""
+    """How important an event is."""
 
     INFO = "info"
     """Something was done."""
     WARNING = "warning"
-    """Something was not done; it is tried again, or somebody else has to act."""
+    """Something was not done. It is tried again, or somebody else has to act."""
     ERROR = "error"
     """Something is wrong that the operator should look at."""
 
@@ -46,33 +47,33 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "account-key": (Level.INFO, "an account at a CA has a new key"),
     "agent": (Level.INFO, "the certificate agent has started"),
     "alert": (Level.ERROR, "something is wrong"),
-    "certificate": (Level.INFO, "a certificate came into service"),
+    "certificate": (Level.INFO, "a certificate is now in service"),
     "config": (Level.INFO, "a new agent.json is in force"),
-    "due": (Level.INFO, "a certificate is to be ordered"),
+    "due": (Level.INFO, "a certificate must be ordered"),
     "fault": (Level.ERROR, "the program has a defect"),
-    "generation": (Level.INFO, "a generation came into force"),
+    "generation": (Level.INFO, "a generation is now in force"),
     "http": (Level.INFO, "a request was answered"),
     "notice": (Level.INFO, "a bounce, a warning or a report passed"),
     "observed": (Level.INFO, "mail to an observed partner would have been held"),
-    "order": (Level.INFO, "an order was placed at a CA, or is continued"),
-    "order-repeated": (Level.WARNING, "a CA did not take an order as a replacement"),
+    "order": (Level.INFO, "an order was placed at a CA, or is being continued"),
+    "order-repeated": (Level.WARNING, "a CA did not accept an order as a replacement"),
     "policy-fetch-failed": (Level.WARNING, "an MTA-STS policy could not be fetched"),
     "proven": (Level.INFO, "the servers show the new certificate"),
     "refused": (Level.WARNING, "mail that names a partner as its sender was refused"),
-    "renewal-info": (Level.INFO, "a CA said when it would like a certificate to be renewed"),
+    "renewal-info": (Level.INFO, "a CA suggested when to renew a certificate"),
     "revoked": (Level.INFO, "a certificate was revoked"),
-    "rollover": (Level.INFO, "the roll-over of a key came to a new step"),
+    "rollover": (Level.INFO, "the roll-over of a key reached a new step"),
     "serving": (Level.INFO, "the server answers"),
-    "stopped": (Level.INFO, "the program ended as it was told to"),
-    "switch": (Level.INFO, "a new certificate was put in its place"),
+    "stopped": (Level.INFO, "the program stopped on request"),
+    "switch": (Level.INFO, "a new certificate was installed"),
     "switched-back": (Level.WARNING, "the servers did not show the new certificate"),
     "tlsa": (Level.INFO, "the TLSA records of a name were changed"),
-    "unproven": (Level.WARNING, "a new certificate could not be seen at its server"),
+    "unproven": (Level.WARNING, "a new certificate could not be checked at its server"),
     "waiting": (Level.INFO, "another process holds the lock"),
     "watching": (Level.INFO, "the watchdog watches the server"),
     "webhook": (Level.WARNING, "an alert could not be sent to the webhook"),
 }
-"""Name → its level, and what it says if it does not say more."""
+"""Name → level, and the default of `what`."""
 
 
 def emit(
@@ -83,7 +84,7 @@ def emit(
     next: str | None = None,
     **fields: object,
 ) -> None:
-    """Prints one line. `event`: one of EVENTS; `what`: more than its entry there says."""
+    """Prints one line. `event`: one of EVENTS. `what`: replaces the text there."""
     level, meaning = EVENTS[event]
     line: dict[str, object] = {
         "event": event,
@@ -102,7 +103,7 @@ def emit(
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Inside the block the listener gets every event as well; it must not block or raise."""
+    """Inside the block, the listener also gets every event. It must not block or raise."""
     _LISTENERS.append(listener)
     try:
         yield
@@ -112,7 +113,7 @@ def listening(listener: Listener) -> Iterator[None]:
 
 @contextmanager
 def printed_on(stream: TextIO) -> Iterator[None]:
-    """Inside the block events are printed there: for a command whose output is its answer."""
+    """Inside the block, events are printed on this stream, so not among a command's output."""
     _STREAMS.append(stream)
     try:
         yield

@@ -1,7 +1,7 @@
-"""File operations that leave nothing half done: whole files, old or new, and symlinks.
+"""Atomic changes of files and symlinks: a crash leaves the old content or the new one.
 
-A file is written beside its place, put on the disk, and renamed (rename(2) is atomic); then the
-directory is put on the disk too, so that the new name outlives a crash.
+A file is written under a temporary name in the same directory, synced to the disk, and renamed
+(rename(2) is atomic). Then the directory is synced too, so that the new name survives a crash.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def read_entries(directory: Path) -> dict[str, bytes]:
-    """Every regular file directly in the directory. Raises OSError."""
+    """The regular files of the directory, except hidden ones: name → content. Raises OSError."""
     return {
         path.name: path.read_bytes()
         for path in directory.iterdir()
@@ -22,23 +22,33 @@ def read_entries(directory: Path) -> dict[str, bytes]:
 
 
 def link_target(link: Path) -> str | None:
-    """The last part of what the symlink points to; None if nothing is there. Raises OSError."""
+    """The last part of the symlink's target; None if there is no link. Raises OSError."""
     try:
         return link.readlink().name
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replaces the file as a whole and puts it on the disk."""
+def write(path: Path, content: bytes, mode: int | None = 0o644) -> None:
+    """Replaces the whole file, atomically, and syncs it to the disk. Raises OSError.
+
+    `mode`: its permissions, less the umask; None keeps those of the file that is there.
+    """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(temporary, flags, 0o600 if mode is None else mode)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is None:
+                os.fchmod(descriptor, path.stat().st_mode & 0o777)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 
@@ -48,7 +58,7 @@ def write_json(path: Path, values: Mapping[str, object]) -> None:
 
 
 def point(link: Path, target: Path) -> None:
-    """Switches the symlink in one step."""
+    """Makes the symlink point to the target, atomically. Raises OSError."""
     temporary = link.with_name(f".{link.name}.new")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
@@ -57,7 +67,7 @@ def point(link: Path, target: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Puts the directory's own entries on the disk."""
+    """Syncs the entries of the directory to the disk. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What records in files are made of: structures whose fields msgspec checks strictly. Pure."""
+"""The base of records that are saved in files: msgspec checks their fields strictly. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Annotated
 import msgspec
 
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
-"""A time with its zone, as ISO 8601 writes it."""
+"""A time with its time zone, in the format of ISO 8601."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
+"""A number of things: 0 or more."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A record; a field that it does not have is an error.
+    """A record; an unknown field is an error.
 
-    A class below it says `frozen=True` again, for the type checker.
+    Subclasses repeat `frozen=True`, for the type checker.
     """

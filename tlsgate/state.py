@@ -1,17 +1,17 @@
-"""State files: what a process keeps on a volume and needs again after a restart or a crash.
+"""State files: what a process stores on a volume and needs again after a restart or a crash.
 
 A file is one line of JSON, `{"version": n, "data": …}`, and `data` has a type that msgspec checks
-strictly. A file without `version` is of version 0: what tlsgate wrote before there were versions.
+strictly. A file without `version` has version 0: tlsgate wrote it before files had versions.
 
     found                            what happens
     no file                          nothing is known yet
     an older version                 its data is brought to the current version, step by step
     damaged: not the type's JSON     renamed to `<name>.damaged-<time>`, an alert, then as no file
     a newer version                  StateFault: an older program must not overwrite it
-    any other error (OSError)        raised: what cannot be read is not empty
+    any other error (OSError)        raised: a file that cannot be read is not an empty one
 
-A file is replaced as a whole: a crash at any moment leaves the old content or the new one. Whoever
-changes what is there does it under a lock beside the file, so that several processes lose nothing.
+A file is replaced as a whole: a crash at any moment leaves the old content or the new one. A change
+of existing data is made under a lock beside the file, so that processes do not lose each other's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tlsgate.files import sync_directory, write
 T = TypeVar("T")
 
 Migration = Callable[[Any], Any]
-"""Data of one version to that of the next. What it raises on unsuitable data counts as damage."""
+"""Converts data of one version to the next. If it cannot, it raises, and the file is damaged."""
 _DAMAGE = (
     msgspec.MsgspecError,
     ValueError,
@@ -44,24 +44,24 @@ _DAMAGE = (
 
 
 class StateFault(OSError):
-    """A state file may not be used. It is an OSError: the volume does not give what it should."""
+    """A state file that must not be used. It is an OSError: the fault is on the volume."""
 
 
 class Damaged(StateFault):
-    """The file holds something else than what was written."""
+    """The file does not contain what tlsgate writes."""
 
 
 def unchanged(data: Any) -> Any:
-    """The migration to version 1 of files whose data had its shape from the start."""
+    """The migration to version 1, if version 0 had the same data."""
     return data
 
 
 class StateFile(Generic[T]):
-    """One file. `content`: the type of its data. `loss`: what it means to begin without it.
+    """One file. `content`: the type of its data. `loss`: what follows if it is lost, for the alert.
 
     `migrations`: the first one from version 0 to 1, and so on; their number is the file's version.
-    `mode`: its permissions. `check`: raises ValueError for data that the type alone would allow.
-    OSError, of which StateFault is one, comes from every method.
+    `mode`: its permissions. `check`: raises ValueError for data that has the type but is wrong.
+    Every method may raise OSError, and so StateFault.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class StateFile(Generic[T]):
         self._check = check
 
     def read(self) -> T | None:
-        """The data; None if there is no file. Changes nothing, and raises Damaged."""
+        """The data; None if there is no file. Raises Damaged, and does not rename the file."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -90,7 +90,7 @@ class StateFile(Generic[T]):
         return self.decode(content)
 
     def load(self) -> T | None:
-        """The data; None if there is no file, or if it was damaged: then it is set aside."""
+        """The data; None if there is no file, or if it was damaged. A damaged file is renamed."""
         try:
             return self.read()
         except Damaged:
@@ -98,14 +98,13 @@ class StateFile(Generic[T]):
                 return self._read_or_set_aside()
 
     def write(self, data: T) -> None:
-        """Replaces the file. For a file that one process writes; others use `update`."""
+        """Replaces the file. Only for a file that one process writes; otherwise use `update`."""
         self.replace(self.encode(data))
 
     def update(self, change: Callable[[T | None], T]) -> T:
-        """Replaces the data by what `change` makes of it; returns that.
+        """Replaces the data with the result of `change`, and returns it.
 
-        `change` gets what `load` gives, and must not alter it in place. The same data is not
-        written again.
+        `change` gets what `load` returns, and must not modify it. Unchanged data is not written.
         """
         with self._locked():
             before = self._read_or_set_aside()
@@ -117,21 +116,21 @@ class StateFile(Generic[T]):
     def encode(self, data: T) -> bytes:
         """The content of a file with this data."""
         values = {"version": len(self._migrations), "data": msgspec.to_builtins(data)}
-        # Not msgspec's JSON: a stranger's text may hold lone surrogates, which are not UTF-8.
+        # Not msgspec's JSON: text from others may contain lone surrogates, which are not UTF-8.
         return json.dumps(values).encode("ascii") + b"\n"
 
     def replace(self, content: bytes) -> None:
-        """Puts what `encode` made in the place of the file."""
+        """Replaces the file with the result of `encode`."""
         write(self.path, content, self._mode)
 
     def decode(self, content: bytes) -> T:
-        """The inverse of `encode`, for older versions too. Raises Damaged, StateFault."""
+        """The inverse of `encode`; also reads older versions. Raises Damaged, StateFault."""
         try:
-            version, data = _opened(json.loads(content))
+            version, data = _version_and_data(json.loads(content))
             if version > len(self._migrations):
                 raise StateFault(
-                    f"{self.path} is of version {version}, and this tlsgate knows "
-                    f"{len(self._migrations)} at most: run the newer tlsgate again"
+                    f"{self.path} has version {version}, and this tlsgate reads versions up to "
+                    f"{len(self._migrations)}: run the newer tlsgate again"
                 )
             for migrate in self._migrations[version:]:
                 data = migrate(data)
@@ -142,7 +141,7 @@ class StateFile(Generic[T]):
         return found
 
     def _read_or_set_aside(self) -> T | None:
-        """Under the lock, so that nothing that was just written is set aside."""
+        """Call it under the lock: another process may just have replaced the damaged file."""
         try:
             return self.read()
         except Damaged as fault:
@@ -165,7 +164,7 @@ class StateFile(Generic[T]):
 
 
 class StateMap(StateFile[dict[str, T]]):
-    """A file of entries by name. `entry`: their type."""
+    """A file of named entries. `entry`: their type."""
 
     def __init__(
         self,
@@ -183,11 +182,11 @@ class StateMap(StateFile[dict[str, T]]):
         return self.load() or {}
 
     def get(self, name: str) -> T | None:
-        """One entry; None if there is none of that name."""
+        """The entry with this name; None if there is none."""
         return self.all().get(name)
 
     def put(self, name: str, entry: T | None, stays: Callable[[T], bool] = lambda _: True) -> None:
-        """Keeps an entry; None removes it. `stays`: whether another entry does."""
+        """Stores an entry; None removes it. `stays` returns False for other entries to remove."""
 
         def change(before: dict[str, T] | None) -> dict[str, T]:
             others = {key: one for key, one in (before or {}).items() if key != name and stays(one)}
@@ -197,18 +196,18 @@ class StateMap(StateFile[dict[str, T]]):
             self.update(change)
 
 
-def _opened(values: Any) -> tuple[int, Any]:
-    """Version and data. No file of version 0 has a number as its `version`."""
+def _version_and_data(values: Any) -> tuple[int, Any]:
+    """Version and data of a file. In a file of version 0, `version` is never a number."""
     version = values.get("version") if isinstance(values, dict) else None
     if type(version) is not int:
         return 0, values
     if version < 1 or values.keys() != {"version", "data"}:
-        raise ValueError(f"version {version} with the keys {sorted(values)}")
+        raise ValueError(f"version {version} with the fields {sorted(values)}")
     return version, values["data"]
 
 
 def _free_name(path: Path) -> Path:
-    """For a damaged file: none that was set aside before is lost."""
+    """An unused name for a damaged file: an earlier one is not overwritten."""
     name = f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     number, free = 1, path.with_name(name)
     while free.exists():

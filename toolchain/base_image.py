@@ -1,4 +1,4 @@
-"""The image that all others are built from: Debian 13, pulled, else made of Debian's packages."""
+"""The image that all others are built from: Debian 13, pulled, or made of Debian's packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PULL_SILENCE: Final = 20.0
 
 
 def base_image(context: Context, address: str) -> tuple[str, Done]:
-    """See to the base image on the engine; return its name."""
+    """Make sure that the engine has the base image; return its name."""
     name = context.environment.get(BASE_IMAGE_VARIABLE) or BASE_IMAGE
     chosen = name != BASE_IMAGE
     api = EngineApi(address)

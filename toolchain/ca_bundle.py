@@ -27,7 +27,7 @@ def named_bundle(environment: Mapping[str, str]) -> tuple[str, Path] | None:
 
 
 def ca_bundle(context: Context) -> tuple[str | None, Done]:
-    """Copy the bundle, or take an old copy away; return the copy's path in the repository."""
+    """Copy the bundle, or delete an old copy; return the copy's path in the repository."""
     target = context.repository / COPY
     named = named_bundle(context.environment)
     if named is None:

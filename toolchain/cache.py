@@ -32,11 +32,11 @@ class Cache:
         return self.root / key
 
     def has(self, key: str) -> bool:
-        """Tell whether a tool is there."""
+        """Return whether a tool is there."""
         return self.path(key).is_dir()
 
     def provide(self, key: str, make: Callable[[Path], None]) -> bool:
-        """See to it that a tool is there; tell whether it had to be made.
+        """Make a tool if it is missing; return whether it had to be made.
 
         `make` fills the empty folder that it is given. The folder takes its final name only when
         `make` has returned, so an interrupt or an error at any time leaves no half tool.

@@ -1,4 +1,4 @@
-"""What every step is given: the clone, the machine, the tool cache, the voice."""
+"""What every step is given: the clone, the machine, the tool cache, the progress output."""
 
 from __future__ import annotations
 

@@ -9,14 +9,14 @@ from toolchain.context import Context
 
 
 def install(context: Context, packages: Sequence[str], reason: str) -> None:
-    """Install packages without what they only recommend. Raise SetupError with apt's words."""
+    """Install packages without those that they recommend. Raise SetupError with apt's log."""
     names = " ".join(packages)
     context.progress.say(f"...     Debian packages are going to be installed for {reason}: {names}")
     environment = {**context.environment, "DEBIAN_FRONTEND": "noninteractive"}
     # A lock that another apt holds is waited for; a fresh machine has no package lists yet.
     base = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120"]
     steps = (
-        # Ends what an interrupted run has left half installed; else it does nothing.
+        # Finishes what an interrupted run left half installed.
         ("dpkg --configure --pending", ["dpkg", "--configure", "--pending"]),
         ("apt-get update", [*base, "update"]),
         (

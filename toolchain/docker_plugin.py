@@ -1,6 +1,6 @@
-"""Pulumi's Docker plugin: the vendor's, else the stand-in for it (offline/docker_plugin).
+"""Pulumi's Docker plugin: the vendor's, or the stand-in for it (offline/docker_plugin).
 
-The stand-in is put on PATH only where the vendor's cannot be had, and is taken away where it can:
+The stand-in is put on PATH only where the vendor's cannot be fetched, and is deleted where it can:
 it must never be found first.
 """
 
@@ -28,7 +28,7 @@ def locked_version(lock: str) -> str:
 
 
 def docker_plugin(context: Context, cli: Cli) -> tuple[bool, Done]:
-    """See to a plugin; tell whether it is the stand-in."""
+    """Make sure that there is a plugin; return whether it is the stand-in."""
     version = locked_version((context.repository / "uv.lock").read_text())
     stand_in = context.state / "bin" / PROGRAM
     home = context.state / "pulumi-home"

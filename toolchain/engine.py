@@ -1,4 +1,4 @@
-"""The Docker engine: the running one, else Debian's, started as a process of its own."""
+"""The Docker engine: the running one, or Debian's, started as a process of its own."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def address_of(context: Context) -> str:
 
 
 def engine(context: Context) -> tuple[str, Done]:
-    """See to an engine; return its address."""
+    """Make sure that an engine runs; return its address."""
     address = address_of(context)
     try:
         api = EngineApi(address)

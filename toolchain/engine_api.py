@@ -93,7 +93,7 @@ class EngineApi:
             return dict(json.load(response))
 
     def has_image(self, name: str) -> bool:
-        """Tell whether the engine has an image of this name."""
+        """Return whether the engine has an image of this name."""
         try:
             self._call("GET", f"/images/{quote(name)}/json").close()
         except EngineError as error:

@@ -53,7 +53,7 @@ def variables(settings: Settings) -> dict[str, str]:
 def env_sh(path: str, exported: Mapping[str, str]) -> str:
     """Return the file's text for any POSIX shell; `path` is put before the PATH of the moment."""
     lines = [
-        "# Written by set-up (make setup), which writes it anew at every run.",
+        "# Written by set-up (make setup), which rewrites it at every run.",
         f'export PATH={shlex.quote(path)}:"$PATH"',
         *(f"export {name}={shlex.quote(value)}" for name, value in exported.items()),
     ]

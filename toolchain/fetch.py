@@ -1,7 +1,7 @@
 """Downloads that give up soon, are checked, and are not tried again and again where they fail.
 
 A machine without the vendor's servers must not wait for them at every run: a server that did not
-answer is left alone for a day, or until the user says otherwise.
+answer is not asked again for a day, or until the user says otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ OPEN_TIMEOUT: Final = 5.0
 _READ_TIMEOUT: Final = 30.0
 _CHUNK: Final = 1 << 20
 KEPT: Final = 24 * 3600.0
-"""Seconds for which a server that did not answer is left alone."""
+"""Seconds for which a server that did not answer is not asked again."""
 
 
 class Unreachable:
@@ -44,7 +44,7 @@ class Unreachable:
             return {}  # missing, or spoilt from outside
 
     def knows(self, host: str) -> bool:
-        """Tell whether this server failed in this run or within the last day."""
+        """Return whether this server failed in this run or within the last day."""
         return host in self._tried or host in self._entries()
 
     def add(self, host: str) -> None:
@@ -74,7 +74,7 @@ class Fetcher:
             return str(answer.read(1 << 20).decode())
 
     def probe(self, url: str) -> None:
-        """See whether a file is to be had; raise UnreachableError."""
+        """Check that a file can be fetched; raise UnreachableError."""
         self._open(url).close()
 
     def file(self, url: str, target: Path) -> None:

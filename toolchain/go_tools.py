@@ -1,6 +1,6 @@
 """Programs built from their Go sources, pinned by the go.mod and go.sum files of a module folder.
 
-Go itself: the user's, if it is new enough, else the Go project's own toolchain, which it publishes
+Go itself: the user's, if it is new enough, or the Go project's own toolchain, which it publishes
 on its module proxy (the same archive that `go` fetches for GOTOOLCHAIN), pinned by SHA-256. Neither
 needs root, and Debian's golang is too old for these sources.
 """
@@ -32,7 +32,7 @@ _PUBLIC_PROXY: Final = "https://proxy.golang.org"
 
 
 def proxy_address(goproxy: str) -> str:
-    """Return the first server that GOPROXY names, else Go's public one."""
+    """Return the first server that GOPROXY names, or Go's public one."""
     for entry in goproxy.replace("|", ",").split(","):
         if entry.strip().startswith("https://"):
             return entry.strip().rstrip("/")
@@ -40,7 +40,7 @@ def proxy_address(goproxy: str) -> str:
 
 
 def is_usable(version: versions.Version | None) -> bool:
-    """Tell whether a Go of this version builds the pinned sources."""
+    """Return whether a Go of this version builds the pinned sources."""
     return version is not None and version >= versions.GO_MINIMUM
 
 
@@ -123,7 +123,7 @@ def build(
 
 
 def is_passing(log: Iterable[str]) -> bool:
-    """Tell by the end of its log whether a build failed on the network, where a repeat may do.
+    """Return whether a build failed on the network, judged by the end of its log; a retry may help.
 
     The go command asks each server once; what it has fetched by then it keeps.
     """

@@ -62,7 +62,7 @@ class Progress:
         self._stream.flush()
 
     def doing(self, text: str) -> None:
-        """Tell what takes time now; printed at once, and again while it lasts."""
+        """Say what takes time now; printed at once, and again while it lasts."""
         self._doing = text
         self._since = time.monotonic()
         self.say(f"...     {text}")

@@ -65,13 +65,13 @@ def archive_name(version: Version, system: str, arch: str) -> str:
 
 
 def own_cli(context: Context) -> tuple[Cli | None, str]:
-    """Look at the `pulumi` on PATH; return it if it will do, and a note for the user if not."""
+    """Look at the `pulumi` on PATH; return it if it can be used, or a note for the user."""
     program = context.which("pulumi")
     if program is None:
         return None, ""
     version = versions.parse(answer([str(program), "version"], pulumi_environment(context)) or "")
     if version is None:
-        return None, f"{program} did not tell its version, so it is not used"
+        return None, f"{program} did not print its version, so it is not used"
     if version < PULUMI_MINIMUM:
         return None, f"{program} is {version}, older than {PULUMI_MINIMUM}, so it is not used"
     beside = (program.parent / HOST, program.resolve().parent / HOST)
@@ -117,7 +117,7 @@ def _from_vendor(context: Context) -> Cli:
     latest = context.fetcher.text(LATEST)
     version = versions.parse(latest)
     if version is None or version < PULUMI_MINIMUM:
-        raise UnreachableError(f"{LATEST} says {latest[:40]!r}, no version that will do")
+        raise UnreachableError(f"{LATEST} says {latest[:40]!r}, which is not a usable version")
     name = archive_name(version, os.uname().sysname, arch)
 
     def make(folder: Path) -> None:

@@ -18,7 +18,7 @@ _UV_OLDEST: Final = versions.Version(0, 9, 0)  # reads this uv.lock's revision
 
 
 def find_or_install_uv(context: Context) -> tuple[Path, str]:
-    """Return uv and where it is from: PATH, else PyPI by pip into the tool cache."""
+    """Return uv and where it is from: PATH, or PyPI by pip into the tool cache."""
     own = context.which("uv")
     if own:
         version = versions.parse(answer([str(own), "--version"], context.environment) or "")

@@ -73,14 +73,14 @@ class _Runner:
 
 
 def set_up_python(context: Context, *, quiet: bool = False) -> Report:
-    """See to the Python environment alone: enough for lint and unit tests."""
+    """Set up the Python environment alone: enough for lint and unit tests."""
     runner = _Runner(context, quiet=quiet)
     runner.step("Python environment", lambda: python_environment(context))
     return runner.report
 
 
 def set_up(context: Context, *, quiet: bool = False) -> Report:
-    """See to everything. `quiet`: say only what this run changes."""
+    """Set up everything. `quiet`: say only what this run changes."""
     runner = _Runner(context, quiet=quiet)
     uv = runner.step("Python environment", lambda: python_environment(context))
     address = runner.step("Docker engine", lambda: engine(context))

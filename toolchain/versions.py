@@ -24,7 +24,7 @@ def parse(text: str) -> Version | None:
 
 
 PULUMI_MINIMUM: Final = Version(3, 220, 0)
-"""The oldest CLI that the project is tested with; the one that is built where none is to be had.
+"""The oldest CLI that the project is tested with; the one that is built where none can be fetched.
 
 Not newer when built: from 3.230 on the engine starts policy packs through a language host of the
 same age, and the newest whose source the Go proxy serves is 3.79.

@@ -1,7 +1,7 @@
 """Mandatory-TLS mail gateways as Pulumi components (docs/kit.md).
 
-What is named here is public and stays. The modules behind it are private, but for one thing: the
-state of a stack names the dynamic providers by module and class, so these never move.
+The names here are public and stable. The modules behind them are private, with one exception: the
+state of a stack refers to the dynamic providers by module and class, so these never move.
 """
 
 from tlsgate.partners.load import load_partners

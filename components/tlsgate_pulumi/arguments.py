@@ -46,8 +46,9 @@ class InternalArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class InboundArgs:
-    """Port 25: from whom bounces need TLS (partners, or tls for everybody), and whether mail from
-    outside in the name of your own domains is refused (refuse or accept).
+    """Port 25. `null_sender`: whose bounces need TLS: partners (only theirs) or tls (everybody's).
+
+    `own_senders`: refuse or accept mail from outside with a sender in one of your own domains.
     """
 
     null_sender: str = "partners"
@@ -64,7 +65,7 @@ class EabArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitArgs:
-    """So many in so many seconds."""
+    """A rate limit: at most `count` in `seconds`."""
 
     count: int
     seconds: int
@@ -72,7 +73,7 @@ class LimitArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitsArgs:
-    """The limits of a CA, where they are not Let's Encrypt's."""
+    """The rate limits of a CA, if they differ from Let's Encrypt's."""
 
     orders: LimitArgs | None = None
     duplicates: LimitArgs | None = None
@@ -82,7 +83,7 @@ class LimitsArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class FallbackArgs:
-    """The CA that is used after `after` failures of the first one in a row."""
+    """The second CA, which is used after `after` successive failures at the first one."""
 
     directory: str
     contact: Sequence[str] = ()
@@ -111,9 +112,10 @@ class AcmeArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentArgs:
-    """The certificates' agent: the age in days at which a key is replaced (0: never), the TTL of
-    TLSA records in seconds (0: that of the other records), the port of its metrics (0: none), and a
-    file that holds the https URL for alerts.
+    """The certificate agent. `rotate_days`: the age in days at which a key is replaced; 0: never.
+
+    `tlsa_ttl`: the TTL of TLSA records in seconds; 0: the same as other records. `metrics_port`:
+    the port of its metrics; 0: none. `webhook_file`: a file with the https URL for alerts.
     """
 
     rotate_days: int = 90
@@ -124,10 +126,10 @@ class AgentArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class DnsArgs:
-    """Where records are published, and with which keys (paths of files, never the keys).
+    """Where records are published, and with which keys (paths of key files, never keys).
 
-    `sink`: rfc2136, or manual for DNS that is changed by ticket. `server`: `host:port`, as the
-    deploying machine reaches it; `agent_server`: as the agent's container does. `ttl`: seconds.
+    `sink`: rfc2136, or manual for DNS that is changed by ticket. `server`: the `host:port` for the
+    deploying machine; `agent_server`: the one for the agent's container. `ttl`: seconds.
     `caa_issuers`: the CAs' domains; `caa_account_uri`: allow your own accounts only (RFC 8657).
     """
 
@@ -155,7 +157,10 @@ class MtaStsArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueArgs:
-    """How long mail waits, when its sender is told, and when it is tried again (5d, 1h, 300s)."""
+    """How long mail waits, when its sender is warned, and when delivery is tried again.
+
+    Durations such as 5d, 1h, 5m or 300s.
+    """
 
     lifetime: str = "5d"
     delay_warning: str = "1h"
@@ -165,10 +170,10 @@ class QueueArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class PortsArgs:
-    """What the Docker host publishes: `host:port`, or none.
+    """Where the Docker host publishes each port: `host:port`, or none.
 
-    `internal` is by default 0.0.0.0:2525 where internal networks are named, `http` 0.0.0.0:80 for
-    http-01; otherwise they are not published.
+    By default, `internal` is 0.0.0.0:2525 if there are internal networks, and `http` is 0.0.0.0:80
+    for the challenge http-01; otherwise they are not published.
     """
 
     smtp: str = "0.0.0.0:25"
@@ -179,8 +184,9 @@ class PortsArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolverArgs:
-    """The validating resolver: zones that it asks at their own servers (zone → addresses), a file
-    of trust anchors, and a signed name that the health check looks up.
+    """The validating resolver. `stub_zones`: zones that it looks up at their own name servers
+    (zone → addresses). `trust_anchor_file`: a file of trust anchors. `probe`: a signed name that
+    the health check looks up.
     """
 
     stub_zones: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -190,9 +196,9 @@ class ResolverArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkArgs:
-    """The Docker network: its IPv4 subnet, in which the containers' addresses are fixed.
+    """The Docker network. `subnet`: IPv4; the containers have fixed addresses in it.
 
-    `existing`: the name of a network to join; without it, the gateway makes one of its own.
+    `existing`: the name of a network to join; without it, the gateway creates its own.
     """
 
     subnet: str = "172.31.25.0/24"
@@ -201,9 +207,9 @@ class NetworkArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class ImagesArgs:
-    """How images are built: on which base, and with which CA bundle for the package index.
+    """How images are built. `base`: the base image. `build_ca_file`: for the package index.
 
-    `ids`: ids of images that were built elsewhere, by role; those are not built.
+    `ids`: the ids of images that were built elsewhere, by role; these are not built.
     """
 
     base: str = "debian:trixie-slim"
@@ -221,11 +227,11 @@ class MailGatewayArgs:
     filters, such as inet:filter.example.org:11332. `delete_data`: whether `pulumi destroy` also
     deletes the queue and the keys. `accept_weakening`: the digest that a refused preview shows.
 
-    `engine`: the Docker engine, by its address; without it, the one of the Docker provider in the
-    component's options, of `docker:host`, or of the environment. `stack`: names everything on the
-    engine: containers are `tlsgate-<stack>-gateway` and so on; by default the Pulumi stack's name
-    and the component's, `prod-mail`. `build_folder`: where images are built from, written by the
-    program and the same for all gateways of one.
+    `engine`: the Docker engine, by its address; without it, the engine of the Docker provider in
+    the component's options, of `docker:host`, or of the environment. `stack`: part of every name on
+    the engine: containers are called `tlsgate-<stack>-gateway` and so on; the default is the names
+    of the Pulumi stack and of the component, such as `prod-mail`. `build_folder`: the folder that
+    images are built from; the program writes it, and all its gateways share it.
     """
 
     domains: Sequence[str]

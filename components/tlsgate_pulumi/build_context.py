@@ -1,9 +1,9 @@
 """The folder that the Docker engine builds the images from: `images/` and the package `tlsgate`.
 
 A stack of this repository builds from the repository itself. Any other program builds from a copy
-in a folder of its own project. Its path is relative, so it is the same on every machine and for
-every Python: pulumi-docker replaces an image whose context path changes. The files are the same in
-both cases, and so are their modes, so the engine's build cache gives the same image ids.
+in a folder of its own project. The path of the copy is relative, so that it is the same on every
+machine and for every Python version: pulumi-docker replaces an image when its context path changes.
+Files and their modes are the same in both cases, so the engine's build cache gives the same ids.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ NO_EXTRA_CA = "images/no-extra-ca.crt"
 EXTRA_CA = "images/extra-ca.crt"
 PACKAGE = Path(__file__).parent
 SHIPPED_IMAGES = PACKAGE / "images"
-"""In the wheel; a checkout has them at its top."""
+"""Exists in the wheel only; in a checkout, images/ is at the top."""
 CHECKOUT = None if SHIPPED_IMAGES.is_dir() else PACKAGE.parents[1]
 NOTE = "# Written by tlsgate: what its images are built from. Safe to delete.\n*\n"
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """`folder`: as the Docker plugin gets it. `extra_ca`: path in it of the build's CA bundle."""
+    """`folder`: its path, for the Docker plugin. `extra_ca`: the path of a CA bundle in it."""
 
     folder: str
     extra_ca: str = NO_EXTRA_CA
 
     def digest(self, role: str) -> str:
-        """Return the SHA-256 of all that the image of `images/<role>` is built from."""
+        """Return the SHA-256 of all files that the image of `images/<role>` is built from."""
         return build_digest(Path(self.folder), role)
 
 
 def is_checkout() -> bool:
-    """Tell whether the program is this repository's own."""
+    """Return whether the program runs in this repository."""
     return CHECKOUT is not None and Path().resolve() == CHECKOUT
 
 
-def sees(path: str) -> bool:
-    """Tell whether a build can use a CA bundle at `path`: a copy of the context holds any file."""
+def is_usable(path: str) -> bool:
+    """Return whether a build can use the CA bundle at `path`; a copied context can use any."""
     return not is_checkout() or Path(path).resolve().is_relative_to(Path("images").resolve())
 
 
 def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
-    """Return the context; outside a checkout it is written to `folder`.
+    """Return the build context; outside a checkout it is written to `folder`.
 
-    `build_ca_file` is a CA bundle for the package index; without it, the one that the variable
-    TLSGATE_BUILD_CA names: which proxy signs for the index is the machine's business. Raises
-    DeploymentError where the folder is somebody else's or the bundle cannot be read.
+    `build_ca_file` is a CA bundle for the package index; the default is the variable
+    TLSGATE_BUILD_CA, because a proxy in front of the index depends on the machine. Raises
+    DeploymentError if the folder has other content, or if the bundle cannot be read.
     """
     variable = os.environ.get(BUILD_CA_VARIABLE)
     bundle = build_ca_file or variable
@@ -71,9 +71,9 @@ def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
 
 
 def _sources() -> dict[str, tuple[bytes, int]]:
-    """Return path in the context → content and mode."""
+    """Return the files of the context: path → content and mode."""
     images = SHIPPED_IMAGES if CHECKOUT is None else CHECKOUT / "images"
-    own = {images / Path(EXTRA_CA).name}  # of the set-up of a checkout
+    own = {images / Path(EXTRA_CA).name}  # written by the set-up of a checkout
     found = {}
     for top, root in (("images", images), ("tlsgate", Path(tlsgate.__file__).parent)):
         for path in sorted(root.rglob("*")):
@@ -84,12 +84,12 @@ def _sources() -> dict[str, tuple[bytes, int]]:
 
 
 def _write(folder: Path, wanted: dict[str, tuple[bytes, int]]) -> None:
-    """Make the folder hold exactly these files; what is there already is left alone."""
+    """Make the folder contain exactly these files; unchanged files are not written again."""
     note = folder / ".gitignore"
     if folder.is_dir() and any(folder.iterdir()) and not _is_ours(note):
         raise DeploymentError(
-            f"{folder}: is not a folder that tlsgate wrote, and is not empty. Delete it, or give"
-            " another `build_folder`"
+            f"{folder}: was not written by tlsgate and is not empty. Delete it, or choose another"
+            " `build_folder`"
         )
     folder.mkdir(parents=True, exist_ok=True)
     note.write_text(NOTE)
@@ -112,7 +112,7 @@ def _is_ours(note: Path) -> bool:
 
 
 def build_digest(root: Path, role: str) -> str:
-    """Return the SHA-256 of all that the image of `images/<role>` is built from."""
+    """Return the SHA-256 of all files that the image of `images/<role>` is built from."""
     dockerfile = root / "images" / role / "Dockerfile"
     sources = [dockerfile, *_copied(root, dockerfile)]
     hasher = hashlib.sha256()

@@ -1,9 +1,9 @@
-"""Certificates: key volumes, the job that issues the first, and the agent that renews (D1, D2).
+"""Certificates: key volumes, the job that issues the first ones, the agent that renews (D1, D2).
 
-Keys are born in volumes and stay there. `up` owns the intent and the first issuance; from then on
-the agent's container owns the certificates' life. Nothing here knows an expiry date or a key, so
-neither a renewal nor a roll-over is ever drift; `refresh` shows a certificate whose names or issuer
-are not what the config says.
+Keys are created in volumes and stay there. `up` decides which certificates there are, and issues
+the first ones; after that, the agent's container manages them. Nothing here knows an expiry date or
+a key, so neither a renewal nor a roll-over is drift. `refresh` shows a certificate whose names or
+issuer differ from the config.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tlsgate_pulumi.job import Job, JobArgs
 from tlsgate_pulumi.outputs import IssuedCertificate
 from tlsgate_pulumi.records import published_records
 from tlsgate_pulumi.settings import AcmeSettings, FallbackSettings, Settings
-from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container
+from tlsgate_pulumi.stack import ContainerArgs, Stack, child_options, container
 from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
 COMMAND = ["python3", "-m", "tlsgate.acme"]
@@ -50,7 +50,7 @@ AGENT_USER = "10001:10001"
 class CertificatesArgs:
     """Where the agent runs.
 
-    `challenge_volume`: where the policy host serves http-01's answers from.
+    `challenge_volume`: the policy host serves the answers of http-01 from it.
     """
 
     stack: Stack
@@ -63,8 +63,8 @@ class CertificatesArgs:
 
 
 class Certificates(pulumi.ComponentResource):
-    """Outputs: `issued`, a list of name, names, issuer and spki_sha256; `account`, its URI;
-    `records`, the zone lines of CAA records that name it.
+    """Outputs: `issued`, the certificates; `account`, the URI of the ACME account; `records`, the
+    zone lines of the CAA records that name the account.
     """
 
     issued: pulumi.Output[list[IssuedCertificate]]
@@ -76,12 +76,12 @@ class Certificates(pulumi.ComponentResource):
         self, name: str, args: CertificatesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("tlsgate:index:Certificates", name, {}, opts)
-        own = below(self, opts)
+        own = child_options(self, opts)
         stack, settings = args.stack, args.settings
         config = stack.volume("agent-config", own)
         state = stack.volume("acme", own, keep=not settings.delete_data)
         files = VolumeFiles(
-            stack.resource("agent-files"),
+            stack.resource_name("agent-files"),
             VolumeFilesArgs(
                 volume=config,
                 image=args.image,
@@ -118,13 +118,13 @@ class Certificates(pulumi.ComponentResource):
         self.records = pulumi.Output.from_input([])
         after: list[pulumi.Resource] = []
         if settings.dns.caa_account_uri:
-            # The account exists before the records that name it, and they before any order: an
-            # account that had to be replaced must not be locked out by the one before.
+            # First the account, then the records that name it, then the orders. Otherwise the
+            # records of an account that was replaced would forbid the new one to order.
             account = Job(
-                stack.resource("account"),
+                stack.resource_name("account"),
                 replace(
                     common,
-                    name=stack.called("account"),
+                    name=stack.docker_name("account"),
                     command=[*COMMAND, "account"],
                     read_command=[*COMMAND, "accounts"],
                     timeout=ACCOUNT_SECONDS,
@@ -133,17 +133,17 @@ class Certificates(pulumi.ComponentResource):
             )
             bound = account.result.apply(lambda result: caa_records(settings, result["accounts"]))
             caa = DnsRecords(
-                stack.resource("caa"),
-                DnsRecordsArgs.of(settings.dns, bound),
+                stack.resource_name("caa"),
+                DnsRecordsArgs.from_settings(settings.dns, bound),
                 stack.options("caa", own),
             )
             self.records = caa.records
             after = [caa]
         self.job = Job(
-            stack.resource("issue"),
+            stack.resource_name("issue"),
             replace(
                 common,
-                name=stack.called("issue"),
+                name=stack.docker_name("issue"),
                 command=[*COMMAND, "issue"],
                 read_command=[*COMMAND, "show"],
                 delete_command=[*COMMAND, "withdraw"],
@@ -175,12 +175,12 @@ class Certificates(pulumi.ComponentResource):
 
 
 def caa_records(settings: Settings, accounts: Sequence[str | None]) -> list[Record]:
-    """Return the CAA records, bound to the accounts."""
+    """Return the CAA records, which allow these accounts only."""
     return [one for one in published_records(settings, accounts) if one.type == "CAA"]
 
 
 def with_keys(result: dict[str, Any]) -> list[IssuedCertificate]:
-    """Return the issued certificates, each with its key's hash as of the last `up` that issued."""
+    """Return the certificates, each with the hash of its key at the last `up` that issued."""
     keys = result.get("keys", {})
     certificates: list[IssuedCertificate] = result["certificates"]
     return [
@@ -190,7 +190,7 @@ def with_keys(result: dict[str, Any]) -> list[IssuedCertificate]:
 
 
 def agent_config(settings: Settings) -> Config:
-    """Return what the agent reads as agent.json; secrets are named by path only."""
+    """Return the content of the agent's agent.json; it has the paths of secrets only."""
     acme, dns = settings.acme, settings.dns
     updates: dict[str, Any] | None = None
     if dns.sink == "rfc2136" and dns.agent_server is not None:
@@ -246,7 +246,7 @@ def agent_config(settings: Settings) -> Config:
 
 
 def _ca(ca: AcmeSettings | FallbackSettings, ca_file: str, eab_file: str) -> dict[str, Any]:
-    """Return what the agent is told of a CA; the files are those of `trust` and `secret_files`."""
+    """Return the agent's settings for a CA; the files are of `trust_files` and `secret_files`."""
     return {
         "directory": ca.directory,
         "contact": tuple(ca.contact),
@@ -257,7 +257,7 @@ def _ca(ca: AcmeSettings | FallbackSettings, ca_file: str, eab_file: str) -> dic
 
 
 def trust_files(settings: Settings) -> dict[str, str]:
-    """Return the roots that the agent trusts besides the system's: file name → PEM."""
+    """Return the additional root certificates that the agent trusts: file name → PEM."""
     fallback = settings.acme.fallback
     paths = {
         "acme-ca.pem": settings.acme.ca_file,

@@ -1,12 +1,12 @@
-"""The change guard: a list that weakens much goes out only with a word about exactly that change.
+"""The change guard: a change that weakens much is delivered only if it is explicitly confirmed.
 
-The list is a file of the gateway's generation, so the state holds the one that was delivered last,
-and the guard is part of the delivery itself: it cannot be left out by `--target`, and neither
-`refresh` nor a renamed file changes what it compares. Where the state knows no list
-(`pulumi state delete`, `up --replace`), the one that the gateway's container holds is compared.
+The list is a file of the gateway's generation, so the state contains the list that was delivered
+last. The guard is part of the delivery itself: `--target` cannot skip it, and neither `refresh` nor
+a renamed file changes what it compares. If the state has no list (`pulumi state delete`,
+`up --replace`), the new list is compared with the one in the gateway's container.
 
-One partner at a time passes, on a list of ten or more: that is a reviewer's business. Several in
-one change, or a large part of a small list, look the same as a mistake in a script.
+In a list of ten or more, one partner per change is allowed: reviewers look at that. Several in one
+change, or a large part of a small list, could also be a mistake in a script.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from tlsgate_pulumi import engine
 from tlsgate_pulumi.dynamic import Props
 
 SHARE = 10
-"""Percent of the list that one change may weaken."""
+"""Percent of the list that one change may weaken without confirmation."""
 SHOWN_LINES = 20
 
 
 def check_change(olds: Props, news: Props, live: str) -> str | None:
-    """Return why a delivery is refused, None if it is not.
+    """Return why a delivery is refused; None if it is allowed.
 
-    `olds` and `news` are a Delivery's inputs; `live` is where the server's container has the list.
-    Raises DeploymentError if the state knows no list and no engine answers.
+    `olds` and `news` are a Delivery's inputs; `live` is the path of the list in the server's
+    container. Raises DeploymentError if the state has no list and no engine answers.
     """
     if contains_unknowns(news["files"]):
-        return None  # at a preview; `up` asks again when they are known
+        return None  # in a preview; `up` checks again when they are known
     new = news["files"].get(LIST_FILE)
     if new is None:
         return None
@@ -57,9 +57,9 @@ def check_change(olds: Props, news: Props, live: str) -> str | None:
 
 
 def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> str | None:
-    """Return why a change of the list is refused, with its digest; None if it is not.
+    """Return why a change of the list is refused, with its digest; None if it is allowed.
 
-    `accepted` is the digest of the one change that may weaken as much as it does.
+    `accepted` is the digest of the change that was confirmed; "" for none.
     """
     changes = diff_lists(old, new)
     found = weakenings_of(changes)
@@ -69,23 +69,23 @@ def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> st
         return None
     if accepted == digest:
         return None
-    lines = [_said(line) for line in report_lines(changes) if line.weakened]
+    lines = [_describe(line) for line in report_lines(changes) if line.weakened]
     more = [f"  and {len(lines) - SHOWN_LINES} more"] if len(lines) > SHOWN_LINES else []
     return "\n".join(
         [
-            f"this change removes or weakens {len(names)} of {len(old)} partners; more than one,"
-            f" or more than {SHARE} % of the list, is not let through unasked:",
+            f"this change removes or weakens {len(names)} of {len(old)} partners. More than one, or"
+            f" more than {SHARE} % of the list, must be confirmed:",
             *lines[:SHOWN_LINES],
             *more,
-            "If all of this is meant: pulumi config set tlsgate:acceptWeakening " + digest,
-            f'In a program with MailGatewayArgs: accept_weakening="{digest}"',
-            "That lets through this change and no other."
-            + (" What is set there now is another change's." if accepted else ""),
+            "If you want all of this, run: pulumi config set tlsgate:acceptWeakening " + digest,
+            f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"',
+            "That allows this change and no other."
+            + (" The digest that is set now is that of another change." if accepted else ""),
         ]
     )
 
 
-def _said(line: Line) -> str:
+def _describe(line: Line) -> str:
     where = plain(describe_domains(line.keys))
     return f"  {line.kind.value.upper()} {value(line.partner)} ({where}): {plain(line.change)}"
 
@@ -95,7 +95,7 @@ def _partners(text: str) -> list[Partner]:
 
 
 def _live_list(props: Props, path: str) -> str | None:
-    """Return the list that a container holds, running or not; None if there is none."""
+    """Return the list in the server's container, running or not; None if there is none."""
     client = engine.connect(props.get("engine"))
     try:
         stream, _ = client.containers.get(props["server"]).get_archive(path)

@@ -1,8 +1,8 @@
 """Reads nested configuration values and collects every problem with its key.
 
-A `ConfigReader` stands on one mapping. Each `take_*` consumes one key; `finish` reports the
-keys that nobody took, so that a misspelt key never passes in silence. A value that is wrong is
-reported and replaced by the default, so that one mistake does not hide the next.
+A `ConfigReader` reads one mapping. Each method reads one key; `finish` reports the keys that were
+not read, so that a misspelt key is never ignored. A wrong value is reported and replaced by the
+default, so that one mistake does not hide the next.
 """
 
 from __future__ import annotations
@@ -16,56 +16,56 @@ from tlsgate.problems import Problem
 
 T = TypeVar("T")
 Locate = Callable[[str], tuple[str, int]]
-"""From a config key (`tlsgate:acme.contact`) to the file and line where it stands."""
+"""Returns the file and line of a config key, such as `tlsgate:acme.contact`."""
 
 
 @dataclass(slots=True)
 class ConfigReader:
-    """One mapping of the configuration, with the path that leads to it."""
+    """One mapping of the configuration, and its path."""
 
     values: Mapping[str, object]
     path: str
-    """`tlsgate:` for the top, `tlsgate:acme.` below it."""
+    """`tlsgate:` for the top mapping; `tlsgate:acme.` for a section."""
     problems: list[Problem]
     locate: Locate
     taken: list[str] = field(default_factory=list)
 
     def problem(self, key: str, code: str, message: str, remedy: str) -> None:
-        """Note what is wrong with `key` of this mapping."""
+        """Report a problem with `key` of this mapping."""
         full = f"{self.path}{key}"
         file, line = self.locate(full)
         self.problems.append(Problem(file, line, full, code, message, remedy))
 
     def take(self, key: str) -> object:
-        """Return the raw value, None where there is none."""
+        """Return the raw value; None if there is none."""
         self.taken.append(key)
         return self.values.get(key)
 
     def text(self, key: str, default: str | None = None, *, remedy: str = "") -> str:
-        """Return a non-empty string; without a default it is required."""
+        """Return a non-empty string. Without a default, the key is required."""
         value = self.take(key)
         if value is None and default is not None:
             return default
         if isinstance(value, str) and value.strip():
             return value
         if value is None:
-            self.problem(key, "missing", "is missing", remedy or "Write a text")
+            self.problem(key, "missing", "is missing", remedy or "Write a string")
         elif isinstance(value, str):
-            self.problem(key, "empty", "is empty", remedy or "Write a text, or leave the key out")
+            self.problem(key, "empty", "is empty", remedy or "Write a string, or remove the key")
         else:
-            message = f"{value!r} is not a text"
-            self.problem(key, "not-text", message, remedy or "Write a text")
+            message = f"{value!r} must be a string"
+            self.problem(key, "not-text", message, remedy or "Write a string")
         return default or ""
 
     def optional_text(self, key: str) -> str | None:
-        """Return a string, or None where the key is not set or is reported."""
+        """Return a string; None if the key is not set, or if its value was reported."""
         if self.values.get(key) is None:
             self.taken.append(key)
             return None
         return self.text(key) or None
 
     def integer(self, key: str, default: int, *, low: int, high: int) -> int:
-        """Return an integer within bounds."""
+        """Return an integer from `low` to `high`."""
         value = self.take(key)
         if value is None:
             return default
@@ -107,13 +107,13 @@ class ConfigReader:
     def each(
         self, key: str, parse: Callable[[str, object], T | None], *, required: str = ""
     ) -> tuple[T, ...]:
-        """Parse every item of a list; `parse` gets the item's key and reports its own problems.
+        """Parse each item of a list. `parse` gets an item's key and value, and reports problems.
 
-        `required`: the remedy where the list is absent or empty; "" where it may be.
+        `required`: the remedy if the list is missing or empty; "" if it may be.
         """
         value = self.take(key)
         if value is not None and not isinstance(value, list):
-            self.problem(key, "not-a-list", "is not a list", "Write a list, one item a line")
+            self.problem(key, "not-a-list", "is not a list", "Write a list, one item per line")
             return ()
         if required and not value:
             self.problem(key, "missing", "is missing" if value is None else "is empty", required)
@@ -121,21 +121,21 @@ class ConfigReader:
         return tuple(item for item in parsed if item is not None)
 
     def section(self, key: str) -> ConfigReader:
-        """Return a reader for the mapping under `key`; an absent one reads as empty."""
+        """Return a reader for the mapping at `key`; a missing mapping is read as an empty one."""
         return self.sub(key, self.take(key))
 
     def sub(self, key: str, value: object) -> ConfigReader:
-        """Return a reader for a mapping that was found at `key`."""
+        """Return a reader for `value`, the mapping at `key`."""
         if value is not None and not isinstance(value, Mapping):
             self.problem(key, "not-a-mapping", "is not a mapping", "Write `key: value` lines")
             value = None
         return ConfigReader(value or {}, f"{self.path}{key}.", self.problems, self.locate)
 
     def finish(self) -> None:
-        """Report every key that was not taken."""
+        """Report each key that was not read."""
         for key in self.values:
             if key in self.taken:
                 continue
             near = difflib.get_close_matches(str(key), self.taken, n=1)
-            remedy = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(self.taken)}"
+            remedy = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(self.taken)}"
             self.problem(str(key), "unknown-key", "is not a setting", remedy)

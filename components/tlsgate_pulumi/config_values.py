@@ -1,7 +1,7 @@
-"""One value of the config each: parsed, or reported with its key.
+"""Functions that each parse one value of the config, or report a problem with its key.
 
-What passes here renders: no name, address or endpoint is accepted that a rendering function would
-refuse later, with an error that names no key.
+Every value that is accepted here can be rendered: no rendering function refuses it later, with an
+error that does not name the key.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from tlsgate_pulumi.settings import Endpoint
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 LONGEST_DAYS = 100
-"""Postfix takes no longer queue lifetime (postconf(5), maximal_queue_lifetime)."""
+"""Postfix accepts no longer queue lifetime (postconf(5), maximal_queue_lifetime)."""
 DERIVED = "_acme-challenge.mta-sts."
-"""The longest that is ever put in front of a domain; the whole must be a name (RFC 1035)."""
+"""The longest prefix of a domain; with it, the name must still be valid (RFC 1035)."""
 NAME_LENGTH = 253 - len(DERIVED)
 
 
 def domain(reader: ConfigReader, key: str, item: object) -> str | None:
-    """A canonical domain that is nobody else's."""
-    return _name(reader, key, item, domain_fault(item) if isinstance(item, str) else _NO_TEXT)
+    """A canonical domain that an organisation can own, so no public suffix."""
+    return _name(reader, key, item, domain_fault(item) if isinstance(item, str) else _NOT_A_STRING)
 
 
 def host(reader: ConfigReader, key: str, item: object) -> str | None:
     """A canonical host name of two labels or more."""
-    return _name(reader, key, item, host_fault(item) if isinstance(item, str) else _NO_TEXT)
+    return _name(reader, key, item, host_fault(item) if isinstance(item, str) else _NOT_A_STRING)
 
 
-_NO_TEXT: NameFault = ("is not a text", "Write a name, such as corp.example")
+_NOT_A_STRING: NameFault = ("must be a string", "Write a name, such as corp.example")
 
 
 def _name(reader: ConfigReader, key: str, item: object, fault: NameFault | None) -> str | None:
@@ -53,13 +53,13 @@ def _name(reader: ConfigReader, key: str, item: object, fault: NameFault | None)
     if fault is None:
         return str(item)
     if str(item).startswith("*.") or is_address(str(item)):
-        fault = fault[0], _NO_TEXT[1]  # not the remedy for a partner
+        fault = fault[0], _NOT_A_STRING[1]  # not the remedy for a partner
     reader.problem(key, "bad-domain", f"{item!r} {fault[0]}", fault[1])
     return None
 
 
 def zone(reader: ConfigReader, key: str) -> bool:
-    """Tell whether a key is `.` or a canonical zone name; a top-level one is fine."""
+    """Return whether a key is `.` or a canonical zone name, which may be a top-level domain."""
     try:
         if key != ".":
             require_hostname(key)
@@ -90,7 +90,7 @@ def address(reader: ConfigReader, key: str, item: object) -> str | None:
 
 
 def cidr(reader: ConfigReader, key: str, item: object) -> str | None:
-    """A network that may relay, and is not half of the Internet."""
+    """A network that may send through the gateway; a very large one is refused."""
     try:
         network = parse_network(str(item))
     except ValueError as error:
@@ -100,7 +100,7 @@ def cidr(reader: ConfigReader, key: str, item: object) -> str | None:
         reader.problem(
             key,
             "open-relay",
-            f"{network} would open the relay to strangers",
+            f"{network} would let strangers relay mail",
             "Name only the networks of your own mail servers",
         )
         return None
@@ -110,7 +110,7 @@ def cidr(reader: ConfigReader, key: str, item: object) -> str | None:
 def endpoint(
     reader: ConfigReader, key: str, default_port: int | None = None, *, required: bool = True
 ) -> Endpoint | None:
-    """`host:port`, `[address]:port`, or without a port where there is a default."""
+    """`host:port` or `[address]:port`; the port may be missing if there is a default."""
     value = reader.take(key)
     if value is None and not required:
         return None
@@ -131,21 +131,21 @@ def _is_host(text: str) -> bool:
     if is_address(text):
         return True
     try:
-        # A last label of digits is an address with a slip in it, or a port alone.
+        # If the last label is digits, it is a wrong address, or only a port.
         return not require_hostname(text.lower()).rpartition(".")[2].isdigit()
     except ValueError:
         return False
 
 
 def published(reader: ConfigReader, key: str, default_port: int | None) -> Endpoint | None:
-    """Where the host publishes a port: on all its addresses unless one is named."""
+    """The address and port that the host publishes; by default on all its addresses."""
     value = reader.values.get(key)
     if value == "none" or (value is None and default_port is None):
         reader.take(key)
         return None
     if value is None and default_port is not None:
         reader.take(key)
-        return Endpoint("0.0.0.0", default_port)  # noqa: S104 - a mail server is for everybody
+        return Endpoint("0.0.0.0", default_port)  # noqa: S104 - a mail server is public
     found = endpoint(reader, key)
     if found is not None and not is_address(found.host):
         message = f"{found.host!r} is not an address of the deploying host"
@@ -159,7 +159,7 @@ def https_url(reader: ConfigReader, key: str, default: str) -> str:
     try:
         parts = urlsplit(value)
         good = parts.scheme == "https" and parts.hostname and (parts.port or 443)
-    except ValueError:  # a port that is none, an address that is none
+    except ValueError:  # not a port, or not an address
         good = None
     if not good or not value.isascii() or any(char.isspace() for char in value):
         reader.problem(key, "bad-url", f"{value!r} is not an https URL", f"Write {default}")
@@ -176,7 +176,7 @@ def contact(reader: ConfigReader, key: str, item: object) -> str | None:
 
 
 def mailbox(reader: ConfigReader, key: str) -> str | None:
-    """A plain address, such as postmaster@corp.example; None where there is none."""
+    """A plain mail address, such as postmaster@corp.example; None if it is not set."""
     value = reader.optional_text(key)
     if value is not None and not is_mailbox(value):
         remedy = "Write an address in lower case, such as postmaster@example.org"
@@ -186,7 +186,7 @@ def mailbox(reader: ConfigReader, key: str) -> str | None:
 
 
 def sender(reader: ConfigReader, key: str, item: object) -> str | None:
-    """Whom the internal networks may send as: a domain, `.domain` or an address."""
+    """A sender that the internal networks may use: a domain, `.domain` or an address."""
     if isinstance(item, str) and is_sender(item):
         return item
     message = f"{item!r} is not a sender"
@@ -207,7 +207,7 @@ def report_uri(reader: ConfigReader, key: str) -> str | None:
         good = False
     if not good:
         remedy = "Write mailto:tls-reports@example.org"
-        reader.problem(key, "bad-rua", f"{value!r} is no mailto: or https: URL", remedy)
+        reader.problem(key, "bad-rua", f"{value!r} is not a mailto: or https: URL", remedy)
         return None
     return value
 
@@ -230,22 +230,22 @@ def duration(reader: ConfigReader, key: str, default: str) -> str:
 
 
 def seconds(value: str) -> int:
-    """A duration's length."""
+    """The length of a duration."""
     return int(value[:-1]) * SECONDS[value[-1]]
 
 
 def change_digest(reader: ConfigReader, key: str) -> str:
-    """The digest of a change as a refusal shows it; "" where there is none."""
+    """The digest of a change, as the change guard shows it; "" if it is not set."""
     value = reader.text(key, "")
     if not re.fullmatch(r"[0-9a-f]{64}|", value):
-        message = f"{value!r} is not a change's digest"
-        remedy = "Write the 64 hexadecimal digits that the refusal shows"
+        message = f"{value!r} is not the digest of a change"
+        remedy = "Write the 64 hexadecimal digits from the refused preview"
         reader.problem(key, "bad-digest", message, remedy)
     return value
 
 
 def milter(reader: ConfigReader, key: str, item: object) -> str | None:
-    """A mail filter's socket as Postfix names it."""
+    """The socket of a mail filter, in Postfix's form."""
     if isinstance(item, str) and MILTER.fullmatch(item):
         return item
     remedy = "Write inet:host:port or unix:/path"

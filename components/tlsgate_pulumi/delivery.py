@@ -1,9 +1,9 @@
-"""Delivery: a generation of configuration brought to a running server without restarting it (D4).
+"""Delivery: gives a running server a new generation of its configuration, without a restart (D4).
 
 A job container of the server's own image builds and checks the generation on the configuration
-volume and switches one symlink; the watcher in the server's container takes it up and reloads.
-`up` then asks the server whether it is in force. `refresh` compares the live files with what was
-delivered, so a change made by hand is seen, and undone by the next `up`.
+volume and switches one symlink. The watcher in the server's container notices that and reloads the
+server. Then `up` asks the server whether the generation is in force. `refresh` compares the live
+files with the delivered ones, so it shows changes made by hand, and the next `up` reverts them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tlsgate_pulumi import engine
 from tlsgate_pulumi.change_guard import check_change
 from tlsgate_pulumi.docker_engine import Address
 from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, check_engine, difference
-from tlsgate_pulumi.outputs import then
+from tlsgate_pulumi.outputs import apply_to
 
 CONFIG = "/config"
 COMMAND = ["python3", "-m", "tlsgate.generation"]
@@ -43,13 +43,13 @@ AWAIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class DeliveryArgs:
-    """What is delivered where.
+    """What is delivered, and to which server.
 
-    `kind`: postfix or nginx. `files`: name → content, nothing secret; as a whole they may follow
-    from another resource. `engine`: see `docker_engine.py`. `server`: the container
-    that takes the generation up, by name; it need not run yet, and nginx's certificates may come
-    after it: the one before stays in force until then. `accept_weakening`: the digest of
-    the one change of a partner list among the files that may weaken as much as it does.
+    `kind`: postfix or nginx. `files`: name → content, without secrets; the mapping may be an output
+    of another resource. `engine`: see `docker_engine.py`. `server`: the name of the container that
+    uses the generation. It may start later. If nginx lacks certificates for the generation, the
+    previous one stays in force until they exist. `accept_weakening`: the digest of the only change
+    of the partner list that may weaken more than the change guard allows.
     """
 
     kind: str
@@ -64,10 +64,10 @@ class DeliveryArgs:
 
 
 class DeliveryProvider(Provider):
-    """Installs a generation; waits until the server, if it runs, has it in force."""
+    """Installs a generation; if the server runs, waits until the generation is in force there."""
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Refuse a partner list that weakens more than goes unasked, at preview and before `up`."""
+        """Refuse a list that weakens too much, in a preview and before `up`."""
         checked = check_engine(news)
         if checked.failures:
             return checked
@@ -75,7 +75,7 @@ class DeliveryProvider(Provider):
         return CheckResult(news, [CheckFailure("", refused)] if refused else [])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Deliver when the generation, the volume or the image is another, or after drift."""
+        """Deliver again if the generation, the volume or the image changed, or after drift."""
         changed = changed_keys(_olds, _news, ("volume", "generation", "image", "server", "engine"))
         if _olds.get("live") != _olds.get("delivered"):
             changed.append("live")
@@ -90,7 +90,7 @@ class DeliveryProvider(Provider):
         return UpdateResult(self._deliver(_news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Look at the live files."""
+        """Return the digest of the live files."""
         client = engine.connect(props.get("engine"))
         if not engine.volume_exists(client, props["volume"]):
             return ReadResult("", {})
@@ -107,7 +107,7 @@ class DeliveryProvider(Provider):
         return {**props, "live": live, "delivered": live}
 
     def _await(self, client: docker.DockerClient, props: Props) -> None:
-        """Raise with the watcher's reason unless the running server has the generation in force."""
+        """Wait until a running server has the generation in force; raise the watcher's reason."""
         try:
             server = client.containers.get(props["server"])
         except NotFound:
@@ -117,14 +117,14 @@ class DeliveryProvider(Provider):
         command = [*COMMAND, "await", props["generation"], "--timeout", str(AWAIT_SECONDS)]
         code, output = server.exec_run(command)
         if code == LACKS_CERTIFICATE and props["kind"] == NGINX:
-            # A domain more: the policy host answers http-01 for it already; its certificate comes
-            # next, and the watcher takes the generation up with it.
+            # A domain was added: the policy host already answers http-01 for it. Its certificate
+            # is issued next, and then the watcher activates the generation.
             return
         if code != 0:
             text = output.decode(errors="replace") if isinstance(output, bytes) else ""
             raise engine.DeploymentError(
-                f"{props['server']} did not take the new configuration up: {text.strip()}\n"
-                "The one before stays in force. Mend the reason and run `up` again"
+                f"{props['server']} did not accept the new configuration: {text.strip()}\n"
+                "The previous configuration stays in force. Fix the problem and run `up` again"
             )
 
     def _run(self, props: Props, command: list[str], files: Mapping[str, bytes]) -> engine.Run:
@@ -146,7 +146,7 @@ def _generation(files: Mapping[str, str]) -> str:
 class Delivery(Resource, module="tlsgate", name="Delivery"):
     """A generation in force.
 
-    Outputs: `generation`, the id of its sources; `live`, the digest of the files as they are.
+    Outputs: `generation`, the id of its source files; `live`, the digest of the live files.
     """
 
     generation: pulumi.Output[str]
@@ -161,10 +161,10 @@ class Delivery(Resource, module="tlsgate", name="Delivery"):
             "image": args.image,
             "server": args.server,
             "user": args.user,
-            "files": then(args.files, dict),
+            "files": apply_to(args.files, dict),
             "labels": dict(args.labels),
             "accept_weakening": args.accept_weakening,
-            "generation": then(args.files, _generation),
+            "generation": apply_to(args.files, _generation),
             "engine": args.engine,
             "live": None,
             "delivered": None,

@@ -1,9 +1,9 @@
 """DnsRecords: the stack's record sets, published by RFC 2136 or by hand (D12).
 
-All record sets are one resource, for the reason of D3, and so that every conflict is told at once
-before anything is changed. A preview asks the name server whether it would take the changes; the
-updates that it sends for this are empty. The TSIG key is read from its file whenever it is
-needed: inputs and state know its path only.
+All record sets are one resource, for the reason in D3, and so that all conflicts are reported at
+once, before anything is changed. A preview asks the name server whether it would accept the
+changes; the updates that it sends for this are empty. The TSIG key is read from its file whenever
+it is needed: inputs and state contain only its path.
 """
 
 from __future__ import annotations
@@ -43,17 +43,16 @@ INPUTS = ("wanted", "sink", "server", "port", "zones", "tsig_key_file")
 ID = "dns-records"
 CHECK_SECONDS = 3.0
 UPDATE_SECONDS = 30.0
-"""For one message: a big zone that is signed at once takes its time."""
+"""For one message: a server that signs a big zone at once needs time."""
 
 
 @dataclass(frozen=True)
 class DnsRecordsArgs:
     """What to publish, and where.
 
-    `records` are known when the program runs, or follow from another resource. For the sink
-    `rfc2136`, `server`, `zones` and `tsig_key_file` (a path on the deploying machine) are needed;
-    for `manual`, `server` is where it is checked that the records are live, None for the deploying
-    machine's resolver.
+    `records` may be an output of another resource. The sink `rfc2136` needs `server`, `zones` and
+    `tsig_key_file` (a path on the deploying machine). With `manual`, `server` is asked whether the
+    records are live; None: the resolver of the deploying machine is asked.
     """
 
     records: Sequence[Record] | pulumi.Output[Sequence[Record]]
@@ -63,69 +62,69 @@ class DnsRecordsArgs:
     tsig_key_file: str | None = None
 
     @classmethod
-    def of(
+    def from_settings(
         cls, dns: DnsSettings, records: Sequence[Record] | pulumi.Output[Sequence[Record]]
     ) -> DnsRecordsArgs:
-        """Return the arguments for records that go where the stack's config says."""
+        """Return the arguments for records that are published as the stack's config says."""
         return cls(records, dns.sink, dns.server, dns.zones, dns.tsig_key_file)
 
 
 @contextmanager
-def readable() -> Iterator[None]:
-    """Turn an error of DNS into one whose text alone is shown, with the config key at fault."""
+def deployment_errors() -> Iterator[None]:
+    """Raise a DnsError as a DeploymentError, whose text names the config key to correct."""
     try:
         yield
     except DnsError as error:
-        raise DeploymentError(said(error)) from None
+        raise DeploymentError(describe(error)) from None
 
 
-def said(error: DnsError) -> str:
-    """Return an error's text with the config key where it is mended."""
+def describe(error: DnsError) -> str:
+    """Return the text of an error, with the config key to correct."""
     keys = {UnreachableError: "server", KeyRefusedError: "tsigKeyFile", ZoneError: "zones"}
     key = keys.get(type(error))
     return f"tlsgate:dns.{key}: {error}" if key else f"tlsgate:dns: {error}"
 
 
 def name_server(props: Props, timeout: float) -> NameServer:
-    """Return the server that the inputs name, with its key."""
+    """Return the name server of the inputs, with its TSIG key."""
     key = read_tsig_key(Path(props["tsig_key_file"]))
     return NameServer(props["server"], int(props["port"]), key, timeout)
 
 
 def problems(props: Props) -> list[str]:
-    """Return why the server would not take updates as the inputs say; changes nothing."""
+    """Return why the server would not accept updates with these inputs; changes nothing."""
     found: list[str] = []
     try:
         server = name_server(props, CHECK_SECONDS)
         zones = {zone_of(record.name, props["zones"]) for record in from_lines(props["wanted"])}
     except DnsError as error:
-        return [said(error)]
+        return [describe(error)]
     for zone in sorted(zones):
         try:
             server.check(zone)
         except DnsError as error:
-            found.append(said(error))
+            found.append(describe(error))
             if isinstance(error, UnreachableError):
                 break
     return list(dict.fromkeys(found))
 
 
 def rehearse(olds: Props, news: Props) -> None:
-    """Raise DnsError with what would stop the change; changes nothing."""
+    """Raise DnsError if the change would fail; changes nothing."""
     server = name_server(news, CHECK_SECONDS)
     updates.rehearse(server, zones_of(olds, news), from_lines(news["wanted"]), expected(olds, news))
 
 
 def zones_of(olds: Props, news: Props) -> list[str]:
-    """Return the zones to write to: a domain may leave the configuration with its zone."""
+    """Return the zones to write to; old ones too, to remove the records in them."""
     return list(dict.fromkeys([*news["zones"], *olds.get("zones", ())]))
 
 
 def expected(olds: Props, news: Props) -> list[Record]:
-    """Return what this stack may find in the sets that it made; `olds` are outputs or empty.
+    """Return the content that may be overwritten; `olds` are the resource's outputs, or empty.
 
-    Where a set stays wanted, this is what the last refresh saw, hand-made changes included: the
-    user was shown them. A set that is not wanted any more goes only as it was published.
+    For a set that is still wanted, this is what the last refresh found, with changes made by hand:
+    the user has seen them. A set that is no longer wanted is removed only as it was published.
     """
     if not olds:
         return []
@@ -136,15 +135,15 @@ def expected(olds: Props, news: Props) -> list[Record]:
 
 
 def publish(olds: Props, news: Props) -> Props:
-    """Make the wanted sets live and return the outputs; raises DnsError."""
+    """Publish the wanted sets and return the outputs. Raises DnsError."""
     server = name_server(news, UPDATE_SECONDS)
     wanted = from_lines(news["wanted"])
-    tell(updates.publish(server, zones_of(olds, news), wanted, expected(olds, news)).notes)
+    print_notes(updates.publish(server, zones_of(olds, news), wanted, expected(olds, news)).notes)
     return {**news, "records": news["wanted"]}
 
 
 def require_live(props: Props) -> Props:
-    """Return the outputs if a person has published everything; raise with what is missing."""
+    """Return the outputs if a person has published all sets; raise with the missing ones."""
     live = live_lines(props)
     wanted = by_key(from_lines(props["wanted"]))
     held = by_key(from_lines(live))
@@ -158,7 +157,7 @@ def require_live(props: Props) -> Props:
                     f"{len(missing)} of {len(wanted)} DNS record sets are not live. Publish these"
                     " lines, then run `up` again:",
                     *lines,
-                    *(["In their place there is now:", *instead] if instead else []),
+                    *(["These records are live instead:", *instead] if instead else []),
                 ]
             )
         )
@@ -166,35 +165,35 @@ def require_live(props: Props) -> Props:
 
 
 def live_lines(props: Props) -> list[str]:
-    """Return what is live now for the wanted sets; raises DnsError.
+    """Return what is live now for the wanted sets. Raises DnsError.
 
-    With the manual sink the TTL is the publisher's business, and a resolver's counts down.
+    With the manual sink, TTLs are not compared: the person chooses them, and resolvers lower them.
     """
     wanted = from_lines(props["wanted"])
     if props["sink"] == RFC2136:
         server = name_server(props, CHECK_SECONDS)
         return to_lines(updates.live(server, props["zones"], wanted))
-    asked = NameServer(props["server"], int(props["port"])) if props["server"] else None
+    manual_server = NameServer(props["server"], int(props["port"])) if props["server"] else None
     by_set = by_key(wanted)
     live = []
-    for record in look_up(wanted, asked):
+    for record in look_up(wanted, manual_server):
         mine = by_set.get(key_of(record))
         is_same = mine is not None and same(to_rdataset(mine), to_rdataset(record))
         live.append(mine if mine is not None and is_same else record)
     return to_lines(live)
 
 
-def tell(notes: Sequence[str]) -> None:
-    """Show remarks: Pulumi prints what a provider writes to standard error."""
+def print_notes(notes: Sequence[str]) -> None:
+    """Print notes for the user: Pulumi shows what a provider writes to standard error."""
     for note in notes:
         print(note, file=sys.stderr)
 
 
 class DnsRecordsProvider(Provider):
-    """Publishes, compares and withdraws; every change compares and swaps."""
+    """Publishes, compares and removes records; every change is a compare-and-swap."""
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
-        """Ask the server whether it would take the records, at preview and before `up`."""
+        """Ask the server whether it would accept the records, in a preview and before `up`."""
         if news["sink"] != RFC2136 or not all_known(news):
             return CheckResult(news, [])
         found = problems(news)
@@ -202,46 +201,46 @@ class DnsRecordsProvider(Provider):
             try:
                 rehearse({}, news)
             except DnsError as error:
-                found = [said(error)]
+                found = [describe(error)]
         return CheckResult(news, [CheckFailure("", problem) for problem in found])
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Publish again when an input changed, or when refresh found something else live.
+        """Publish again if an input changed, or if refresh found other records live.
 
-        A change that would not work fails here, which is at preview.
+        A change that would fail raises here, so in the preview already.
         """
         changed = changed_keys(_olds, _news, INPUTS)
         if _olds.get("records") != _olds.get("wanted"):
             changed.append("records")
         if changed and _news["sink"] == RFC2136 and all_known(_news):
-            with readable():
+            with deployment_errors():
                 rehearse(_olds, _news)
         return difference(changed)
 
     def create(self, props: Props) -> CreateResult:
-        """Publish, or check what a person published."""
+        """Publish the records, or check that a person has."""
         return CreateResult(ID, self._settle({}, props))
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
-        """Publish what changed and remove what is not wanted any more."""
+        """Publish changed records and remove those that are no longer wanted."""
         return UpdateResult(self._settle(_olds, _news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
         """Return what is live."""
-        with readable():
+        with deployment_errors():
             return ReadResult(id_, {**props, "records": live_lines(props)})
 
     def delete(self, _id: str, _props: Props) -> None:
-        """Remove what still is as it was published; the manual sink changes nothing."""
+        """Remove the records that are still as published; the manual sink changes nothing."""
         if _props["sink"] != RFC2136:
             return
-        with readable():
+        with deployment_errors():
             server = name_server(_props, UPDATE_SECONDS)
             published = from_lines(_props["wanted"])
-            tell(updates.withdraw(server, _props["zones"], published).notes)
+            print_notes(updates.withdraw(server, _props["zones"], published).notes)
 
     def _settle(self, olds: Props, news: Props) -> Props:
-        with readable():
+        with deployment_errors():
             return publish(olds, news) if news["sink"] == RFC2136 else require_live(news)
 
 
@@ -249,11 +248,11 @@ def _wanted(records: Sequence[Record]) -> list[str]:
     try:
         return to_lines(by_key(records).values())
     except DnsError as error:
-        raise pulumi.RunError(said(error)) from None
+        raise pulumi.RunError(describe(error)) from None
 
 
 class DnsRecords(Resource, module="tlsgate", name="DnsRecords"):
-    """Record sets that are live.
+    """DNS record sets.
 
     Outputs: `records`, their zone lines (`corp.example. 3600 IN MX 10 mx1.corp.example.`), sorted.
     """

@@ -1,10 +1,10 @@
-"""Which Docker engine a gateway is on: one answer for all that reaches it.
+"""The Docker engine of a gateway: the same one for everything that uses it.
 
-pulumi-docker's plugin declares containers, volumes, networks and images; this package's dynamic
-providers run jobs and write into volumes, in a process of their own. The plugin goes by its
-provider's `host`, else by `docker:host` of the stack's config, else by the variable DOCKER_HOST.
-The dynamic providers get the same answer as the input `engine`: None where the plugin goes by the
-environment too, so that nothing of one machine's environment is in the state.
+pulumi-docker's plugin manages containers, volumes, networks and images. This package's dynamic
+providers run jobs and write into volumes, in another process. The plugin uses its provider's
+`host`, otherwise `docker:host` of the stack's config, otherwise the variable DOCKER_HOST. The
+dynamic providers get the same address as the input `engine`. It is None if the plugin uses the
+environment, so that the state contains nothing of one machine's environment.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from docker.errors import DockerException
 from tlsgate_pulumi.engine import DeploymentError
 
 Address = Mapping[str, str]
-"""`host` and `cert_path` for the dynamic providers; what is missing is the environment's."""
+"""`host` and `cert_path`, for the dynamic providers; a missing one is read from the environment."""
 CONTAINER = "docker:index/container:Container"
 MATERIALS = ("caMaterial", "certMaterial", "keyMaterial")
 
@@ -45,16 +45,16 @@ def with_engine(
     opts: pulumi.ResourceOptions | None,
     former: Sequence[pulumi.Output[str]] = (),
 ) -> pulumi.ResourceOptions | None:
-    """Return the component's options with a Docker provider for the engine, if one is named.
+    """Return the component's options, with a Docker provider for the engine if there is one.
 
-    `former`: names that the component had before. With a provider that is created again, Pulumi
-    would replace everything on the engine.
+    `former`: names that the component had before. If Pulumi created the provider again, it would
+    replace everything on the engine.
     """
     if engine is None:
         return opts
-    if _names_docker(opts):
+    if _has_docker_provider(opts):
         raise pulumi.RunError(
-            f"{name}: `engine` and `opts` both name a Docker engine. Leave one of them out"
+            f"{name}: `engine` and `opts` both name a Docker engine. Remove one of them"
         )
     chosen = DockerEngine(engine) if isinstance(engine, str) else engine
     provider = pulumi_docker.Provider(
@@ -69,7 +69,7 @@ def with_engine(
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
 
 
-def _names_docker(opts: pulumi.ResourceOptions | None) -> bool:
+def _has_docker_provider(opts: pulumi.ResourceOptions | None) -> bool:
     if opts is None:
         return False
     given = opts.providers.values() if isinstance(opts.providers, Mapping) else opts.providers
@@ -79,9 +79,9 @@ def _names_docker(opts: pulumi.ResourceOptions | None) -> bool:
 def engine_of(
     component: pulumi.Resource,
 ) -> Address | pulumi.Output[Address | None] | None:
-    """Return what the dynamic providers below a component get as `engine`.
+    """Return the input `engine` for the dynamic providers in a component.
 
-    Raises pulumi.RunError where the plugin and they could reach two engines.
+    Raises pulumi.RunError if they and the plugin could use different engines.
     """
     provider = component.get_provider(CONTAINER)
     if provider is None:
@@ -90,20 +90,20 @@ def engine_of(
         except DeploymentError as error:
             raise pulumi.RunError(str(error)) from None
     if not isinstance(provider, pulumi_docker.Provider):
-        raise pulumi.RunError("the provider for `docker` is not a pulumi_docker.Provider")
+        raise pulumi.RunError("the provider for `docker` must be a pulumi_docker.Provider")
     return pulumi.Output.all(
         host=provider.host,
         cert_path=provider.cert_path,
         context=provider.context,
         material=provider.key_material,
-    ).apply(_of_provider)
+    ).apply(_provider_address)
 
 
-def _of_provider(found: Mapping[str, Any]) -> Address:
+def _provider_address(found: Mapping[str, Any]) -> Address:
     if found["context"] or found["material"]:
         raise pulumi.RunError(
-            "the Docker provider names its engine by a Docker context or holds a key's content,"
-            " which jobs cannot use. Give it `host`, and `cert_path` for TLS"
+            "the Docker provider names its engine by a Docker context or contains a key. Jobs"
+            " cannot use these. Set its `host` instead, and `cert_path` for TLS"
         )
     if other := _other_context(os.environ, found["host"], _context_host):
         raise pulumi.RunError(other)
@@ -125,14 +125,14 @@ def _other_context(
 
 
 def stack_engine() -> Address | None:
-    """Return the engine of the running stack's config; None where the environment decides."""
+    """Return the engine of the running stack's config; None if the environment decides."""
     config = pulumi.Config("docker")
     keys = ("host", "certPath", "context", *MATERIALS)
     return choose_engine({key: config.get(key) for key in keys}, os.environ, _context_host)
 
 
 def _context_host(name: str) -> str | None:
-    """Return the address behind a Docker context; None if there is no such context."""
+    """Return the address of a Docker context; None if there is no such context."""
     try:
         found = ContextAPI.get_context(name)
     except (DockerException, OSError, ValueError):
@@ -145,10 +145,10 @@ def choose_engine(
     environment: Mapping[str, str],
     host_of: Callable[[str], str | None],
 ) -> Address | None:
-    """Return the engine that `docker:…` names, or None where DOCKER_HOST decides, set or not.
+    """Return the engine of the config `docker:…`; None if the environment decides.
 
-    `host_of` returns the address behind a Docker context. Raises DeploymentError with every reason
-    why this could be two engines.
+    `host_of` returns the address of a Docker context. Raises DeploymentError with all reasons why
+    two different engines could be used.
     """
     problems = []
     for key, variable in (("host", "DOCKER_HOST"), ("certPath", "DOCKER_CERT_PATH")):
@@ -156,18 +156,18 @@ def choose_engine(
         if ours and theirs and ours != theirs:
             problems.append(
                 f"docker:{key}: is {ours}, but {variable} is {theirs}: two Docker engines for one"
-                f" gateway. Set one of them, or both to the same"
+                f" gateway. Set only one of them, or both to the same value"
             )
-    # pulumi-docker goes by a context before anything else.
+    # pulumi-docker prefers a context to everything else.
     address = config.get("host") or environment.get("DOCKER_HOST")
     contexts = {
         "docker:context": config.get("context"),
         "DOCKER_CONTEXT": environment.get("DOCKER_CONTEXT"),
     }
     problems += [
-        f"{name}: the Docker context {value} leads to {host_of(value) or 'no known address'}, but"
-        f" docker:host and DOCKER_HOST to {address or 'the local engine'}: two Docker engines for"
-        f" one gateway. Set DOCKER_HOST to the context's address, or unset {name}"
+        f"{name}: the Docker context {value} is for {host_of(value) or 'an unknown address'}, but"
+        f" docker:host and DOCKER_HOST are for {address or 'the local engine'}: two Docker engines"
+        f" for one gateway. Set DOCKER_HOST to the context's address, or unset {name}"
         for name, value in contexts.items()
         if value and value != "default" and (address is None or host_of(value) != address)
     ]

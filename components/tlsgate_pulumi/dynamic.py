@@ -1,8 +1,8 @@
-"""What the components' dynamic providers share.
+"""The base of the components' dynamic providers.
 
 A dynamic provider is pickled by reference into the state: its module path and class name are a
-contract with existing stacks. Providers hold no attributes; inputs say everything, and nothing
-secret is ever an input.
+contract with existing stacks. Providers have no attributes; their inputs contain everything, but
+never a secret.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from tlsgate_pulumi import engine
 
 Props = dict[str, Any]
 PACKAGE = Path(__file__).parent
-_with_stack = traceback.format_exc
+_format_with_stack = traceback.format_exc
 
 
 def format_exc(limit: int | None = None, chain: bool = True) -> str:
-    """As traceback.format_exc, but the text alone of an error that came through this package."""
+    """As traceback.format_exc, but only the text of an error that passed through this package."""
     error = sys.exc_info()[1]
     frames = traceback.walk_tb(error.__traceback__ if error else None)
     ours = any(Path(frame.f_code.co_filename).parent == PACKAGE for frame, _ in frames)
-    return _with_stack(0 if ours else limit, chain)
+    return _format_with_stack(0 if ours else limit, chain)
 
 
 class Provider(ResourceProvider):
-    """A provider whose errors reach the user as their text alone, and whose code is no secret."""
+    """A provider whose errors are shown as text only, and whose code is not a secret."""
 
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Keep Python's stack out of the errors that `pulumi up` prints.
+        """Remove Python's stack trace from the errors that `pulumi up` prints.
 
-        Pulumi calls this in the process that serves the dynamic providers of the whole program,
-        others' too, and prints there what `traceback.format_exc` returns.
+        Pulumi calls this in the process that runs all dynamic providers of the program, including
+        other packages'. That process prints what `traceback.format_exc` returns.
         """
         del req
         traceback.format_exc = format_exc
@@ -63,7 +63,7 @@ def changed_keys(olds: Props, news: Props, keys: tuple[str, ...]) -> list[str]:
 
 
 def all_known(props: Props) -> bool:
-    """Whether nothing in the inputs waits for another resource, as it may at a preview."""
+    """Return whether all inputs are known; in a preview, some may depend on other resources."""
     return not contains_unknowns(props)
 
 

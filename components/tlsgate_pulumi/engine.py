@@ -1,7 +1,7 @@
-"""The Docker engine as the components' own dynamic providers use it.
+"""Functions of the components' own dynamic providers that use the Docker engine.
 
-pulumi-docker declares what runs; these few functions do what it cannot: run a container to its
-end, and put files into a volume without their content passing through Pulumi's state.
+They do what pulumi-docker cannot: run a container to its end, and write files into a volume without
+storing their content in Pulumi's state.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from docker.models.containers import Container
 from docker.types import Mount
 
 AGENT_UID = 10001
-"""The user that the agent, the policy helper and the policy host run as (their images say so)."""
+"""The user of the agent, the policy helper and the policy host, as set in their images."""
 LOG_LINES = 40
 INCOMING = "/incoming"
 STACK_LABEL = "tlsgate.stack"
 """On everything that a stack makes; its value is the stack's name."""
 MINIMUM_API = (1, 41)
-"""Older engines lack a part of the containers' hardening."""
+"""Older engines do not support all of the containers' hardening."""
 
 
 _UNFIT: dict[tuple[tuple[str, str], ...], str | None] = {}
 
 
 class DeploymentError(Exception):
-    """A step of the deployment failed; the text is what the user reads."""
+    """A step of the deployment failed; the text is shown to the user."""
 
-    __module__ = "builtins"  # shown without a module's name in front
+    __module__ = "builtins"  # so that Pulumi shows the name without a module
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class VolumeMount:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One container that runs to its end, with the least that it needs (D14)."""
+    """A container that runs to its end, with the least privileges that it needs (D14)."""
 
     name: str
     image: str
@@ -61,66 +61,66 @@ class Run:
     user: str | None = None
     capabilities: Sequence[str] = ()
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """Put under /incoming, in a volume that goes with the container."""
+    """Copied to /incoming, in a volume that is removed with the container."""
     labels: Mapping[str, str] = field(default_factory=dict)
     timeout: int = 120
     """Seconds."""
 
 
-def connect(at: Mapping[str, str] | None = None, *, timeout: int = 180) -> docker.DockerClient:
-    """Connect to an engine; `timeout` in seconds a request.
+def connect(address: Mapping[str, str] | None = None, *, timeout: int = 180) -> docker.DockerClient:
+    """Connect to an engine. `timeout`: seconds per request. Raises DeploymentError.
 
-    `at`: `host` and `cert_path`, as `docker_engine.py` chose them; what is missing is taken from
-    DOCKER_HOST and DOCKER_CERT_PATH, and without these the local engine is used.
+    `address`: `host` and `cert_path` from `docker_engine.py`. A missing one is read from
+    DOCKER_HOST or DOCKER_CERT_PATH; without these, the local engine is used.
     """
     try:
-        if at is None:
+        if address is None:
             return docker.from_env(timeout=timeout)
-        return docker.from_env(timeout=timeout, environment={**os.environ, **_variables(at)})
+        return docker.from_env(timeout=timeout, environment={**os.environ, **_variables(address)})
     except DockerException as error:
         cause: BaseException = error
         while cause.__context__ is not None:
             cause = cause.__context__
         raise DeploymentError(
-            f"{_setting(at)}: no Docker engine answers at {_address(at)} ({cause}). "
-            f"Start it, or set {_setting(at)} to the address of one that runs, and repeat"
+            f"{_setting(address)}: no Docker engine answers at {_address(address)} ({cause}). "
+            f"Start it, or set {_setting(address)} to the address of one that runs, and try again"
         ) from None
 
 
-def _variables(at: Mapping[str, str]) -> dict[str, str]:
+def _variables(address: Mapping[str, str]) -> dict[str, str]:
     variables = {}
-    if host := at.get("host"):
+    if host := address.get("host"):
         variables["DOCKER_HOST"] = host
-    if folder := at.get("cert_path"):
+    if folder := address.get("cert_path"):
         variables |= {"DOCKER_CERT_PATH": folder, "DOCKER_TLS_VERIFY": "1"}
     return variables
 
 
-def require_engine(at: Mapping[str, str] | None = None) -> None:
-    """Raise DeploymentError unless an engine answers that can do all that `up` will ask of it."""
-    client = connect(at, timeout=20)
+def require_engine(address: Mapping[str, str] | None = None) -> None:
+    """Raise DeploymentError unless an engine answers that supports everything `up` needs."""
+    client = connect(address, timeout=20)
     try:
         version = client.version()
     finally:
         client.close()
-    offered = str(version["ApiVersion"])
+    offered, setting = str(version["ApiVersion"]), _setting(address)
     if tuple(int(part) for part in offered.split(".")) < MINIMUM_API:
         raise DeploymentError(
-            f"{_setting(at)}: the Docker engine at {_address(at)} is too old: version "
+            f"{setting}: the Docker engine at {_address(address)} is too old: version "
             f"{version.get('Version')} speaks API {offered}, and 1.41 (Docker 20.10) or later is "
-            f"needed. Upgrade it, or set {_setting(at)} to the address of another, and repeat"
+            f"needed. Upgrade it, or set {setting} to the address of another, and try again"
         )
 
 
-def unfit(at: Mapping[str, str] | None) -> str | None:
-    """Return why an engine cannot do what `up` will ask of it; None if it can.
+def unfit(address: Mapping[str, str] | None) -> str | None:
+    """Return why an engine cannot do all that `up` needs; None if it can.
 
-    Each engine is asked once in the life of a process, which is at most one `up`.
+    Each engine is asked once in a process, which is at most one `up`.
     """
-    key = tuple(sorted((at or {}).items()))
+    key = tuple(sorted((address or {}).items()))
     if key not in _UNFIT:
         try:
-            require_engine(at)
+            require_engine(address)
         except DeploymentError as error:
             _UNFIT[key] = str(error)
         else:
@@ -128,17 +128,17 @@ def unfit(at: Mapping[str, str] | None) -> str | None:
     return _UNFIT[key]
 
 
-def _setting(at: Mapping[str, str] | None) -> str:
-    return "docker:host" if at and at.get("host") else "DOCKER_HOST"
+def _setting(address: Mapping[str, str] | None) -> str:
+    return "docker:host" if address and address.get("host") else "DOCKER_HOST"
 
 
-def _address(at: Mapping[str, str] | None) -> str:
-    named = at.get("host") if at else None
+def _address(address: Mapping[str, str] | None) -> str:
+    named = address.get("host") if address else None
     return named or os.environ.get("DOCKER_HOST") or "/var/run/docker.sock"
 
 
 def archive(files: Mapping[str, bytes], *, uid: int = 0, mode: int = 0o644) -> bytes:
-    """Pack files into a tar archive; the same files give the same bytes."""
+    """Pack files into a tar archive; the same files always give the same bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for name in sorted(files):
@@ -149,12 +149,12 @@ def archive(files: Mapping[str, bytes], *, uid: int = 0, mode: int = 0o644) -> b
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:
-    """Return the SHA-256, in hex, of names and contents."""
+    """Return the SHA-256 of the names and contents, in hex."""
     return hashlib.sha256(archive(files)).hexdigest()
 
 
 def read_host_file(path: str) -> bytes:
-    """Read a file of the deploying machine, with an error that names it."""
+    """Read a file of the deploying machine. Raises DeploymentError, which names the file."""
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
@@ -163,7 +163,7 @@ def read_host_file(path: str) -> bytes:
 
 @contextmanager
 def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
-    """Create a container, not started, and remove it afterwards in any case.
+    """Create a container without starting it; remove it afterwards in any case.
 
     Raises DeploymentError if one of its volumes belongs to another stack.
     """
@@ -218,7 +218,7 @@ def refuse_others_volumes(client: docker.DockerClient, run: Run) -> None:
 
 
 def remove_leftover(client: docker.DockerClient, name: str) -> None:
-    """Remove what an interrupted run left under this name."""
+    """Remove the container of this name, if an interrupted run left one."""
     try:
         client.containers.get(name).remove(v=True, force=True)
     except NotFound:
@@ -226,7 +226,7 @@ def remove_leftover(client: docker.DockerClient, name: str) -> None:
 
 
 def run_to_end(client: docker.DockerClient, run: Run) -> str:
-    """Run a container to its end and return its standard output; raise with its log if it fails."""
+    """Run a container to its end and return its standard output; raise its log if it fails."""
     with created(client, run) as container:
         container.start()
         try:
@@ -243,9 +243,9 @@ def run_to_end(client: docker.DockerClient, run: Run) -> str:
 
 
 def log_tail(container: Container) -> str:
-    """Return the last lines that a container printed for people, on standard error.
+    """Return the last lines of a container's standard error, which are written for people.
 
-    What is on standard output are events; they tell only where there is nothing else.
+    If there are none, return the last lines of its standard output, which are events.
     """
     for stderr in (True, False):
         log: bytes = container.logs(stdout=not stderr, stderr=stderr, tail=LOG_LINES)
@@ -255,7 +255,7 @@ def log_tail(container: Container) -> str:
 
 
 def volume_exists(client: docker.DockerClient, name: str) -> bool:
-    """Tell whether a named volume is there."""
+    """Return whether a volume exists."""
     try:
         client.volumes.get(name)
     except NotFound:

@@ -1,9 +1,9 @@
-"""MailGateway: composes the rest.
+"""MailGateway: composes the other components.
 
 The order of a first `up`: images, network, volumes → the resolver, the policy host (port 80) and
 the addresses in DNS → the certificates → the partner list → the policy helper and the milter for
-notices → the gateway → the MX records, and the policy's id once the policy is served. So nothing in
-DNS ever points senders to what does not work yet; `destroy` goes the other way.
+notices → the gateway → the MX records, and the policy's id once the policy is served. So DNS
+never points senders to something that does not work yet. `destroy` uses the reverse order.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from tlsgate_pulumi.engine import DeploymentError, read_host_file
 from tlsgate_pulumi.inputs import IMAGES, Inputs
 from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
 from tlsgate_pulumi.neighbours import Claim, claim
-from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, then
+from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, apply_to
 from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
 from tlsgate_pulumi.records import published_records
-from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container, former_names, image
+from tlsgate_pulumi.stack import ContainerArgs, Stack, child_options, container, former_names, image
 from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
 KIND = "tlsgate:index:MailGateway"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
-"""What Postfix needs of root; tried without each of them."""
+"""The privileges of root that Postfix needs: without any one of them it fails."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
 
 
 def _build_context(inputs: Inputs) -> BuildContext | None:
-    """Return where images are built from; None if all were built elsewhere."""
+    """Return the folder that images are built from; None if all were built elsewhere."""
     if inputs.image_ids.keys() >= set(IMAGES):
         return None
     try:
@@ -51,15 +51,15 @@ def _build_context(inputs: Inputs) -> BuildContext | None:
 class MailGateway(pulumi.ComponentResource):
     """A mandatory-TLS mail gateway: its containers, keys, certificates, partner list and records.
 
-    `args`: its arguments, or what `read_inputs` read from the stack's config. `opts`: what the
-    gateway depends on is there before any part of it; a provider for `docker` chooses the engine.
-    Raises pulumi.RunError with all that is wrong with the arguments, before anything is declared.
+    `args`: its arguments, or the result of `read_inputs` for the stack's config. `opts`: resources
+    in `depends_on` are created before any part of the gateway; a provider for `docker` chooses the
+    engine. Raises pulumi.RunError with all problems of the arguments, before it declares anything.
     """
 
     hosts: pulumi.Output[list[str]]
     """The names of the MX hosts."""
     smtp: pulumi.Output[str | None]
-    """`host:port` where the Docker host publishes port 25; None where it does not."""
+    """`host:port` where the Docker host publishes port 25; None if it does not."""
     policy_urls: pulumi.Output[list[str]]
     """Where senders find the MTA-STS policy (RFC 8461), one URL a domain."""
     policy_id: pulumi.Output[str]
@@ -67,7 +67,7 @@ class MailGateway(pulumi.ComponentResource):
     records: pulumi.Output[list[str]]
     """All DNS records of the gateway as zone lines, sorted."""
     certificates: pulumi.Output[list[IssuedCertificate]]
-    """The certificates in service, as of the last `up` that issued."""
+    """The certificates in service, at the last `up` that issued certificates."""
     acme_account: pulumi.Output[str | None]
     """The URI of the account at the CA (RFC 8555)."""
     partners: pulumi.Output[PartnerSummary]
@@ -91,9 +91,9 @@ class MailGateway(pulumi.ComponentResource):
             settings,
             is_network_joined=bool(inputs.network or settings.network.existing),
         )
-        engine = then(engine_of(self), lambda found: claim(taken, found))
+        engine = apply_to(engine_of(self), lambda found: claim(taken, found))
         self._stack = stack = Stack(inputs.stack, name, engine, former)
-        self._own = own = below(self, opts)
+        self._own = own = child_options(self, opts)
         images = dict(inputs.image_ids)
         if context is not None:
             images |= {
@@ -109,18 +109,18 @@ class MailGateway(pulumi.ComponentResource):
 
         resolver = self._resolver(images["resolver"], network)
         policy_host = PolicyHost(
-            stack.resource("policy-host"),
+            stack.resource_name("policy-host"),
             PolicyHostArgs(stack, settings, images["policy-host"], network, policy_keys, challenge),
             stack.options("policy-host", own),
         )
-        complete = inputs.complete()
-        records = then(complete, published_records)
+        complete = inputs.complete_settings()
+        records = apply_to(complete, published_records)
         types = ADDRESS_TYPES - {"CAA"} if settings.dns.caa_account_uri else ADDRESS_TYPES
         addresses = self._records(
-            "addresses", then(records, lambda found: [r for r in found if r.type in types]), []
+            "addresses", apply_to(records, lambda found: [r for r in found if r.type in types]), []
         )
         certificates = Certificates(
-            stack.resource("certificates"),
+            stack.resource_name("certificates"),
             CertificatesArgs(
                 stack, settings, images["agent"], network, mx_keys, policy_keys, challenge
             ),
@@ -128,7 +128,7 @@ class MailGateway(pulumi.ComponentResource):
         )
         config = stack.volume("config", own)
         partner_list = PartnerList(
-            stack.resource("partners"),
+            stack.resource_name("partners"),
             PartnerListArgs(
                 stack,
                 complete,
@@ -137,7 +137,7 @@ class MailGateway(pulumi.ComponentResource):
                 config,
                 images["postfix"],
             ),
-            # A gateway that is renamed takes its configuration up only with the new certificate.
+            # A renamed gateway must have its new certificate before its new configuration.
             stack.options("partners", own, after=[certificates]),
         )
         helper = self._policy_helper(images["policy"], network, config, [partner_list, resolver])
@@ -150,11 +150,11 @@ class MailGateway(pulumi.ComponentResource):
         )
         mail = self._records(
             "mail-records",
-            then(records, lambda found: [r for r in found if r.type not in ADDRESS_TYPES]),
+            apply_to(records, lambda found: [r for r in found if r.type not in ADDRESS_TYPES]),
             [gateway],
         )
         policy = MtaStsPolicy(
-            stack.resource("mta-sts"),
+            stack.resource_name("mta-sts"),
             MtaStsPolicyArgs(stack, settings, images["agent"], network, policy_host.generation),
             stack.options("mta-sts", own, after=[certificates, mail]),
         )
@@ -192,7 +192,7 @@ class MailGateway(pulumi.ComponentResource):
         if settings.existing:
             return settings.existing
         made = docker.Network(
-            self._stack.resource("network"),
+            self._stack.resource_name("network"),
             name=self._stack.prefix,
             ipam_configs=[docker.NetworkIpamConfigArgs(subnet=settings.subnet)],
             labels=[
@@ -212,20 +212,20 @@ class MailGateway(pulumi.ComponentResource):
         after: Sequence[pulumi.Resource],
     ) -> DnsRecords:
         return DnsRecords(
-            self._stack.resource(role),
-            DnsRecordsArgs.of(self._settings.dns, records),
+            self._stack.resource_name(role),
+            DnsRecordsArgs.from_settings(self._settings.dns, records),
             self._stack.options(role, self._own, after=after),
         )
 
     def _resolver(
         self, image_id: pulumi.Input[str], network: pulumi.Input[str]
     ) -> docker.Container:
-        """DANE stands on this resolver: it validates, and only the stack's containers ask it."""
+        """DANE depends on this resolver: it validates, and answers only the stack's containers."""
         settings = self._settings
         config = self._stack.volume("resolver-config", self._own)
         anchors = settings.resolver.trust_anchor_file
         files = VolumeFiles(
-            self._stack.resource("resolver-files"),
+            self._stack.resource_name("resolver-files"),
             VolumeFilesArgs(
                 volume=config,
                 image=image_id,
@@ -293,7 +293,7 @@ class MailGateway(pulumi.ComponentResource):
         config: pulumi.Input[str],
         after: Sequence[pulumi.Resource],
     ) -> docker.Container:
-        """The milter: without it no notice is made (D20)."""
+        """The milter for bounces and warnings; without it, none are sent (D20)."""
         return container(
             self._stack,
             "notices",
@@ -325,8 +325,8 @@ class MailGateway(pulumi.ComponentResource):
             "gateway",
             ContainerArgs(
                 image=image_id,
-                # All of master.cf's processes at once take 2.5 GB: with less, outsiders who fill
-                # port 25 get others killed.
+                # All processes of master.cf together need 2.5 GB. With less memory, outsiders who
+                # fill port 25 would get other processes killed.
                 memory=3072,
                 health=["python3", "-m", "tlsgate.generation", "health", "--kind", "postfix"],
                 network=network,

@@ -1,6 +1,6 @@
-"""Everything that a gateway is made from: the stack's config and the partner list, checked.
+"""The checked inputs of a gateway: the stack's config and the partner list.
 
-All problems of both are told at once, before any resource is declared (nothing is changed then).
+All problems of both are reported at once, before any resource is declared, so nothing is changed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ from tlsgate_pulumi.settings import Settings
 from tlsgate_pulumi.settings_reader import read_settings
 
 NAMESPACE = "tlsgate:"
-
-
 IMAGES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 
 
@@ -45,17 +43,17 @@ class Addresses:
     gateway: Sequence[pulumi.Input[str]]
     policy_host: Sequence[pulumi.Input[str]]
 
-    def are_later(self) -> bool:
-        """Tell whether one of them comes from another resource."""
+    def have_outputs(self) -> bool:
+        """Return whether one of them comes from another resource."""
         return any(isinstance(one, pulumi.Output) for one in (*self.gateway, *self.policy_host))
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a gateway is made from.
+    """Everything that a gateway is made from.
 
-    `stack`: names everything on the Docker engine. `image_ids`: of images that are not built.
-    `network`, `addresses`: in place of those in `settings`, where another resource gives them.
+    `stack`: part of every name on the Docker engine. `image_ids`: of images that are not built.
+    `network`, `addresses`: replace those in `settings` if they come from another resource.
     """
 
     settings: Settings
@@ -67,7 +65,7 @@ class Inputs:
     network: pulumi.Input[str] | None = None
     addresses: Addresses | None = None
 
-    def complete(self) -> Settings | pulumi.Output[Settings]:
+    def complete_settings(self) -> Settings | pulumi.Output[Settings]:
         """Return the settings with all addresses, which may be known only later."""
         if self.addresses is None:
             return self.settings
@@ -79,20 +77,22 @@ class Inputs:
 def with_addresses(
     settings: Settings, gateway: Sequence[str], policy_host: Sequence[str]
 ) -> Settings:
-    """Return the settings with other public addresses; raises pulumi.RunError if one is none."""
+    """Return the settings with these public addresses. Raises pulumi.RunError for a wrong one."""
     for one in (*gateway, *policy_host):
         if not is_address(one):
-            raise pulumi.RunError(f"{one!r} was given as a public address and is no IP address")
+            raise pulumi.RunError(
+                f"{one!r} was given as a public address, but is not an IP address"
+            )
     host = replace(settings.gateways[0], addresses=tuple(gateway))
     mta_sts = replace(settings.mta_sts, addresses=tuple(policy_host))
     return replace(settings, gateways=(host,), mta_sts=mta_sts)
 
 
 def read_inputs() -> Inputs:
-    """Read the running stack's config and partner list; raises pulumi.RunError with all problems.
+    """Read the running stack's config and partner list. Raises pulumi.RunError with all problems.
 
-    So it does without a Docker engine that can run the stack: no preview can tell what `up` would
-    do without one. RunError is what Pulumi prints without a Python stack.
+    It also raises if no Docker engine can run the stack: without one, a preview could not show
+    what `up` would do. Pulumi prints a RunError without a Python stack trace.
     """
     locate = locator(Path(f"Pulumi.{pulumi.get_stack()}.yaml"))
     try:
@@ -104,16 +104,16 @@ def read_inputs() -> Inputs:
 
 
 def parse_inputs(
-    raw: Mapping[str, object], locate: Locate, listed: tuple[Partner, ...] | None = None
+    raw: Mapping[str, object], locate: Locate, given_partners: tuple[Partner, ...] | None = None
 ) -> Inputs:
-    """Return settings and partners, or raise ProblemsError with the problems of both.
+    """Return settings and partners. Raises ProblemsError with the problems of both.
 
-    `listed`: the partners, where they are not read from the folder that the config names.
+    `given_partners`: the partners, if they are not read from the folder in the config.
     """
     settings, problems = read_settings(raw, locate)
     problems += file_problems(settings, locate)
-    partners = listed or ()
-    if listed is None:
+    partners = given_partners or ()
+    if given_partners is None:
         folder, today = Path(settings.partners), datetime.now(UTC).date()
         try:
             partners = load_partners(folder, own_domains=settings.domains, today=today)
@@ -136,10 +136,10 @@ def parse_inputs(
 
 
 def raw_values(config: Mapping[str, str]) -> dict[str, object]:
-    """Return the values of `tlsgate:*` by their keys; structured ones come as JSON texts.
+    """Return the values of `tlsgate:*` by their keys; Pulumi gives structured ones as JSON.
 
-    What is empty is not set: Pulumi.yaml gives optional keys such defaults, since Pulumi takes a
-    key that is described without a default for a required one.
+    An empty value counts as not set: optional keys have an empty default in Pulumi.yaml, because
+    Pulumi requires a value for each key without a default.
     """
     values = {
         key.removeprefix(NAMESPACE): _value(text)
@@ -153,13 +153,13 @@ def _value(text: str) -> object:
     try:
         return json.loads(text) if text[:1] in ("{", "[") else text
     except ValueError:
-        return text  # `[mail.example]:25` is a text that only looks like a list
+        return text  # `[mail.example]:25` only looks like a list
 
 
 def locator(file: Path) -> Locate:
-    """Return a function from a config key to the file and line where it stands, or the nearest.
+    """Return a function that returns the file and line of a config key.
 
-    The line is that of the innermost part of the key that is there; 0 if none is.
+    If the key is not in the file, the line is that of the nearest section above it, or 0.
     """
     try:
         config = YAML(typ="rt").load(file.read_text("utf-8"))["config"]
@@ -176,10 +176,10 @@ def locator(file: Path) -> Locate:
 
 
 def _step(node: Any, path: str) -> tuple[Any, int, str] | None:
-    """Take the first step of a path: what it leads to, its line, and the rest of the path.
+    """Follow the first step of a path; return the node there, its line, and the rest of the path.
 
-    A step is `.key`, `[key]` or `[number]`. A domain as a key holds dots, so the longest key that
-    the path begins with counts.
+    A step is `.key`, `[key]` or `[number]`. A key that is a domain contains dots, so the longest
+    key that the path starts with is used.
     """
     if isinstance(node, CommentedSeq):
         match = re.match(r"\[(\d+)\]", path)

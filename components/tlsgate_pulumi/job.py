@@ -1,11 +1,11 @@
-"""Job: a container run to its end; fails with its log, and runs again at the next `up`.
+"""Job: a container that is run to its end; if it fails, `up` fails with its log.
 
-A `docker.Container` that ended with an error is recorded as created and would never run again
-(D4); a job that failed is not recorded at all. Its last line of standard output is JSON, and
-becomes the output `result`. With `read_command`, `pulumi refresh` runs that and shows a `result`
-that differs from what the job left as drift, which the next `up` undoes by running the job again;
-of a JSON object, the keys that the read command does not print are left out of that.
-With `delete_command`, `pulumi destroy` runs that before the volumes go.
+A `docker.Container` that ended with an error is recorded as created and would never run again (D4).
+A job that failed is not recorded, so the next `up` runs it again. The last line of its standard
+output is JSON; it becomes the output `result`. `pulumi refresh` runs `read_command`, if there is
+one, and shows a different `result` as drift; then the next `up` runs the job again. If the result
+is a JSON object, keys that the read command does not print are not compared. `pulumi destroy` runs
+`delete_command`, if there is one, before the volumes are deleted.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ INPUTS = (
 class JobArgs:
     """What to run.
 
-    `volumes`: path → name, read-only but for those in `writable`. `files` go to /incoming.
-    `triggers` make the job run again when they change, and nothing else. `timeout`: seconds.
+    `volumes`: path → name; read-only, except those in `writable`. `files` are copied to /incoming.
+    `triggers` have only one effect: a change runs the job again. `timeout`: seconds.
     `engine`: see `docker_engine.py`.
     """
 
@@ -86,7 +86,7 @@ def parse_result(name: str, output: str) -> Any:
 
 
 def run_from(props: Props, command: Sequence[str]) -> engine.Run:
-    """Build the run that a job's inputs describe."""
+    """Return the run for a job's inputs."""
     return engine.Run(
         name=props["name"],
         image=props["image"],
@@ -107,14 +107,14 @@ def _volumes_exist(client: docker.DockerClient, props: Props) -> bool:
 
 
 class JobProvider(Provider):
-    """Runs the job at create and update; looks at what it left at refresh."""
+    """Runs the job on create and update; reads its result on refresh."""
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Refuse an engine that is not fit."""
         return check_engine(news)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Run again when an input changed, or when refresh found another result than was left."""
+        """Run again if an input changed, or if refresh found a result that differs."""
         changed = changed_keys(_olds, _news, INPUTS)
         if _olds.get("result") != _olds.get("settled"):
             changed.append("result")
@@ -129,7 +129,7 @@ class JobProvider(Provider):
         return UpdateResult(self._run(_news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Look at what the job left; without its volumes it is gone."""
+        """Read the result again; if a volume is missing, the job counts as deleted."""
         if not props.get("read_command"):
             return ReadResult(id_, props)
         client = engine.connect(props.get("engine"))
@@ -138,12 +138,12 @@ class JobProvider(Provider):
         output = engine.run_to_end(client, run_from(props, props["read_command"]))
         seen = parse_result(props["name"], output)
         if isinstance(seen, dict) and isinstance(props.get("result"), dict):
-            # What only the job itself prints is as it was then, and never drift.
+            # Keys that only the job itself prints keep their values, and are never drift.
             seen = {**props["result"], **seen}
         return ReadResult(id_, {**props, "result": seen})
 
     def delete(self, _id: str, _props: Props) -> None:
-        """Undo what the job made outside its volumes; without them there is nothing to go by."""
+        """Undo what the job did outside its volumes; that is only possible while they exist."""
         client = engine.connect(_props.get("engine"))
         if _props.get("delete_command") and _volumes_exist(client, _props):
             engine.run_to_end(client, run_from(_props, _props["delete_command"]))
@@ -156,7 +156,7 @@ class JobProvider(Provider):
 
 
 class Job(Resource, module="tlsgate", name="Job"):
-    """A container run to its end.
+    """A container that is run to its end.
 
     Outputs: `result`, the JSON value on the last line of its standard output.
     """

@@ -1,9 +1,9 @@
 """MTA-STS (RFC 8461): the policy host, and the policy's id once the policy is served.
 
-`PolicyHost` runs nginx: port 80 for ACME's http-01 from the start, HTTPS as soon as certificates
-are there. `MtaStsPolicy` then fetches the policy for every domain as a sender would, and only
-after that publishes its id (section 3.3's order). The policy before stays right for as long as old
-ids are cached: it names the same gateways.
+`PolicyHost` runs nginx: port 80 for ACME's http-01 from the start, HTTPS as soon as there are
+certificates. Then `MtaStsPolicy` fetches the policy of every domain, as a sender would. Only after
+that does it publish the policy's id (the order of section 3.3). The previous policy stays correct
+while old ids are cached: it names the same gateways.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tlsgate_pulumi.dns import DnsRecords, DnsRecordsArgs
 from tlsgate_pulumi.engine import read_host_file
 from tlsgate_pulumi.job import Job, JobArgs
 from tlsgate_pulumi.settings import Settings
-from tlsgate_pulumi.stack import ContainerArgs, Stack, below, container
+from tlsgate_pulumi.stack import ContainerArgs, Stack, child_options, container
 
 
 def policy_settings(settings: Settings) -> PolicySettings:
-    """Return the policy that senders are given: the gateways, by name."""
+    """Return the policy for senders; its MX names are those of the gateways."""
     mx = tuple(sorted(host.name for host in settings.gateways))
     return PolicySettings(settings.mta_sts.mode, settings.mta_sts.max_age, mx)
 
@@ -52,17 +52,17 @@ class PolicyHost(pulumi.ComponentResource):
         self, name: str, args: PolicyHostArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("tlsgate:index:PolicyHost", name, {}, opts)
-        own = below(self, opts)
+        own = child_options(self, opts)
         stack, settings = args.stack, args.settings
         config = stack.volume("policy-host-config", own)
         files = render_policy_host(PolicyHostSettings(settings.domains, policy_settings(settings)))
         delivery = Delivery(
-            stack.resource("policy-host-config"),
+            stack.resource_name("policy-host-config"),
             DeliveryArgs(
                 kind="nginx",
                 volume=config,
                 image=args.image,
-                server=stack.called("policy-host"),
+                server=stack.docker_name("policy-host"),
                 user=AGENT_USER,
                 files=files,
                 labels=stack.labels,
@@ -98,7 +98,7 @@ class PolicyHost(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class MtaStsPolicyArgs:
-    """`image`: the agent's, whose check fetches the policy. `generation`: the policy host's."""
+    """`image`: the agent's, whose check fetches the policy. `generation`: of the policy host."""
 
     stack: Stack
     settings: Settings
@@ -108,7 +108,7 @@ class MtaStsPolicyArgs:
 
 
 class MtaStsPolicy(pulumi.ComponentResource):
-    """Outputs: `policy_id`; `urls`, one a domain; `records`, the zone lines of the ids."""
+    """Outputs: `policy_id`; `urls`, one per domain; `records`, the zone lines of the ids."""
 
     policy_id: pulumi.Output[str]
     urls: list[str]
@@ -118,7 +118,7 @@ class MtaStsPolicy(pulumi.ComponentResource):
         self, name: str, args: MtaStsPolicyArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("tlsgate:index:MtaStsPolicy", name, {}, opts)
-        own = below(self, opts)
+        own = child_options(self, opts)
         stack, settings = args.stack, args.settings
         text = policy_text(policy_settings(settings))
         wanted = {"id": policy_id(text), "policy": text, "domains": list(settings.domains)}
@@ -126,9 +126,9 @@ class MtaStsPolicy(pulumi.ComponentResource):
         if settings.extra_ca_file:
             files["extra-ca.pem"] = read_host_file(settings.extra_ca_file).decode()
         served = Job(
-            stack.resource("policy-served"),
+            stack.resource_name("policy-served"),
             JobArgs(
-                name=stack.called("policy-served"),
+                name=stack.docker_name("policy-served"),
                 image=args.image,
                 command=[
                     "python3",
@@ -149,8 +149,8 @@ class MtaStsPolicy(pulumi.ComponentResource):
             stack.options("policy-served", own),
         )
         ids = DnsRecords(
-            stack.resource("policy-ids"),
-            DnsRecordsArgs.of(
+            stack.resource_name("policy-ids"),
+            DnsRecordsArgs.from_settings(
                 settings.dns,
                 [mta_sts_record(d, policy_id(text), settings.dns.ttl) for d in settings.domains],
             ),

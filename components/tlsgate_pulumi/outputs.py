@@ -1,4 +1,4 @@
-"""What a gateway tells about itself, and how a value that is not known yet is used."""
+"""The types of a gateway's outputs, and a function for values that may not be known yet."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class IssuedCertificate(TypedDict):
     """A certificate in service."""
 
     name: str
-    """The host's or the group's, and the folder of its key."""
+    """The name of the host or the group; also of the folder of its key."""
     names: list[str]
     """The DNS names in it."""
     issuer: str
     spki_sha256: str | None
-    """Of its key, in hex, as of the last `up` that issued; a roll-over since then is not in it."""
+    """Of its key, in hex, at the last `up` that issued; later roll-overs do not change it."""
 
 
 class PartnerSummary(TypedDict):
-    """The list that is in force."""
+    """A summary of the partner list in force."""
 
     count: int
     digest: str
     """SHA-256 of the list in its canonical form, in hex."""
 
 
-def then(value: T | pulumi.Output[T], function: Callable[[T], U]) -> U | pulumi.Output[U]:
-    """Return the function of a value: at once if it is known, else as an Output."""
+def apply_to(value: T | pulumi.Output[T], function: Callable[[T], U]) -> U | pulumi.Output[U]:
+    """Return `function(value)`: immediately if the value is known, otherwise as an Output."""
     return value.apply(function) if isinstance(value, pulumi.Output) else function(value)

@@ -1,8 +1,8 @@
 """PartnerList: the compiled list, delivered to the gateway as one generation (D3, D4, D7).
 
-One resource over the whole list: its files are Postfix's configuration with both directions of
-every record in it, and the list itself, which the change guard and the policies read. A change is
-live without a restart, and open sessions survive it.
+The whole list is one resource. Its files are Postfix's configuration, which contains both
+directions of every record, and the list itself, which the change guard and the policies read. A
+change takes effect without a restart, and open sessions continue.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tlsgate.partners.model import Partner
 from tlsgate.render.postfix import PostfixSettings, render_postfix
 from tlsgate_pulumi.delivery import Delivery, DeliveryArgs
 from tlsgate_pulumi.engine import read_host_file
-from tlsgate_pulumi.outputs import then
+from tlsgate_pulumi.outputs import apply_to
 from tlsgate_pulumi.settings import Settings
-from tlsgate_pulumi.stack import Stack, below
+from tlsgate_pulumi.stack import Stack, child_options
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PartnerListArgs:
 
 
 class PartnerList(pulumi.ComponentResource):
-    """Properties: `count` and `digest` of the list. Outputs: `generation`, what is in force."""
+    """Inputs: `count` and `digest` of the list. Outputs: `generation`, the id in force."""
 
     generation: pulumi.Output[str]
 
@@ -53,26 +53,26 @@ class PartnerList(pulumi.ComponentResource):
             }
 
         delivery = Delivery(
-            stack.resource("partner-list"),
+            stack.resource_name("partner-list"),
             DeliveryArgs(
                 kind="postfix",
                 volume=args.volume,
                 image=args.image,
-                server=stack.called("gateway"),
+                server=stack.docker_name("gateway"),
                 user="0",
-                files=then(args.settings, files),
+                files=apply_to(args.settings, files),
                 labels=stack.labels,
                 accept_weakening=args.accept_weakening,
                 engine=stack.engine,
             ),
-            stack.options("partner-list", below(self, opts)),
+            stack.options("partner-list", child_options(self, opts)),
         )
         self.generation = delivery.generation
         self.register_outputs({**props, "generation": self.generation})
 
 
 def postfix_settings(settings: Settings) -> PostfixSettings:
-    """Return what Postfix's files are made of. Raises ValueError on what it must not see."""
+    """Return the settings of Postfix's files. Raises ValueError for a wrong setting."""
     host, internal, queue = settings.gateways[0], settings.internal, settings.queue
     return PostfixSettings(
         host_name=host.name,

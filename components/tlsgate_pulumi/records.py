@@ -1,4 +1,4 @@
-"""The records that the config asks for."""
+"""The DNS records that follow from the config."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tlsgate_pulumi.settings import Settings
 def published_records(
     settings: Settings, accounts: Sequence[str | None] = ()
 ) -> tuple[Record, ...]:
-    """Return every record that the stack publishes but the policy's id.
+    """Return all records that the stack publishes, except the MTA-STS policy's id.
 
-    `accounts`: the ACME accounts' URIs that CAA records are bound to, in the order of the CAs.
+    `accounts`: URIs of the only ACME accounts that CAA records allow, in the order of the CAs.
     """
     return gateway_records(
         domains=settings.domains,

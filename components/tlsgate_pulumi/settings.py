@@ -1,4 +1,4 @@
-"""What a stack's config says, as frozen dataclasses (read by `settings_reader.py`)."""
+"""The settings of a stack's config, as frozen dataclasses (read by `settings_reader.py`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import ipaddress
 from dataclasses import dataclass
 
 ROLES = ("resolver", "gateway", "policy-host", "policy", "agent", "notices")
-"""The containers of a stack, in the order of their addresses, from the third of the subnet on."""
+"""The containers of a stack, in the order of their addresses, which start at the subnet's third."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayHost:
-    """One gateway: an MX host with a name, public addresses, queue and agent of its own (D11)."""
+    """One gateway: an MX host with its own name, public addresses, queue and agent (D11)."""
 
     name: str
     addresses: tuple[str, ...]
@@ -35,30 +35,30 @@ class InternalSettings:
     networks: tuple[str, ...]
     server: Endpoint
     tls: str
-    """Level towards the internal server: none, may, encrypt or secure."""
+    """The TLS level to the internal server: none, may, encrypt or secure."""
     require_tls: bool
     """Refuse plaintext from the internal networks (`internal_tls: required`)."""
     senders: tuple[str, ...]
-    """Domains, `.domain` and addresses that the networks may send as, besides the own domains."""
+    """Domains, `.domain` and addresses that the networks may also send as."""
     recipients: str
-    """How a recipient of an own domain is known: verify, list or any."""
+    """How recipients in the own domains are checked: verify, list or any."""
     recipients_folder: str
-    """Of the files behind `list`, one a domain."""
+    """The folder of the files for `list`, one file per domain."""
 
 
 @dataclass(frozen=True, slots=True)
 class InboundSettings:
-    """What port 25 demands of senders that are on no list."""
+    """What port 25 requires of senders that are not partners."""
 
     null_sender: str
-    """From whom bounces need TLS: partners or tls (everybody)."""
+    """Whose bounces need TLS: partners (only theirs) or tls (everybody's)."""
     own_senders: str
-    """What becomes of mail in the name of the own domains: refuse or accept."""
+    """What happens to mail from outside with a sender in the own domains: refuse or accept."""
 
 
 @dataclass(frozen=True, slots=True)
 class FallbackSettings:
-    """The CA that stands in for the first one after `after` failures in a row."""
+    """The second CA, which is used after `after` successive failures at the first one."""
 
     directory: str
     contact: tuple[str, ...]
@@ -82,32 +82,32 @@ class AcmeSettings:
     eab_hmac_key_file: str | None
     fallback: FallbackSettings | None
     limits: tuple[tuple[str, int, int], ...]
-    """The CA's, where they are not Let's Encrypt's: kind, count, seconds."""
+    """Rate limits that differ from Let's Encrypt's: kind, count, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class AgentSettings:
-    """What the agent does by itself, and how it is watched."""
+    """What the agent does by itself, and how it is monitored."""
 
     rotate_days: int
-    """How old a key may get; 0: any age."""
+    """The age at which a key is replaced; 0: never."""
     tlsa_ttl: int | None
-    """Seconds; None: as the other records'."""
+    """Seconds; None: the same as other records."""
     metrics_port: int | None
     """On the stack's own network; None: no metrics."""
     webhook_file: str | None
-    """Holds the URL that alerts go to."""
+    """Contains the URL that alerts are sent to."""
 
 
 @dataclass(frozen=True, slots=True)
 class DnsSettings:
-    """Where records are published, and with which keys (files; never values, D1)."""
+    """Where records are published, and with which keys (paths, never keys; D1)."""
 
     sink: str
     server: Endpoint | None
-    """As the deploying machine reaches it."""
+    """The address for the deploying machine."""
     agent_server: Endpoint | None
-    """As the agent's container reaches it."""
+    """The address for the agent's container."""
     zones: tuple[str, ...]
     tsig_key_file: str | None
     agent_tsig_key_file: str | None
@@ -120,7 +120,7 @@ class DnsSettings:
 
 @dataclass(frozen=True, slots=True)
 class MtaStsSettings:
-    """RFC 8461: the policy, and the public addresses of its host."""
+    """MTA-STS (RFC 8461): the policy, and the public addresses of its host."""
 
     mode: str
     max_age: int
@@ -129,7 +129,7 @@ class MtaStsSettings:
 
 @dataclass(frozen=True, slots=True)
 class QueueSettings:
-    """How long mail waits, and when its sender is told (Postfix durations)."""
+    """How long mail waits, and when its sender is warned (Postfix durations)."""
 
     lifetime: str
     delay_warning: str
@@ -139,7 +139,7 @@ class QueueSettings:
 
 @dataclass(frozen=True, slots=True)
 class PortSettings:
-    """Where the deploying host publishes a port; None where it does not."""
+    """Where the Docker host publishes each port; None: not published."""
 
     smtp: Endpoint | None
     internal: Endpoint | None
@@ -149,11 +149,11 @@ class PortSettings:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """The Docker network that the stack's containers are on; their addresses are fixed in it."""
+    """The Docker network of the stack's containers, in which they have fixed addresses."""
 
     subnet: str
     existing: str | None
-    """A network that is there already, and is joined; None: the stack makes one of its own."""
+    """An existing network to join; None: the stack creates its own."""
 
     def address(self, role: str) -> str:
         """Return the fixed address of a role, one of `ROLES`."""
@@ -167,7 +167,7 @@ class ResolverSettings:
     stub_zones: tuple[tuple[str, tuple[str, ...]], ...]
     trust_anchor_file: str | None
     probe: str
-    """A signed name: the gateway is healthy only while its answer is authenticated."""
+    """A signed name: the gateway is healthy only while the answer for it is authenticated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +176,12 @@ class ImageSettings:
 
     base: str
     build_ca_file: str | None
-    """An extra CA bundle, below images/, for the package index while images are built."""
+    """An extra CA bundle, in images/, for the package index while images are built."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a stack's config says."""
+    """All settings of a stack's config."""
 
     domains: tuple[str, ...]
     gateways: tuple[GatewayHost, ...]
@@ -205,9 +205,9 @@ class Settings:
     images: ImageSettings
     partners: str
     accept_weakening: str
-    """The digest of the one change of the list that may weaken as much as it does; "" for none."""
+    """The digest of the change of the list that was confirmed; "" for none."""
     postmaster: str
-    """Where mail for postmaster@ and abuse@ goes; "": to these addresses at the internal server."""
+    """Who gets mail to postmaster@ and abuse@; "": these addresses at the internal server."""
     delete_data: bool
     """Whether `pulumi destroy` also deletes the queue and the keys."""
     recipient_list: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
-"""From a stack's config to `Settings`, or to every problem at once, each with its key.
+"""Converts a stack's config to `Settings`; reports all problems at once, each with its key.
 
-Pure: `parse_settings` gets the raw values of `tlsgate:*`; `inputs.py` reads them.
-Whatever it returns without a problem renders: no later step refuses it with an error of its own.
+Pure: `parse_settings` gets the raw values of `tlsgate:*`, which `inputs.py` reads. All settings
+that it returns without a problem can be rendered: no later step refuses them.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from tlsgate_pulumi.settings import (
 
 
 def parse_settings(raw: Mapping[str, object], locate: Locate) -> Settings:
-    """Return the settings, or raise `ProblemsError` with all that is wrong.
+    """Return the settings. Raises ProblemsError with all problems.
 
-    `raw` maps the keys without `tlsgate:` to plain values; `locate` finds a key's file and line.
+    `raw` maps keys without `tlsgate:` to plain values; `locate` returns a key's file and line.
     """
     settings, problems = read_settings(raw, locate)
     if problems:
@@ -31,9 +31,9 @@ def parse_settings(raw: Mapping[str, object], locate: Locate) -> Settings:
 
 
 def read_settings(raw: Mapping[str, object], locate: Locate) -> tuple[Settings, list[Problem]]:
-    """As `parse_settings`, but returns what could be read beside the problems.
+    """As `parse_settings`, but return the settings together with the problems.
 
-    With problems, the settings serve to look for more of them, and for nothing else.
+    If there are problems, use the settings only to look for more of them.
     """
     problems: list[Problem] = []
     top = ConfigReader(raw, "tlsgate:", problems, locate)
@@ -75,7 +75,7 @@ def read_settings(raw: Mapping[str, object], locate: Locate) -> tuple[Settings, 
 
 
 def _cross_checks(top: ConfigReader, settings: Settings) -> None:
-    """Report what no single key shows."""
+    """Report keys that contradict each other."""
     if settings.acme.challenge == "dns-01" and settings.dns.sink == "manual":
         top.problem(
             "acme.challenge",
@@ -88,8 +88,8 @@ def _cross_checks(top: ConfigReader, settings: Settings) -> None:
         top.problem(
             "dns.caaIssuers",
             "issuer-missing",
-            "names one CA, so tlsgate:acme.fallback could not issue",
-            "List the domains of both, the first CA's first (twice the same if they share it)",
+            "names only one CA, so tlsgate:acme.fallback could not issue",
+            "List the domains of both CAs, the first CA's first (list a shared one twice)",
         )
     if settings.dns.sink == "rfc2136" and settings.dns.zones:
         hosts = (host.name for host in settings.gateways if host.name)
@@ -98,7 +98,7 @@ def _cross_checks(top: ConfigReader, settings: Settings) -> None:
                 top.problem(
                     "dns.zones",
                     "zone-missing",
-                    f"no zone holds the name {name}",
+                    f"no zone contains the name {name}",
                     "Add the zone that the name server answers for",
                 )
 
@@ -109,13 +109,13 @@ def _domains(top: ConfigReader) -> tuple[str, ...]:
     def parse(key: str, item: object) -> str | None:
         name = values.domain(top, key, item)
         if name in seen:
-            top.problem(key, "doubled", f"{name} stands there twice", "Name it once")
+            top.problem(key, "doubled", f"{name} appears twice", "List it once")
             return None
         if name is not None:
             seen.add(name)
         return name
 
-    return top.each("domains", parse, required="List your mail domains, one a line")
+    return top.each("domains", parse, required="List your mail domains, one per line")
 
 
 def _gateways(top: ConfigReader, domains: tuple[str, ...]) -> tuple[GatewayHost, ...]:
@@ -141,13 +141,13 @@ def _gateways(top: ConfigReader, domains: tuple[str, ...]) -> tuple[GatewayHost,
             "gateways",
             "not-yet",
             "more than one gateway in a stack is not supported yet",
-            "Name one gateway; deploy the others as stacks of their own",
+            "Name one gateway, and deploy each of the others as a separate stack",
         )
     return hosts
 
 
 def _gateway_name(reader: ConfigReader, domains: tuple[str, ...]) -> str:
-    """The MX host's name; "" where it is none."""
+    """The name of the MX host; "" if it is missing or wrong."""
     text = reader.text("name", remedy="Write the MX host name, such as mx1.example.org")
     name = values.host(reader, "name", text) if text else None
     if name is None:
@@ -156,10 +156,10 @@ def _gateway_name(reader: ConfigReader, domains: tuple[str, ...]) -> str:
         reader.problem(
             "name",
             "host-outside-domains",
-            f"{name} lies in none of your domains ({', '.join(domains)})",
-            "Choose a name in one of them; its certificate and TLSA record are made there",
+            f"{name} is in none of your domains ({', '.join(domains)})",
+            "Choose a name in one of them: its certificate and TLSA record need that",
         )
     if name.removeprefix("mta-sts.") in domains and name.startswith("mta-sts."):
         message = f"{name} is the policy host's name (RFC 8461)"
-        reader.problem("name", "policy-host-name", message, "Choose another, such as mx1")
+        reader.problem("name", "policy-host-name", message, "Choose another name, such as mx1")
     return name

@@ -1,4 +1,4 @@
-"""One section of the config each: its keys, their defaults, and what contradicts within it."""
+"""Functions that each read one section of the config: keys, defaults, and contradictions."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ DEFAULT_SUBNET = "172.31.25.0/24"
 
 
 def internal(reader: ConfigReader) -> InternalSettings:
-    """The own side: networks, mail server, and the TLS level towards each."""
+    """The internal side: networks, mail server, and their TLS levels."""
     networks = reader.each("networks", lambda key, item: values.cidr(reader, key, item))
     server = values.endpoint(reader, "server", 25)
     tls = reader.choice("tls", "encrypt", ("none", "may", "encrypt", "secure"))
     require_tls = reader.flag("requireTls", True)
     if server is not None and tls == "secure" and is_address(server.host):
-        message = "secure verifies a name, but tlsgate:internal.server is an address"
-        reader.problem("tls", "secure-needs-name", message, "Name the server, or write encrypt")
+        message = "secure needs a name to verify, but tlsgate:internal.server is an address"
+        remedy = "Use the server's name, or write encrypt"
+        reader.problem("tls", "secure-needs-name", message, remedy)
     senders = reader.each("senders", lambda key, item: values.sender(reader, key, item))
     recipients = reader.choice("recipients", "verify", RECIPIENT_CHECKS)
     folder = reader.text("recipientsFolder", "recipients")
@@ -58,7 +59,7 @@ def internal(reader: ConfigReader) -> InternalSettings:
 
 
 def inbound(reader: ConfigReader) -> InboundSettings:
-    """Port 25: bounces, and mail in the name of the own domains."""
+    """Port 25: bounces, and mail with a sender in the own domains."""
     settings = InboundSettings(
         null_sender=reader.choice("nullSender", PARTNERS, NULL_SENDERS),
         own_senders=reader.choice("ownSenders", REFUSE, OWN_SENDERS),
@@ -88,26 +89,26 @@ def acme(reader: ConfigReader) -> AcmeSettings:
 
 
 def _eab(reader: ConfigReader) -> tuple[str | None, str | None]:
-    """Key id and the file of the MAC key, both or neither."""
+    """The key id and the file of the MAC key: both or neither."""
     key_id, hmac_key_file = reader.optional_text("keyId"), reader.optional_text("hmacKeyFile")
     if (key_id is None) != (hmac_key_file is None):
-        message = "keyId and hmacKeyFile go together"
+        message = "keyId and hmacKeyFile must be set together"
         reader.problem("keyId", "half-eab", message, "Set both or neither")
     reader.finish()
     return key_id, hmac_key_file
 
 
 def _fallback(acme: ConfigReader, first: str) -> FallbackSettings | None:
-    """The second CA, if there is one; not the first again."""
+    """The second CA; None if there is none. It must differ from the first one."""
     reader = acme.section("fallback")
     if not reader.values:
         return None
-    # Without a default: which CA stands in is a choice, and CAA records have to allow it.
+    # There is no default: the user chooses the CA, and CAA records must allow it.
     directory = reader.text("directory", remedy="Write the URL of the second CA's directory")
     if directory:
         directory = values.https_url(reader, "directory", LETS_ENCRYPT)
     if directory == first:
-        message = f"{first} is the first CA already"
+        message = f"{first} is already the first CA"
         reader.problem("directory", "same-ca", message, "Name another CA")
     key_id, hmac_key_file = _eab(reader.section("eab"))
     settings = FallbackSettings(
@@ -124,7 +125,7 @@ def _fallback(acme: ConfigReader, first: str) -> FallbackSettings | None:
 
 
 def _limits(reader: ConfigReader) -> tuple[tuple[str, int, int], ...]:
-    """Of each kind that is named, both numbers or Let's Encrypt's."""
+    """The limits of each kind in the config; a missing number is Let's Encrypt's."""
     limits = []
     for kind, (count, seconds, _) in KINDS.items():
         key = kind.replace("_a", "A")  # as the other keys of a stack's config are written
@@ -145,10 +146,10 @@ def _limits(reader: ConfigReader) -> tuple[tuple[str, int, int], ...]:
 
 
 def agent(reader: ConfigReader) -> AgentSettings:
-    """What the agent does by itself, and how it is watched."""
+    """What the agent does by itself, and how it is monitored."""
     settings = AgentSettings(
         rotate_days=reader.integer("rotateDays", 90, low=0, high=3650),
-        # Short ones make a roll-over short; those of other records change hardly ever.
+        # A short TTL makes a roll-over short; other records hardly ever change.
         tlsa_ttl=reader.integer("tlsaTtl", 0, low=0, high=86_400) or None,
         metrics_port=reader.integer("metricsPort", 9464, low=0, high=65_535) or None,
         webhook_file=reader.optional_text("webhookFile"),
@@ -165,7 +166,7 @@ def dns(reader: ConfigReader) -> DnsSettings:
     zones = reader.each(
         "zones",
         lambda key, item: values.domain(reader, key, item),
-        required="List the zones to be updated" if dynamic else "",
+        required="List the zones to update" if dynamic else "",
     )
     key_remedy = "Name the file that `tsig-keygen` wrote"
     tsig = reader.text("tsigKeyFile", None if dynamic else "", remedy=key_remedy)
@@ -175,7 +176,7 @@ def dns(reader: ConfigReader) -> DnsSettings:
             "agentTsigKeyFile",
             "same-key",
             "is the key that Pulumi uses",
-            "Give the agent a narrow key, for _acme-challenge and TLSA names only",
+            "Use a narrow key for the agent, for _acme-challenge and TLSA names only",
         )
     settings = DnsSettings(
         sink=sink,
@@ -189,7 +190,7 @@ def dns(reader: ConfigReader) -> DnsSettings:
         caa_account_uri=reader.flag("caaAccountUri", False),
     )
     if settings.caa_account_uri and not settings.caa_issuers:
-        message = "true, but tlsgate:dns.caaIssuers names no CA"
+        message = "is true, but tlsgate:dns.caaIssuers names no CA"
         reader.problem("caaAccountUri", "no-issuer", message, "List the CAs' domains there")
     reader.finish()
     return settings
@@ -226,7 +227,7 @@ def queue(reader: ConfigReader) -> QueueSettings:
 
 
 def ports(reader: ConfigReader, *, internal: bool, http: bool) -> PortSettings:
-    """What the host publishes; `internal`, `http`: whether these ports have a default."""
+    """The published ports. `internal`, `http`: whether these have a default."""
     settings = PortSettings(
         smtp=values.published(reader, "smtp", 25),
         internal=values.published(reader, "internal", 2525 if internal else None),
@@ -238,7 +239,7 @@ def ports(reader: ConfigReader, *, internal: bool, http: bool) -> PortSettings:
 
 
 def resolver(reader: ConfigReader) -> ResolverSettings:
-    """The validating resolver's own zones and anchors."""
+    """The validating resolver: its stub zones and trust anchors."""
     stubs = reader.section("stubZones")
     zones = tuple(
         (
@@ -268,7 +269,7 @@ def network(reader: ConfigReader) -> NetworkSettings:
             "subnet", "bad-cidr", str(error), f"Write a network such as {DEFAULT_SUBNET}"
         )
         network = ipaddress.ip_network(DEFAULT_SUBNET)
-    # Its members may ask the resolver: a network of the whole Internet would make it an open one.
+    # All hosts in it may ask the resolver: a huge network would make it an open resolver.
     if network.version != 4 or not 8 <= network.prefixlen <= 28:
         message = f"{network} cannot be the network of the stack's containers"
         reader.problem("subnet", "bad-cidr", message, "Write an IPv4 network from /28 to /8")

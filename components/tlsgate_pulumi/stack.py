@@ -1,4 +1,4 @@
-"""What all parts of a gateway share: names, labels, options, and the hardening of D14."""
+"""What all parts of a gateway have in common: names, labels, options, hardening (D14)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ FIRST_GATEWAY = "gateway"
 class Stack:
     """The names and labels of one gateway.
 
-    `name`: everything that it makes on the engine starts with `tlsgate-<name>`. `gateway`: the name
-    of its component; those of its resources in Pulumi start with it, so that several gateways fit
-    into one program. `engine`: what its dynamic providers get as theirs. `former`: the names that
-    the component had before (`former_names`).
+    `name`: all its names on the Docker engine start with `tlsgate-<name>`. `gateway`: the name of
+    its component; the names of its resources in Pulumi start with it, so that one program can have
+    several gateways. `engine`: the address of the engine, for its dynamic providers. `former`: the
+    names that the component had before (`former_names`).
     """
 
     name: str
@@ -34,14 +34,14 @@ class Stack:
 
     @property
     def prefix(self) -> str:
-        """In front of every name on the engine."""
+        """The prefix of all names on the Docker engine."""
         return f"tlsgate-{self.name}"
 
-    def called(self, role: str) -> str:
-        """Return the name on the engine of a container, volume, network or image."""
+    def docker_name(self, role: str) -> str:
+        """Return the name of a container, volume, network or image on the Docker engine."""
         return f"{self.prefix}-{role}"
 
-    def resource(self, role: str) -> str:
+    def resource_name(self, role: str) -> str:
         """Return the name of a resource in Pulumi."""
         return f"{self.gateway}-{role}"
 
@@ -53,12 +53,12 @@ class Stack:
         after: Sequence[pulumi.Resource] = (),
         keep: bool = False,
     ) -> pulumi.ResourceOptions:
-        """Return a child's options: its component's `own`, and what must be there before it.
+        """Return a child's options: those of its component, `own`, and its dependencies, `after`.
 
-        `keep`: `pulumi destroy` leaves it. Resources had no gateway's name in front while a stack
-        held one gateway only; stacks of that time are not made anew. Nor is a gateway that is
-        renamed by `aliases`: of these, Pulumi renames only children that are called after the
-        resource just above them, and a gateway's are called after its component.
+        `keep`: `pulumi destroy` does not delete it. The aliases avoid a replacement. One is for
+        older stacks, which had only one gateway: names there do not start with its name. The others
+        are for a gateway that is renamed by `aliases`: Pulumi renames a child only if its name
+        starts with its parent's, and here all names start with the gateway's.
         """
         old: list[pulumi.Input[str | pulumi.Alias]] = []
         if self.gateway == FIRST_GATEWAY:
@@ -74,16 +74,16 @@ class Stack:
 
     @property
     def labels(self) -> dict[str, str]:
-        """On everything that the stack makes on the engine."""
+        """The labels of everything that the stack creates on the Docker engine."""
         return {STACK_LABEL: self.name}
 
     def volume(
         self, role: str, own: pulumi.ResourceOptions, *, keep: bool = False
     ) -> pulumi.Output[str]:
-        """Declare a volume and return its name; `keep`: `pulumi destroy` leaves it."""
+        """Declare a volume and return its name. `keep`: `pulumi destroy` does not delete it."""
         volume = docker.Volume(
-            self.resource(role),
-            name=self.called(role),
+            self.resource_name(role),
+            name=self.docker_name(role),
             labels=[
                 docker.VolumeLabelArgs(label=key, value=value) for key, value in self.labels.items()
             ],
@@ -109,20 +109,21 @@ def former_names(
     return [pulumi.Output.from_input(urn).apply(lambda u: u.rpartition("::")[2]) for urn in urns]
 
 
-def below(
+def child_options(
     component: pulumi.Resource, opts: pulumi.ResourceOptions | None
 ) -> pulumi.ResourceOptions:
-    """Return the options of a component's children: Pulumi does not hand `depends_on` down."""
+    """Return the options of a component's children: Pulumi does not pass on `depends_on`."""
     return pulumi.ResourceOptions(parent=component, depends_on=opts.depends_on if opts else None)
 
 
 @dataclass(frozen=True)
 class ContainerArgs:
-    """One long-running container, with the least that it needs.
+    """A long-running container, with the least privileges that it needs.
 
-    `health`: the command that says whether it works; `up` waits for it. `volumes`: path → name.
-    `tmpfs`: path → options. `memory`: MiB. `ports`: inside → where the host publishes it.
-    `config_digest`: of files that the program reads only at its start; a change replaces it.
+    `health`: the command of its health check; `up` waits until it succeeds. `volumes`: path → name.
+    `tmpfs`: path → options. `memory`: MiB. `ports`: port in the container → address and port on the
+    host. `config_digest`: of files that the program reads only when it starts; if it changes, the
+    container is replaced. `stop_seconds`: the time to stop by itself.
     """
 
     image: pulumi.Input[str]
@@ -133,12 +134,12 @@ class ContainerArgs:
     dns: Sequence[str] = ()
     volumes: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     writable: frozenset[str] = frozenset()
-    """Of `volumes`, the paths that the container may write to."""
+    """The paths in `volumes` that the container may write to."""
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: Sequence[str] = ()
     low_ports: bool = False
-    """Whether it listens below 1024 as an ordinary user."""
+    """Whether it listens on ports below 1024 as an ordinary user."""
     ports: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     command: Sequence[str] | None = None
     config_digest: pulumi.Input[str] | None = None
@@ -157,11 +158,11 @@ def container(
     if args.config_digest is not None:
         labels["tlsgate.config"] = args.config_digest
     return docker.Container(
-        stack.resource(role),
-        name=stack.called(role),
+        stack.resource_name(role),
+        name=stack.docker_name(role),
         image=args.image,
         command=list(args.command) if args.command else None,
-        # Never the public name: Docker's DNS would answer for it, unsigned, on this network.
+        # Never the public name: Docker's DNS would answer for it on this network, unsigned.
         hostname=role,
         labels=[docker.ContainerLabelArgs(label=k, value=v) for k, v in labels.items()],
         envs=[f"{key}={value}" for key, value in sorted(args.environment.items())],
@@ -171,7 +172,7 @@ def container(
             )
             for path, volume in args.volumes.items()
         ],
-        tmpfs={"/tmp": "", **args.tmpfs},  # noqa: S108 - a file system of the container's own
+        tmpfs={"/tmp": "", **args.tmpfs},  # noqa: S108 - in the container
         networks_advanced=[
             docker.ContainerNetworksAdvancedArgs(name=args.network, ipv4_address=args.address)
         ],
@@ -208,13 +209,13 @@ def container(
 def image(
     stack: Stack, role: str, base: str, context: BuildContext, own: pulumi.ResourceOptions
 ) -> pulumi.Output[str]:
-    """Declare the image of `images/<role>` and return its id; it is built when its files change."""
+    """Declare the image of `images/<role>` and return its id; it is rebuilt if its files change."""
     digest = context.digest(role)
     arguments = {"BASE_IMAGE": base}
     if role == "agent":
         arguments["EXTRA_CA_FILE"] = context.extra_ca
     built = docker.RemoteImage(
-        stack.resource(f"{role}-image"),
+        stack.resource_name(f"{role}-image"),
         name=f"tlsgate/{stack.name}/{role}:{digest[:16]}",
         build=docker.RemoteImageBuildArgs(
             context=context.folder,

@@ -1,8 +1,8 @@
-"""VolumeFiles: a volume's content, written by `up`.
+"""VolumeFiles: the content of a volume, written by `up`.
 
-A container with a read-only root takes no `uploads`, and what pulumi-docker uploads stands in the
-state. So a program's configuration goes to a volume, and a secret goes there straight from a file
-of the deploying machine: the state knows its path and its digest (D1).
+pulumi-docker cannot upload files into a container with a read-only root, and it stores uploads in
+the state. So a program's configuration is written to a volume. A secret is copied there directly
+from a file of the deploying machine: the state contains only its path and a digest (D1).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WIPE = ["find", TARGET, "-mindepth", "1", "-delete"]
 
 @dataclass(frozen=True)
 class VolumeFilesArgs:
-    """What the volume shall hold; `secrets` maps a name to a path on the deploying machine.
+    """The content of the volume. `secrets`: name → path on the deploying machine.
 
     `engine`: see `docker_engine.py`.
     """
@@ -47,18 +47,18 @@ class VolumeFilesArgs:
 
 
 def content_of(files: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, bytes]:
-    """Return every file's bytes; secrets are read from the deploying machine."""
+    """Return the content of all files; secrets are read from the deploying machine."""
     content = {name: text.encode() for name, text in files.items()}
     return content | {name: engine.read_host_file(path) for name, path in secrets.items()}
 
 
 def content_digest(files: Mapping[str, str], secrets: Mapping[str, str]) -> str:
-    """Return the SHA-256 of the whole content; it changes when a secret file was replaced."""
+    """Return the SHA-256 of the whole content, with that of the secrets."""
     return engine.digest_of(content_of(files, secrets))
 
 
 def unpack(stream: bytes) -> dict[str, bytes]:
-    """Return the files of an archive that the engine made of the target folder."""
+    """Return the files in the engine's archive of the target folder."""
     with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
         return {
             member.name.partition("/")[2]: extracted.read()
@@ -68,14 +68,14 @@ def unpack(stream: bytes) -> dict[str, bytes]:
 
 
 class VolumeFilesProvider(Provider):
-    """Writes the whole content; refresh reads it back and compares digests."""
+    """Writes the whole content; refresh reads it again and compares digests."""
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Refuse an engine that is not fit."""
         return check_engine(news)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
-        """Write again when the content or the volume is another."""
+        """Write again if the content or the volume changed."""
         changed = changed_keys(_olds, _news, ("volume", "digest", "secrets", "engine"))
         return difference(changed, replaces=("volume",))
 
@@ -84,11 +84,11 @@ class VolumeFilesProvider(Provider):
         return CreateResult(props["volume"], self._write(props))
 
     def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
-        """Write the files anew."""
+        """Write all files again."""
         return UpdateResult(self._write(_news))
 
     def read(self, id_: str, props: Props) -> ReadResult:
-        """Read the files back; only their digest leaves this function."""
+        """Read the files again; only their digest leaves this function."""
         client = engine.connect(props.get("engine"))
         if not engine.volume_exists(client, props["volume"]):
             return ReadResult("", {})
@@ -123,7 +123,7 @@ class VolumeFilesProvider(Provider):
 
 
 class VolumeFiles(Resource, module="tlsgate", name="VolumeFiles"):
-    """A volume's content. Outputs: `digest`, the SHA-256 of names and contents."""
+    """The content of a volume. Outputs: `digest`, the SHA-256 of names and contents."""
 
     digest: pulumi.Output[str]
 

@@ -22,8 +22,8 @@ DELIVERY = (
     "$pulumi-python:dynamic/tlsgate:Delivery::gateway-partner-list"
 )
 REFUSED = (
-    "this change removes or weakens 2 of 17 partners; more than one, or more than 10 % of the"
-    " list, is not let through unasked:"
+    "this change removes or weakens 2 of 17 partners. More than one, or more than 10 % of the"
+    " list, must be confirmed:"
 )
 
 

@@ -22,7 +22,7 @@ from policies.rule import (
 from policies.rules import POLICIES, RULES
 from tests.policies.run_rules import Resource, check_resource, check_stack
 from tests.unit.components import gateway_parts
-from tests.unit.components.program import absolute
+from tests.unit.components.program import config_in
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
 from tlsgate_pulumi.gateway import CAPABILITIES
@@ -36,7 +36,7 @@ PINNED = ("  tlsgate:tlsRpt:", f"  tlsgate:images: {{base: '{DIGEST}'}}\n  tlsga
 def declared(folder: Path, *changes: tuple[str, str]) -> list[Resource]:
     """Type and inputs of all that a gateway registers; its only partner is Acme."""
     relay = ('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
-    raw = raw_values(as_pulumi_gives(absolute(folder, relay, *changes)))
+    raw = raw_values(as_pulumi_gives(config_in(folder, relay, *changes)))
     inputs = parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
     program = gateway_parts.declared(replace(inputs, partners=load(acme=record())))
     return [(one.type, one.inputs) for one in program.registered]

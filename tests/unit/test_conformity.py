@@ -1,4 +1,4 @@
-"""docs/conformity.md: what it says is shown by a test names a test that is there."""
+"""docs/conformity.md: each requirement that a test shows names an existing test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEEDS_A_TEST = {"met", "in part"}
 
 
 class Row(NamedTuple):
-    """Of one of the tables."""
+    """A row of a table in docs/conformity.md."""
 
     section: str
     requirement: str
@@ -42,7 +42,7 @@ def test_every_document_has_its_table() -> None:
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.section}: {row.requirement}"[:60])
-def test_a_row_says_what_shows_it(row: Row) -> None:
+def test_a_row_names_its_proof(row: Row) -> None:
     assert row.state in STATES
     for path in row.tests:
         assert (ROOT / path).is_file(), path

@@ -1,4 +1,4 @@
-"""What tlsgate imports is declared in pyproject.toml, and no more; git keeps no ignored file."""
+"""What tlsgate imports is declared in pyproject.toml, and no more; git tracks no ignored file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_dependencies_are_what_is_imported() -> None:
     assert imported == {re.split(r"[<>=~!]", line)[0] for line in declared}
 
 
-def test_git_keeps_no_file_that_it_is_told_to_ignore() -> None:
+def test_git_tracks_no_ignored_file() -> None:
     command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert listed.stdout == ""

@@ -31,7 +31,7 @@ def test_a_line_has_its_fields_in_order(capsys: pytest.CaptureFixture[str]) -> N
     assert out.isascii()
     due, alert = lines(out)
     assert [*due] == ["event", "at", "level", "what", "certificate", "reason"]
-    assert (due["level"], due["what"]) == ("info", "a certificate is to be ordered")
+    assert (due["level"], due["what"]) == ("info", "a certificate must be ordered")
     assert [*alert] == ["event", "at", "level", "what", "more", "reason", "next"]
     assert (alert["level"], alert["what"]) == ("error", "it broke")
     at = datetime.fromisoformat(str(due["at"]))

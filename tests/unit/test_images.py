@@ -1,4 +1,4 @@
-"""The images hold all that their programs import."""
+"""The images contain everything that their programs import."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_the_dockerfile_copies_is_enough(tmp_path: Path, image: str, packag
             else:
                 place.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / source, place)
-    # Debian's, and in the image only.
+    # From Debian, and in the image only.
     (tmp_path / "Milter.py").write_text("class Base: ...")
     modules = [
         ".".join(path.relative_to(tmp_path).with_suffix("").parts)

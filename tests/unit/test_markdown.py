@@ -87,7 +87,7 @@ def test_each_link_leads_to_a_file(page: str) -> None:
 
 
 def test_each_page_of_docs_is_in_the_contents() -> None:
-    """Without that `make docs` fails: nobody would find the page."""
+    """Otherwise `make docs` fails, because readers would not find the page."""
     docs = ROOT / "docs"
     listed = re.findall(r"^(?!:)[\w/-]+$", (docs / "index.md").read_text("utf-8"), re.M)
     there = [path for path in docs.rglob("*.md") if path.name != "index.md"]

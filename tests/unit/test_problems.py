@@ -27,16 +27,16 @@ def test_a_problem_reads_as_one_line(problem: Problem, text: str) -> None:
 
 def test_the_error_shows_all_problems_in_order_once_and_counts_them() -> None:
     problems = [
-        Problem("b.yaml", 2, "", "c", "second file", "Mend"),
-        Problem("a.yaml", 10, "", "c", "line ten", "Mend"),
-        Problem("a.yaml", 9, "", "c", "line nine", "Mend"),
-        Problem("a.yaml", 9, "", "c", "line nine", "Mend"),
+        Problem("b.yaml", 2, "", "c", "second file", "Fix it"),
+        Problem("a.yaml", 10, "", "c", "line ten", "Fix it"),
+        Problem("a.yaml", 9, "", "c", "line nine", "Fix it"),
+        Problem("a.yaml", 9, "", "c", "line nine", "Fix it"),
     ]
     error = ProblemsError(problems)
     assert str(error).splitlines() == [
-        "a.yaml:9: line nine. Mend. [c]",
-        "a.yaml:10: line ten. Mend. [c]",
-        "b.yaml:2: second file. Mend. [c]",
+        "a.yaml:9: line nine. Fix it. [c]",
+        "a.yaml:10: line ten. Fix it. [c]",
+        "b.yaml:2: second file. Fix it. [c]",
         "3 problems.",
     ]
     assert str(ProblemsError(problems[:1])).endswith("\n1 problem.")

@@ -1,4 +1,4 @@
-"""State files: whole after any crash, strict, versioned; damage is set aside, never empty."""
+"""State files: whole after any crash, strict, versioned; a damaged file is never an empty one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tlsgate.record import Count, Record, Time
 from tlsgate.state import Damaged, StateFault, StateFile, StateMap, unchanged
 
 Capture = pytest.CaptureFixture[str]
-LOSS = "Everything is asked for again."
+LOSS = "Everything is requested again."
 AT = datetime(2026, 11, 27, 12, tzinfo=UTC)
 per_example = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -152,7 +152,7 @@ def test_a_newer_version_is_left_alone(tmp_path: Path, capsys: Capture) -> None:
         entries(tmp_path).load,
         lambda: entries(tmp_path).put("a", ENTRY),
     ):
-        with pytest.raises(StateFault, match=r"entries\.json is of version 2.* 1 at most"):
+        with pytest.raises(StateFault, match=r"entries\.json has version 2, .* versions up to 1:"):
             use()
     assert path.read_bytes() == before
     assert alerts(capsys) == []
@@ -186,7 +186,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("content", DAMAGE, ids=lambda content: content[:40] or "empty")
-def test_a_damaged_file_is_set_aside_and_told(
+def test_a_damaged_file_is_renamed_and_reported(
     tmp_path: Path, content: str, capsys: Capture
 ) -> None:
     path = tmp_path / "entries.json"
@@ -359,7 +359,7 @@ def test_several_processes_lose_nothing(tmp_path: Path) -> None:
 
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
-"""Lone surrogates too, as JSON of strangers may hold them."""
+"""Lone surrogates too: JSON from others may contain them."""
 TIMES = st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1))
 ENTRIES = st.builds(
     Entry, at=TIMES, names=st.lists(ANY_TEXT).map(tuple), count=st.integers(0, 2**53)

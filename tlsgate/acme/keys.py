@@ -15,6 +15,10 @@ class KeyFault(Exception):
     """A key file that cannot be used; the text says which and why."""
 
 
+class KeyMissing(KeyFault):
+    """There is no such file. No other error means that there is no key."""
+
+
 def new_key() -> Key:
     """A fresh key."""
     return ec.generate_private_key(ec.SECP256R1())
@@ -30,11 +34,15 @@ def to_pem(key: Key) -> bytes:
 
 
 def load_key(path: Path) -> Key:
-    """Reads a key. Raises KeyFault."""
+    """Reads a key.
+
+    Raises KeyMissing if there is no file, KeyFault if it holds no usable key, and any other
+    OSError as it is: a key that cannot be read must never be replaced by a new one.
+    """
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as fault:
-        raise KeyFault(f"{path} cannot be read: {fault.strerror}") from fault
+    except FileNotFoundError as fault:
+        raise KeyMissing(f"{path} does not exist") from fault
     except (ValueError, TypeError) as fault:
         # Without OpenSSL's text: no part of a key may reach a log.
         raise KeyFault(f"{path} contains no readable key") from fault

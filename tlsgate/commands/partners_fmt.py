@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from pathlib import Path
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.arguments import add_directory
+from tlsgate.files import write
 from tlsgate.partners.canonical import SCHEMA_HINT, format_file
 from tlsgate.partners.entries import FolderEntry, folder_entries
 from tlsgate.problems import Problem, ProblemsError
@@ -80,21 +79,8 @@ def _format(
         if formatted.text is None or formatted.text.encode() == data:
             return
         if not options.check:
-            _replace(path, formatted.text.encode())
+            write(path, formatted.text.encode(), mode=None)
         changed.append(entry.file)
     except OSError as error:
         message = f"cannot be read or written ({error.strerror})"
         problems.append(Problem(entry.file, 0, "", "unreadable", message, "Check permissions"))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Replace the file in one step, so that it is never half written."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), path.stat().st_mode & 0o777)
-            stream.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -28,7 +28,12 @@ from tlsgate.partners.importing import (
 )
 from tlsgate.partners.load import read_drafts
 from tlsgate.partners.record import Draft
-from tlsgate.partners.values import InvalidValueError, parse_address, parse_date
+from tlsgate.partners.values import (
+    InvalidValueError,
+    default_review,
+    parse_address,
+    parse_date,
+)
 from tlsgate.problems import Problem, ProblemsError, shown, visible
 
 T = TypeVar("T")
@@ -111,7 +116,7 @@ def _parsed(parse: Callable[[str], T], text: str) -> T:
 
 def _run(options: argparse.Namespace) -> int:
     agreed = options.agreed or date.today()
-    defaults = Defaults(agreed, options.review or _next_year(agreed), options.contact or "")
+    defaults = Defaults(agreed, options.review or default_review(agreed), options.contact or "")
     source = Source(visible(str(options.source)), "")
     refused: list[Problem] = []  # problems that --partial does not override
     written: list[str] = []
@@ -125,10 +130,6 @@ def _run(options: argparse.Namespace) -> int:
     source.problems += refused
     _report(source, written, options)
     return EXIT_PROBLEMS if source.problems else EXIT_OK
-
-
-def _next_year(day: date) -> date:
-    return day.replace(year=day.year + 1, day=min(day.day, 28) if day.month == 2 else day.day)
 
 
 def _read(path: Path, source: Source, refused: list[Problem]) -> bool:

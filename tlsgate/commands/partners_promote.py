@@ -16,7 +16,6 @@ import importlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 from tlsgate.commands import EXIT_OK, EXIT_PROBLEMS
 from tlsgate.commands.arguments import add_folder, add_option
+from tlsgate.files import write
 from tlsgate.onboarding.evidence import (
     BadEvidenceError,
     EvidenceThresholds,
@@ -192,7 +192,7 @@ def _promote(partner: Partner, options: argparse.Namespace) -> Sequence[str]:
         return missing
     path = options.folder / Path(partner.file).name
     try:
-        _replace(path, enforced_file(path.read_bytes(), partner, comment))
+        write(path, enforced_file(path.read_bytes(), partner, comment).encode(), mode=None)
     except OSError as error:
         message = f"{visible(str(path))} cannot be read or written ({error.strerror})."
         raise _PromotionError(message) from None
@@ -202,19 +202,6 @@ def _promote(partner: Partner, options: argparse.Namespace) -> Sequence[str]:
 def _today() -> date:
     """Return today's local date; the clock is read only here."""
     return date.today()
-
-
-def _replace(path: Path, text: str) -> None:
-    """Replace the file in one step, so that it is never half written."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            os.fchmod(stream.fileno(), path.stat().st_mode & 0o777)
-            stream.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _evidence(options: argparse.Namespace) -> Mapping[str, Observed]:

@@ -1,4 +1,4 @@
-"""TSIG keys (RFC 8945) in the form that BIND, Knot's keymgr and tsig-keygen write.
+"""TSIG keys (RFC 8945) in the format that BIND, Knot's keymgr and tsig-keygen write:
 
 key "name" { algorithm hmac-sha256; secret "base64=="; };
 """
@@ -18,10 +18,10 @@ import dns.tsig
 from tlsgate.dns.errors import KeyRefusedError
 
 ALGORITHMS = ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
-"""RFC 8945, section 6, without SHA-1, and without MD5, which must not be used any more."""
+"""RFC 8945, section 6, without SHA-1 and MD5, which must no longer be used."""
 
 _COMMENT = re.compile(r'("[^"\n]*")|/\*.*?\*/|//[^\n]*|^\s*#[^\n]*', re.DOTALL | re.MULTILINE)
-"""Or, as its group, a quoted string: in it `//` begins no comment, and a secret may have one."""
+"""A comment, or a quoted string as group 1: a secret may contain `//`, which is no comment."""
 _KEY = re.compile(r'key\s+("[^"]*"|[^\s{"]+)\s*\{([^{}]*)\}\s*;?')
 _STATEMENT = re.compile(r'([\w-]+)\s+("[^"]*"|[^\s;"]+)\s*;')
 _REMEDY = (
@@ -31,19 +31,19 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True)
 class TsigKey:
-    """A shared secret and its name; the secret never shows."""
+    """A shared secret and its name. The secret is never printed."""
 
     name: str
     algorithm: str
     secret: bytes = field(repr=False)
 
     def key(self) -> dns.tsig.Key:
-        """Return dnspython's form."""
+        """Return the key as dnspython needs it."""
         return dns.tsig.Key(self.name, self.secret, self.algorithm)
 
 
 def read_tsig_key(path: Path) -> TsigKey:
-    """Read the one key of a file; raises KeyRefusedError, whose text names the file only."""
+    """Read the only key of a file. Raises KeyRefusedError, which quotes the path only."""
     try:
         text = path.expanduser().read_text("utf-8")
     except OSError as error:
@@ -51,7 +51,7 @@ def read_tsig_key(path: Path) -> TsigKey:
             f"{path}: {error.strerror}. Check the path of the TSIG key file"
         ) from None
     except UnicodeDecodeError:
-        raise KeyRefusedError(f"{path}: is not a text file. {_REMEDY}") from None
+        raise KeyRefusedError(f"{path}: is not UTF-8 text. {_REMEDY}") from None
     try:
         return parse_tsig_key(text)
     except ValueError as error:
@@ -59,17 +59,17 @@ def read_tsig_key(path: Path) -> TsigKey:
 
 
 def parse_tsig_key(text: str) -> TsigKey:
-    """Return the one key of the text; raises ValueError, which never quotes the text."""
+    """Return the only key in the text. Raises ValueError, which never quotes the text."""
     found = _KEY.findall(_COMMENT.sub(lambda match: match[1] or " ", text))
     if len(found) != 1:
-        many = "holds no TSIG key" if not found else f"holds {len(found)} TSIG keys, not one"
-        raise ValueError(f"{many}. {_REMEDY}")
+        fault = f"contains {len(found)} TSIG keys, not one" if found else "contains no TSIG key"
+        raise ValueError(f"{fault}. {_REMEDY}")
     quoted, body = found[0]
     name = quoted.strip('"').rstrip(".")
     statements = {key: value.strip('"') for key, value in _STATEMENT.findall(body)}
     algorithm = statements.get("algorithm", "").lower().rstrip(".")
     if algorithm not in ALGORITHMS:
-        raise ValueError(f"its algorithm is none of {', '.join(ALGORITHMS)}. {_REMEDY}")
+        raise ValueError(f"its algorithm must be one of {', '.join(ALGORITHMS)}. {_REMEDY}")
     try:
         secret = base64.b64decode(statements.get("secret", ""), validate=True)
         dns.name.from_text(name)

@@ -14,6 +14,7 @@ from tlsgate.partners.model import Verify
 from tlsgate.partners.values import (
     NAME_LENGTH,
     InvalidValueError,
+    default_review,
     parse_address,
     parse_date,
     parse_domain,
@@ -113,7 +114,7 @@ def collect_answers(
     postmaster = f"postmaster@{given.domain}"
     contact = answered(given.contact, "Address of its postmaster", parse_address, postmaster)
     agreed = answered(given.agreed, "Day of the agreement", parse_date, today.isoformat())
-    in_a_year = next_year(agreed).isoformat()
+    in_a_year = default_review(agreed).isoformat()
     review = answered(given.review, "Day by which to confirm it again", parse_date, in_a_year)
     own = given.own_domains or (
         answered(None, "A mail domain of our own", parse_domain, "", "--own-domain DOMAIN"),
@@ -142,8 +143,3 @@ def collect_answers(
         raise MissingAnswersError(missing)
     ask = given.ask or f"postmaster@{own[0]}"
     return Answers(name, contact, agreed, review, own, ask, names, keys)
-
-
-def next_year(day: date) -> date:
-    """Return the same day one year later; for 29 February, 28 February."""
-    return day.replace(year=day.year + 1, day=min(day.day, 28) if day.month == 2 else day.day)

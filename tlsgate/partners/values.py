@@ -1,6 +1,6 @@
 """Parsers of the record's values: from the string in the file to a canonical value, or an error.
 
-Each parser takes the string as written and raises `InvalidValueError`. Its message is read after
+A parser takes the string as written and raises `InvalidValueError`. Its message is read after
 the string itself: "`example.com.` ends with a dot".
 """
 
@@ -90,6 +90,15 @@ def parse_date(text: str) -> date:
     except ValueError:
         remedy = "Write a day of the calendar, as year-month-day"
         raise InvalidValueError("bad-date", "is not a real date", remedy) from None
+
+
+def default_review(agreed: date) -> date:
+    """Return the review date that a new record gets: one year after the agreement.
+
+    For 29 February, this is 28 February.
+    """
+    day = min(agreed.day, 28) if agreed.month == 2 else agreed.day
+    return agreed.replace(year=agreed.year + 1, day=day)
 
 
 def parse_domain(text: str) -> str:

@@ -19,7 +19,7 @@ def wrapper(repository: Path) -> str:
 
 
 def write_program(path: Path, repository: Path) -> bool:
-    """Write the program by rename; tell whether it had to be written."""
+    """Write the program by rename; return whether it had to be written."""
     text = wrapper(repository)
     if path.exists() and path.read_text() == text and os.access(path, os.X_OK):
         return False

@@ -70,11 +70,11 @@ def test_a_refused_name_does_not_stop_other_certificates(world: World, capsys: C
     assert_nothing_incomplete(world, volumes, "policy")
 
     path = configure(world, volumes, [policy(1, *STS), mx()])
-    before = json.loads(paths(volumes).failures.read_text())
+    before = json.loads(paths(volumes).failures.read_text())["data"]
     assert [(name, entry["count"]) for name, entry in before.items()] == [("policy/policy-1", 1)]
     assert len(load(path).certificates) == 2
     assert run(volumes, "issue") == 0
-    assert json.loads(paths(volumes).failures.read_text()) == {}
+    assert json.loads(paths(volumes).failures.read_text())["data"] == {}
 
 
 def test_down_then_up_with_all_data_lost(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,7 +101,7 @@ def test_keys_are_p256_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "cannot be read: No such file"),
+        (None, r"key\.pem does not exist"),
         (b"s3kr1t", "contains no readable key"),
         (
             rsa.generate_private_key(65537, 2048).private_bytes(
@@ -118,6 +120,20 @@ def test_unusable_key(tmp_path: Path, content: bytes | None, words: str) -> None
     with pytest.raises(KeyFault, match=words) as caught:
         load_key(path)
     assert "s3kr1t" not in str(caught.value).replace(str(path), "")
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_key_that_cannot_be_read_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """Before, it was a KeyFault, which callers take for "there is no key"."""
+
+    def fails(_path: Path) -> bytes:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(Path, "read_bytes", fails)
+    with pytest.raises(OSError, match=os.strerror(error)):
+        load_key(tmp_path / "key.pem")
 
 
 def test_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from tests.unit.components.fake_engine import FakeEngine
 
-# Kept and never closed: that would end Pulumi's worker threads, whose own loops nobody closes.
+# Kept and never closed: that would end Pulumi's worker threads, whose own loops stay open.
 _LOOP = asyncio.new_event_loop()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def event_loop() -> None:
-    """Pulumi takes the thread's event loop; asyncio.run in other tests takes it away."""
+    """Pulumi uses the thread's event loop, which asyncio.run in other tests removes."""
     asyncio.set_event_loop(_LOOP)
 
 

@@ -1,4 +1,4 @@
-"""A Docker engine that keeps what it was asked, for the dynamic providers' own logic."""
+"""A fake Docker engine that records its calls, for tests of the dynamic providers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FakeContainer:
     hangs: bool = False
     status: str = "running"
     content: dict[str, bytes] = field(default_factory=dict)
-    """What `get_archive` finds below the folder asked for."""
+    """The files that `get_archive` finds in the requested folder."""
     calls: list[str] = field(default_factory=list)
     put: list[tuple[str, dict[str, tuple[int, int, bytes]]]] = field(default_factory=list)
     """Folder, and file name → user, mode, content."""
@@ -73,11 +73,11 @@ class FakeContainer:
 
 
 class FakeEngine:
-    """`docker.DockerClient`, as far as the providers use it."""
+    """The part of `docker.DockerClient` that the providers use. `next_container`: of `create`."""
 
-    def __init__(self, *volumes: str, **of_the_next: Any) -> None:
+    def __init__(self, *volumes: str, **next_container: Any) -> None:
         self.existing = set(volumes)
-        self.of_the_next = of_the_next
+        self.next_container = next_container
         self.made: list[FakeContainer] = []
         self.running: dict[str, FakeContainer] = {}
         self.containers = self
@@ -93,7 +93,9 @@ class FakeEngine:
         """Nothing is open."""
 
     def create(self, image: str, command: list[str], **arguments: Any) -> FakeContainer:
-        made = FakeContainer({"image": image, "command": command, **arguments}, **self.of_the_next)
+        made = FakeContainer(
+            {"image": image, "command": command, **arguments}, **self.next_container
+        )
         self.made.append(made)
         return made
 

@@ -1,4 +1,4 @@
-"""The gateway of a config, as the engine would be asked to make it."""
+"""A gateway with all its resources, declared from a config."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from tests.unit.components.program import (
     Program,
     RecordingMonitor,
-    absolute,
+    config_in,
     run,
 )
 from tests.unit.components.stack_config import as_pulumi_gives
@@ -29,20 +29,20 @@ MANUAL = (
     ),
     ("  tlsgate:extraCaFile: extra-ca.pem\n", ""),
 )
-"""A stack whose DNS is changed by ticket, with Let's Encrypt as it is."""
+"""A stack whose DNS is changed by hand, with Let's Encrypt."""
 
 
 def inputs_of(folder: Path, *changes: tuple[str, str]) -> Inputs:
-    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
+    raw = raw_values(as_pulumi_gives(config_in(folder, *changes)))
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 
 def declared(inputs: Inputs, engine: RecordingMonitor | None = None) -> Program:
     of_stack = replace(inputs, stack="test")
-    return run(lambda: told(MailGateway("gateway", of_stack)), engine)
+    return run(lambda: outputs_of(MailGateway("gateway", of_stack)), engine)
 
 
-def told(gateway: MailGateway) -> dict[str, Any]:
+def outputs_of(gateway: MailGateway) -> dict[str, Any]:
     """What `__main__.py` exports of a gateway."""
     return {
         "hosts": gateway.hosts,

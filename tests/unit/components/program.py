@@ -31,7 +31,7 @@ class Registered:
     urn: str
     type: str
     name: str
-    """Without the gateway's in front: its role."""
+    """Without the gateway's name in front."""
     inputs: dict[str, Any]
     depends: frozenset[str]
     """URNs."""
@@ -137,8 +137,8 @@ def run(declare: Callable[[], dict[str, Any]], engine: RecordingMonitor | None =
     return Program(tuple(engine.registered), found)
 
 
-def absolute(folder: Path, *changes: tuple[str, str]) -> str:
-    """The config with its files in the folder, wherever the program runs; writes the files."""
+def config_in(folder: Path, *changes: tuple[str, str]) -> str:
+    """Write the config's files into the folder; return the config with their absolute paths."""
     config = changed(*changes)
     write_project(folder, config)
     names = ("acme-ca.pem", "extra-ca.pem", "eab.key", "pulumi.key", "agent.key", "trust-anchors")
@@ -148,7 +148,7 @@ def absolute(folder: Path, *changes: tuple[str, str]) -> str:
 
 
 def texts(node: Any) -> Iterator[str]:
-    """Every text in a resource's inputs."""
+    """Every string in a resource's inputs."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield str(key)

@@ -1,4 +1,4 @@
-"""A project folder with a stack's config, its files and partners, and what is said about it."""
+"""A project folder with a stack's config, its files and partners, and its reported problems."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ config:
     .far.example: smtp:relay.far.example
   tlsgate:relayhost: "[out.corp.example]:587"
 """
-"""Every section of a config; each line that is a case's is there once."""
+"""All sections of a config. Each line that a test changes appears only once."""
 PULUMI_SECRET = "cHVsdW1pLXNlY3JldC1mb3ItdGVzdHM="
 AGENT_SECRET = "YWdlbnQtc2VjcmV0LWZvci10ZXN0cyE="
 EAB_SECRET = "ZWFiLW1hYy1rZXktZm9yLXRlc3Rz"
@@ -119,7 +119,7 @@ def write_project(folder: Path, config: str, **files: str) -> None:
 
 
 def as_pulumi_gives(config: str) -> dict[str, str]:
-    """The config as the Pulumi engine hands it to a program: every value is a text."""
+    """The config as the Pulumi engine hands it to a program: every value is a string."""
     values = YAML(typ="safe").load(config)["config"]
     return {key: _text(value) for key, value in values.items()}
 
@@ -134,7 +134,7 @@ def read_project() -> Inputs:
     return parse_inputs(raw_values(as_pulumi_gives(config)), locator(Path(FILE)))
 
 
-def complaints() -> list[str]:
+def reported_problems() -> list[str]:
     """The lines that the user sees about the project in the current folder."""
     try:
         read_project()
@@ -147,6 +147,6 @@ def changed(*changes: tuple[str, str]) -> str:
     """The config with texts replaced; each must be there exactly once."""
     config = CONFIG
     for old, new in changes:
-        assert config.count(old) == 1, f"{old!r} stands {config.count(old)} times in the config"
+        assert config.count(old) == 1, f"{old!r} appears {config.count(old)} times in the config"
         config = config.replace(old, new)
     return config

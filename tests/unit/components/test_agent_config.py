@@ -1,4 +1,4 @@
-"""What the certificate agent is told: a file of the config, and no secret in it."""
+"""The certificate agent's agent.json: it follows the config and contains no secret."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WATCHED: dict[str, object] = {
 }
 
 
-def test_the_agent_is_told_what_the_config_says(tmp_path: Path) -> None:
+def test_agent_json_follows_the_config(tmp_path: Path) -> None:
     program = declared(inputs_of(tmp_path))
     files = program.of_type("VolumeFiles")["agent-files"].inputs
     assert json.loads(files["files"]["agent.json"]) == {
@@ -80,7 +80,7 @@ def test_an_agent_without_dynamic_dns_answers_over_http(tmp_path: Path) -> None:
     }
 
 
-def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> None:
+def test_agent_json_has_rotation_limits_and_the_webhook(tmp_path: Path) -> None:
     (tmp_path / "hook").write_text("https://chat.example/secret-of-the-hook\n")
     limits = (
         "    caFile: acme-ca.pem\n",
@@ -99,9 +99,9 @@ def test_the_agent_is_told_how_to_rotate_and_where_alerts_go(tmp_path: Path) -> 
         "caaIssuers: [pebble.letsencrypt.org, b.example]",
     )
     inputs = inputs_of(tmp_path, more, limits, both)
-    told = json.loads(to_json(agent_config(inputs.settings)))
-    assert told["tlsa"]["ttl"] == 10
-    assert {key: told[key] for key in WATCHED} == {
+    config = json.loads(to_json(agent_config(inputs.settings)))
+    assert config["tlsa"]["ttl"] == 10
+    assert {key: config[key] for key in WATCHED} == {
         "rotate_days": 30,
         "metrics_port": None,
         "webhook_file": "/config/webhook",

@@ -1,4 +1,4 @@
-"""A program's arguments and a stack's config say the same, with the same defaults."""
+"""A program's arguments and a stack's config have the same keys and defaults."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def nowhere(_key: str) -> tuple[str, int]:
 
 
 def test_the_defaults_are_those_of_a_stacks_config() -> None:
-    assert read_settings(RawConfig().of(ARGS, ""), nowhere) == read_settings(LEAST, nowhere)
+    assert read_settings(RawConfig().value_of(ARGS, ""), nowhere) == read_settings(LEAST, nowhere)
 
 
 def test_every_key_of_the_config_is_an_argument_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # `routes` and `stubZones` take any key; the partners' folder is an argument of its own kind.
-    raw = {**RawConfig().of(ARGS, ""), "partners": "partners"}
+    raw = {**RawConfig().value_of(ARGS, ""), "partners": "partners"}
     raw["acme"] |= {
         "eab": {"keyId": "k", "hmacKeyFile": "f"},
         "fallback": {"directory": "https://ca.example/dir", "eab": {"keyId": "k"}},
@@ -84,12 +84,12 @@ def test_every_key_of_the_config_is_an_argument_and_no_other(
 
 
 def keys(kind: Any, path: str) -> set[str]:
-    """Every config key that the fields of a class and the classes below it stand for."""
-    below = {name: value for name, value in vars(arguments).items() if is_dataclass(value)}
+    """All config keys for the fields of a class and of the classes of its fields."""
+    classes = {name: value for name, value in vars(arguments).items() if is_dataclass(value)}
     found = set()
     for part in fields(kind):
         key = path + re.sub(r"_(.)", lambda match: match[1].upper(), part.name)
-        inner = [below[name] for name in re.findall(r"\w+Args", str(part.type))]
+        inner = [classes[name] for name in re.findall(r"\w+Args", str(part.type))]
         if key in NOT_CONFIG | {"buildFolder", "images.ids"}:
             continue
         found.add(key)

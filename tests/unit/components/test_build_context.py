@@ -28,7 +28,7 @@ def content(folder: Path) -> dict[str, tuple[bytes, int]]:
     }
 
 
-def test_this_repositorys_stacks_build_from_the_repository_as_ever(
+def test_stacks_of_this_repository_build_from_the_repository(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -44,7 +44,7 @@ def test_a_copy_gives_the_same_image(project: Path, role: str) -> None:
     assert context.digest(role) == build_digest(ROOT, role)
 
 
-def test_a_copy_holds_files_of_a_known_mode_and_no_others(project: Path) -> None:
+def test_a_copy_contains_only_the_needed_files_with_fixed_modes(project: Path) -> None:
     prepare(".tlsgate", None)
     found = content(project / ".tlsgate")
     assert {mode for _, mode in found.values()} == {0o644, 0o755}
@@ -69,23 +69,21 @@ def test_a_copy_is_written_once_and_follows_what_is_installed(
     assert watchdog.stat().st_mtime_ns == made
 
 
-def test_git_leaves_a_copy_out(project: Path) -> None:
+def test_git_ignores_a_copy(project: Path) -> None:
     prepare(".tlsgate", None)
     assert "*" in (project / ".tlsgate/.gitignore").read_text().splitlines()
 
 
-def test_a_bundle_from_anywhere_is_in_the_copy(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bundle_from_any_folder_is_copied(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "proxy.pem").write_text(certificate("proxy"))
     monkeypatch.setenv("TLSGATE_BUILD_CA", str(project / "proxy.pem"))
     context = prepare(".tlsgate", None)
     assert context.extra_ca == "images/extra-ca.crt"
     assert (project / ".tlsgate" / context.extra_ca).read_text() == certificate("proxy")
-    assert build_context.sees("/anywhere/proxy.pem")
+    assert build_context.is_usable("/anywhere/proxy.pem")
 
 
-def test_a_bundle_that_cannot_be_read_is_told(
+def test_a_bundle_that_cannot_be_read_is_reported(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(DeploymentError, match=r"^images.build_ca_file: missing\.pem: No such file"):
@@ -95,9 +93,9 @@ def test_a_bundle_that_cannot_be_read_is_told(
         prepare(".tlsgate", None)
 
 
-def test_somebody_elses_folder_is_left_alone(project: Path) -> None:
+def test_a_folder_with_other_content_is_not_changed(project: Path) -> None:
     (project / "images").mkdir()
     (project / "images/mine").write_text("mine\n")
-    with pytest.raises(DeploymentError, match="is not a folder that tlsgate wrote"):
+    with pytest.raises(DeploymentError, match="was not written by tlsgate and is not empty"):
         prepare(".", None)
     assert (project / "images/mine").read_text() == "mine\n"

@@ -73,7 +73,7 @@ def test_another_file_that_changes_builds_nothing(tree: Path, file: str) -> None
     assert build_digest(tree, "policy") == before
 
 
-def test_a_file_that_goes_or_moves_builds_again(tree: Path) -> None:
+def test_a_file_that_is_deleted_or_moved_builds_again(tree: Path) -> None:
     before = build_digest(tree, "policy")
     (tree / "tlsgate/policy/deep/serve.py").rename(tree / "tlsgate/policy/serve.py")
     moved = build_digest(tree, "policy")

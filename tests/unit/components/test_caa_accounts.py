@@ -8,7 +8,7 @@ import pytest
 from pulumi.output import Unknown
 
 from tests.unit.components import gateway_parts
-from tests.unit.components.program import ACCOUNT, Program, RecordingMonitor, absolute
+from tests.unit.components.program import ACCOUNT, Program, RecordingMonitor, config_in
 from tests.unit.components.stack_config import as_pulumi_gives
 from tlsgate.problems import ProblemsError
 from tlsgate.render.dns_records import with_accounts
@@ -26,7 +26,7 @@ def inputs_of(folder: Path, wanted: str) -> Inputs:
 
 def parsed(folder: Path, *changes: tuple[str, str]) -> Inputs:
     folder.mkdir(exist_ok=True)
-    raw = raw_values(as_pulumi_gives(absolute(folder, *changes)))
+    raw = raw_values(as_pulumi_gives(config_in(folder, *changes)))
     return parse_inputs({**raw, "partners": str(folder / "partners")}, lambda _: ("", 0))
 
 

@@ -1,4 +1,4 @@
-"""The change guard: what it refuses and with which words, and what it lets through."""
+"""The change guard: what it refuses, with which text, and what it allows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def partner(number: int, **changes: str) -> str:
 
 
 def partners(count: int, **changed: str) -> tuple[Partner, ...]:
-    """A list of so many; `changed`: `p03` and the record that stands there, "" for none."""
+    """A list of `count` partners. `changed`: the new record of a partner, such as p03; "": none."""
     files = {f"p{number:02}": partner(number) for number in range(count)} | changed
     return load(**{name: text for name, text in files.items() if text})
 
@@ -80,22 +80,22 @@ REFUSED: dict[str, tuple[Sequence[Partner], Sequence[Partner]]] = {
 
 
 @pytest.mark.parametrize(("old", "new"), PASSED.values(), ids=PASSED)
-def test_passes_unasked(old: Sequence[Partner], new: Sequence[Partner]) -> None:
+def test_is_allowed_without_confirmation(old: Sequence[Partner], new: Sequence[Partner]) -> None:
     assert refusal(old, new, "") is None
 
 
 @pytest.mark.parametrize(("old", "new"), REFUSED.values(), ids=REFUSED)
-def test_is_refused_but_for_its_own_digest(old: Sequence[Partner], new: Sequence[Partner]) -> None:
+def test_is_refused_without_its_own_digest(old: Sequence[Partner], new: Sequence[Partner]) -> None:
     digest = weakening_digest(weakenings(old, new))
     assert (
-        f"\nIf all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}\n"
-        f'In a program with MailGatewayArgs: accept_weakening="{digest}"\n'
+        f"\nIf you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}\n"
+        f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"\n'
     ) in (refusal(old, new, "") or "")
     assert refusal(old, new, "0" * 64) is not None
     assert refusal(old, new, digest) is None
 
 
-def test_a_digest_lets_no_other_change_through() -> None:
+def test_a_digest_allows_no_other_change() -> None:
     digests = {weakening_digest(weakenings(old, new)): name for name, (old, new) in REFUSED.items()}
     assert len(digests) == len(REFUSED)
     for digest, name in digests.items():
@@ -103,23 +103,24 @@ def test_a_digest_lets_no_other_change_through() -> None:
         assert all(refusal(old, new, digest) for old, new in others)
 
 
-def test_the_words_of_a_refusal() -> None:
+def test_the_text_of_a_refusal() -> None:
     old = partners(12)
     new = partners(12, p03="", p04=partner(4, outbound=ANY))
     digest = weakening_digest(weakenings(old, new))
     assert (refusal(old, new, "1" * 64) or "").splitlines() == [
-        "this change removes or weakens 2 of 12 partners; more than one, or more than 10 % of the"
-        " list, is not let through unasked:",
+        "this change removes or weakens 2 of 12 partners. More than one, or more than 10 % of the"
+        " list, must be confirmed:",
         "  REMOVED Partner 03 (p03.example and below): removed from the list",
         "  WEAKENED Partner 04 (p04.example and below): out: a public CA's certificate for the"
         " domain itself → a public CA's certificate for .provider.example",
-        f"If all of this is meant: pulumi config set tlsgate:acceptWeakening {digest}",
-        f'In a program with MailGatewayArgs: accept_weakening="{digest}"',
-        "That lets through this change and no other. What is set there now is another change's.",
+        f"If you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}",
+        f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"',
+        "That allows this change and no other. The digest that is set now is that of another"
+        " change.",
     ]
 
 
-def test_a_long_refusal_is_cut_and_says_so() -> None:
+def test_a_long_refusal_is_shortened_and_says_so() -> None:
     lines = (refusal(partners(90), (), "") or "").splitlines()
     assert lines[21] == "  and 70 more"
     assert len(lines) == 25
@@ -150,14 +151,14 @@ def test_the_delivery_is_refused_by_the_list_in_the_state(accepted: str, count: 
     assert len(failures(inputs(TEN), inputs(FEW, accepted))) == count
 
 
-def test_the_state_counts_before_what_the_container_holds(engine: FakeEngine) -> None:
+def test_the_list_in_the_state_is_preferred_to_the_containers(engine: FakeEngine) -> None:
     engine.running[SERVER] = holding(canonical_json(TEN))
     assert failures(inputs(FEW), inputs(FEW)) == []
 
 
 @pytest.mark.parametrize("olds", [{}, {"files": {"main.cf": "a = b\n"}}])
 @pytest.mark.parametrize("status", ["running", "exited"])
-def test_without_a_list_in_the_state_the_container_is_asked(
+def test_without_a_list_in_the_state_the_containers_list_is_compared(
     engine: FakeEngine, olds: dict[str, Any], status: str
 ) -> None:
     engine.running[SERVER] = holding(canonical_json(TEN), status)
@@ -180,7 +181,7 @@ def test_a_container_without_a_list_is_a_first_deployment(engine: FakeEngine) ->
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_delivery_without_a_list_is_let_through() -> None:
+def test_a_delivery_without_a_list_is_allowed() -> None:
     news = {**inputs(TEN), "files": {"nginx.conf": ""}}
     assert failures(inputs(TEN), news) == []
 

@@ -1,4 +1,4 @@
-"""What a change of the config or the list reaches: the gateway's container is not replaced (D4)."""
+"""Which resources a change of the config or list affects: not the gateway's container (D4)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.components import gateway_parts
-from tests.unit.components.program import absolute
+from tests.unit.components.program import config_in
 from tests.unit.components.stack_config import as_pulumi_gives
 from tests.unit.partners.partner_files import load, record
 from tlsgate_pulumi.inputs import Inputs, parse_inputs, raw_values
@@ -18,7 +18,7 @@ from tlsgate_pulumi.settings import Endpoint, Settings
 
 @pytest.fixture(scope="module", autouse=True)
 def same_images() -> Iterator[None]:
-    """Somebody who works on the sources while the tests run changes an image's digest."""
+    """Fixed digests, so that nobody who edits a source while the tests run changes one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "tlsgate_pulumi.build_context.build_digest", lambda _root, role: f"{role:0<64}"
@@ -29,7 +29,7 @@ def same_images() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     folder = tmp_path_factory.mktemp("reach")
-    config = absolute(folder, ('  tlsgate:relayhost: "[out.corp.example]:587"\n', ""))
+    config = config_in(folder, ('  tlsgate:relayhost: "[out.corp.example]:587"\n', ""))
     raw = {**raw_values(as_pulumi_gives(config)), "partners": str(folder / "partners")}
     return Inputs(parse_inputs(raw, lambda _: ("", 0)).settings, load(acme=record()))
 

@@ -1,4 +1,4 @@
-"""From a config key to the line where it stands, and from Pulumi's texts to values."""
+"""The line of a config key, and the values of Pulumi's strings."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_file_without_a_config_is_named_without_a_line(project: Path, content:
     assert locate("tlsgate:domains") == ("Pulumi.test.yaml", 0)
 
 
-def test_a_file_that_is_not_there_is_not_named(project: Path) -> None:
+def test_a_missing_file_is_not_named(project: Path) -> None:
     assert locator(Path("Pulumi.test.yaml"))("tlsgate:domains") == ("", 0)
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_is_not_there_is_not_named(project: Path) -> None:
         ("{", "{"),
     ],
 )
-def test_a_text_of_pulumis_becomes_a_value(text: str, value: object) -> None:
+def test_a_string_from_pulumi_becomes_a_value(text: str, value: object) -> None:
     assert raw_values({"tlsgate:key": text, "other:key": text}) == {"key": value}
 
 

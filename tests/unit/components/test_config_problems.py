@@ -1,6 +1,6 @@
-"""What a user reads about wrong input: the whole message of every case, with file and line.
+"""The messages about wrong input: the whole text in every case, with file and line.
 
-The cases of a wrong config stand in config_problems.txt.
+The cases of a wrong config are in config_problems.txt.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from tests.unit.components.stack_config import (
     PULUMI_SECRET,
     SECRETS,
     changed,
-    complaints,
     read_project,
+    reported_problems,
     root,
     tsig,
     write_project,
@@ -27,7 +27,7 @@ from tests.unit.components.stack_config import (
 from tests.unit.partners.partner_files import record
 
 UNRELAYED = ('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
-"""Without a relay host a partner's mail goes to its own MX."""
+"""Without a relay host, mail to a partner goes to its own MX."""
 
 
 def cases() -> Iterator[tuple[str, str, list[str]]]:
@@ -47,15 +47,15 @@ CASES = list(cases())
 
 
 @pytest.mark.parametrize(
-    ("config", "told"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+    ("config", "expected"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
 )
-def test_a_wrong_config_is_refused(project: Path, config: str, told: list[str]) -> None:
+def test_a_wrong_config_is_refused(project: Path, config: str, expected: list[str]) -> None:
     write_project(project, config)
-    count = f"{len(told)} problem{'' if len(told) == 1 else 's'}."
-    assert complaints() == [*told, count]
+    count = f"{len(expected)} problem{'' if len(expected) == 1 else 's'}."
+    assert reported_problems() == [*expected, count]
 
 
-def test_the_config_that_the_cases_change_is_right(project: Path) -> None:
+def test_the_config_that_the_cases_change_is_valid(project: Path) -> None:
     write_project(project, CONFIG)
     inputs = read_project()
     assert inputs.settings.domains == ("corp.example", "brand.example")
@@ -71,41 +71,42 @@ BAD_FILES = {
     "a private key among certificates": (
         "extra-ca.pem",
         root("extra") + "-----BEGIN PRIVATE KEY-----\n",
-        "35: tlsgate:extraCaFile: extra-ca.pem: holds a private key, which has no place here. "
+        "35: tlsgate:extraCaFile: extra-ca.pem: contains a private key, which must not be here. "
         + PEM_REMEDY,
     ),
-    "certificates in DER, or none": (
+    "no PEM file": (
         "acme-ca.pem",
         "nothing\n",
-        "13: tlsgate:acme.caFile: acme-ca.pem: is not a PEM file of certificates alone, in ASCII. "
-        + PEM_REMEDY,
+        "13: tlsgate:acme.caFile: acme-ca.pem: is not a PEM file in ASCII that contains "
+        "certificates only. " + PEM_REMEDY,
     ),
     "a broken certificate": (
         "acme-ca.pem",
         root("acme").replace("\nMII", "\nMIIB"),
-        "13: tlsgate:acme.caFile: acme-ca.pem: holds a certificate that cannot be read. "
+        "13: tlsgate:acme.caFile: acme-ca.pem: contains a certificate that cannot be read. "
         + PEM_REMEDY,
     ),
     "no TSIG key": (
         "pulumi.key",
         f"{PULUMI_SECRET}\n",
-        "19: tlsgate:dns.tsigKeyFile: its file holds no TSIG key. Write `key "
+        "19: tlsgate:dns.tsigKeyFile: its file contains no TSIG key. Write `key "
         '"name" { algorithm hmac-sha256; secret "…"; };`, as `tsig-keygen name` prints it. '
         "[bad-file]",
     ),
     "the same TSIG key in another file, under another name": (
         "agent.key",
         tsig("agent", PULUMI_SECRET),
-        "20: tlsgate:dns.agentTsigKeyFile: holds the key that Pulumi uses. Give the agent a narrow "
-        "key, for _acme-challenge and TLSA names only. [same-key]",
+        "20: tlsgate:dns.agentTsigKeyFile: contains the key that Pulumi uses. Use a narrow key for "
+        "the agent, for _acme-challenge and TLSA names only. [same-key]",
     ),
     "a MAC key with a heading": (
         "eab.key",
         f"key: {EAB_SECRET}\n",
-        "14: tlsgate:acme.eab.hmacKeyFile: its file is not base64url. Write the MAC key that the "
-        "CA gave, and nothing else, into it. [bad-file]",
+        "14: tlsgate:acme.eab.hmacKeyFile: its file is not base64url. Write only the MAC key "
+        "from "
+        "the CA into it. [bad-file]",
     ),
-    "an anchor that is none": (
+    "not a trust anchor": (
         "trust-anchors",
         "corp.example. 3600 IN A 192.0.2.1\n",
         "40: tlsgate:resolver.trustAnchorFile: trust-anchors: trust anchor 'corp.example. 3600 IN "
@@ -115,23 +116,25 @@ BAD_FILES = {
 }
 
 
-@pytest.mark.parametrize(("file", "content", "told"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_named_file_is_what_its_key_wants(
-    project: Path, file: str, content: str, told: str
+@pytest.mark.parametrize(("file", "content", "expected"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_with_the_wrong_content_is_refused(
+    project: Path, file: str, content: str, expected: str
 ) -> None:
     write_project(project, CONFIG)
     (project / file).write_text(content)
-    assert complaints() == [f"Pulumi.test.yaml:{told}", "1 problem."]
+    assert reported_problems() == [f"Pulumi.test.yaml:{expected}", "1 problem."]
 
 
-def test_a_file_that_is_no_text_is_refused(project: Path) -> None:
+def test_a_file_that_is_not_utf8_text_is_refused(project: Path) -> None:
     write_project(project, CONFIG)
     (project / "extra-ca.pem").write_bytes(b"\x30\x82\xff\xfe")
-    told = f"Pulumi.test.yaml:35: tlsgate:extraCaFile: extra-ca.pem is not a text. {PEM_REMEDY}"
-    assert complaints() == [told, "1 problem."]
+    expected = (
+        f"Pulumi.test.yaml:35: tlsgate:extraCaFile: extra-ca.pem is not UTF-8 text. {PEM_REMEDY}"
+    )
+    assert reported_problems() == [expected, "1 problem."]
 
 
-def test_a_secret_in_place_of_its_file_is_not_told(project: Path) -> None:
+def test_a_secret_in_place_of_its_path_is_not_shown(project: Path) -> None:
     write_project(
         project,
         changed(
@@ -140,13 +143,13 @@ def test_a_secret_in_place_of_its_file_is_not_told(project: Path) -> None:
             ("hmacKeyFile: eab.key", f"hmacKeyFile: {EAB_SECRET}"),
         ),
     )
-    told = complaints()
-    assert [line.partition(": ")[2].partition(": ")[0] for line in told[:-1]] == [
+    expected = reported_problems()
+    assert [line.partition(": ")[2].partition(": ")[0] for line in expected[:-1]] == [
         "tlsgate:acme.eab.hmacKeyFile",
         "tlsgate:dns.tsigKeyFile",
         "tlsgate:dns.agentTsigKeyFile",
     ]
-    assert not [secret for secret in SECRETS if secret in "\n".join(told)]
+    assert not [secret for secret in SECRETS if secret in "\n".join(expected)]
 
 
 def test_a_path_may_start_in_the_home_folder(
@@ -154,7 +157,7 @@ def test_a_path_may_start_in_the_home_folder(
 ) -> None:
     monkeypatch.setenv("HOME", str(project))
     write_project(project, changed(("tsigKeyFile: pulumi.key", "tsigKeyFile: ~/pulumi.key")))
-    assert complaints() == []
+    assert reported_problems() == []
 
 
 @pytest.mark.parametrize("path", ["ca.pem", "images/../ca.pem", "/images/ca.pem"])
@@ -166,9 +169,9 @@ def test_an_image_build_sees_nothing_outside_images(
     (project / "images").mkdir()
     monkeypatch.setattr("tlsgate_pulumi.build_context.CHECKOUT", project)
     (project / "ca.pem").write_text(root("build"))
-    assert complaints()[-2] == (
-        f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} does not lie below images/, "
-        "which is all that an image build sees. Copy it to images/extra-ca.crt, which git "
+    assert reported_problems()[-2] == (
+        f"Pulumi.test.yaml:27: tlsgate:images.buildCaFile: {path} is not below images/, "
+        "the only folder that image builds can read. Copy it to images/extra-ca.crt, which git "
         "ignores, and name that. [outside-images]"
     )
 
@@ -184,11 +187,11 @@ def test_problems_of_config_files_and_partners_come_in_one_report(project: Path)
         acme=record(domains="[acme.example]", mood="good"),
         own=record(name="Own", domains="[mail.corp.example]"),
     )
-    assert complaints() == [
+    assert reported_problems() == [
         "Pulumi.test.yaml:25: tlsgate:mtaSts.maxAge: 1 is not a whole number from 86400 to "
         "31557600. Write a number, such as 604800. [bad-number]",
         "Pulumi.test.yaml:35: tlsgate:extraCaFile: no.pem cannot be read (No such file or "
-        "directory). Name a file that is there, relative to the project. [no-file]",
+        "directory). Name an existing file, relative to the project. [no-file]",
         "partners/acme.yaml:6: mood: is not a key of the record. Did you mean mode? [unknown-key]",
         "partners/own.yaml:5: domains[0]: `mail.corp.example` is below your own domain "
         "`corp.example`. List only the partner's domains; your own are set in the stack's "
@@ -211,7 +214,7 @@ ROUTES = {
         [UNRELAYED, ("    far.example:", "    acme.example: mx.acme.example\n    far.example:")],
         "46: tlsgate:routes[acme.example]: next hop mx.acme.example",
     ),
-    "a route of what is below it": (
+    "a route of its subdomains": (
         [UNRELAYED, ("    .far.example:", "    .acme.example:")],
         "47: tlsgate:routes[.acme.example]: next hop smtp:relay.far.example",
     ),
@@ -222,14 +225,14 @@ ROUTES = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), ROUTES.values(), ids=ROUTES)
+@pytest.mark.parametrize(("changes", "expected"), ROUTES.values(), ids=ROUTES)
 def test_a_next_hop_that_takes_a_partner_past_its_policy_is_refused(
-    project: Path, changes: list[tuple[str, str]], told: str
+    project: Path, changes: list[tuple[str, str]], expected: str
 ) -> None:
     partner = record(domains="[acme.example]", subdomains="true")
     write_project(project, changed(*changes), acme=partner)
-    line = f"Pulumi.test.yaml:{told} takes the mail of partner domain acme.example: {DIVERTED}"
-    assert complaints() == [line, "1 problem."]
+    line = f"Pulumi.test.yaml:{expected} takes the mail of partner domain acme.example: {DIVERTED}"
+    assert reported_problems() == [line, "1 problem."]
 
 
 def test_a_partner_kept_off_the_relay_host_is_no_problem(project: Path) -> None:

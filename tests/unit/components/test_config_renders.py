@@ -1,4 +1,4 @@
-"""Whatever is accepted renders: no value that passes makes a later step fail or say more."""
+"""Every accepted value can be rendered: it makes no later step fail or write other settings."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ KINDS: dict[str, tuple[Any, ...]] = {
     "queue": DURATIONS,
     "milters": MILTERS,
 }
-"""What is written nearly right, by the innermost key that says what a value is."""
+"""Values that are right or nearly right, by the innermost key that determines their kind."""
 EVERYTHING = (*(value for kind in KINDS.values() for value in kind), *WORDS, *INJECTED)
 LISTS = {"domains", "addresses", "networks", "zones", "caaIssuers", "contact", "milters"}
 anything = st.one_of(
@@ -217,7 +217,7 @@ def words(text: str) -> set[str]:
 
 
 def check(changes: list[tuple[tuple[Any, ...], Any]]) -> bool:
-    """Whether the changed config is accepted; then all of it renders, and says nothing new."""
+    """Whether the changed config is accepted; if so, it must render, without new settings."""
     try:
         settings = parse_settings(apply(changes), lambda _: ("", 0))
     except ProblemsError as error:

@@ -39,13 +39,15 @@ SHOWN = b'{"live": "live-1"}'
         ({"__provider": "new code"}, False, []),
     ],
 )
-def test_what_delivers_again(change: dict[str, Any], changes: bool, replaces: list[str]) -> None:
+def test_which_changes_deliver_again(
+    change: dict[str, Any], changes: bool, replaces: list[str]
+) -> None:
     result = DeliveryProvider().diff("config", DONE, {**PROPS, **change})
     assert (result.changes, result.replaces) == (changes, replaces)
 
 
 def test_a_generation_is_installed_by_its_own_image(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     made = DeliveryProvider().create(PROPS)
     assert (made.id, made.outs) == ("config", DONE)
     assert engine.only.arguments["image"] == "sha256:1"
@@ -56,14 +58,14 @@ def test_a_generation_is_installed_by_its_own_image(engine: FakeEngine) -> None:
     assert engine.only.put == [("/incoming", {"main.cf": (0, 0o644, b"a = b\n")})]
 
 
-def test_a_generation_that_does_not_check_out_is_not_recorded(engine: FakeEngine) -> None:
-    engine.of_the_next = {"code": 1, "errors": b"main.cf: unknown parameter"}
+def test_a_generation_that_fails_its_check_is_not_recorded(engine: FakeEngine) -> None:
+    engine.next_container = {"code": 1, "errors": b"main.cf: unknown parameter"}
     with pytest.raises(DeploymentError, match=r"main\.cf: unknown parameter"):
         DeliveryProvider().update("config", DONE, PROPS)
 
 
 def test_up_waits_until_the_running_server_has_it_in_force(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     server = engine.running[PROPS["server"]] = FakeContainer({})
     assert DeliveryProvider().update("config", DONE, PROPS).outs == DONE
     assert server.executed == [
@@ -75,32 +77,30 @@ def test_up_waits_until_the_running_server_has_it_in_force(engine: FakeEngine) -
 
 
 @pytest.mark.parametrize("status", ["created", "exited", "restarting"])
-def test_a_server_that_does_not_run_takes_it_up_at_its_start(
-    engine: FakeEngine, status: str
-) -> None:
-    engine.of_the_next = {"output": SHOWN}
+def test_a_server_that_does_not_run_uses_it_when_it_starts(engine: FakeEngine, status: str) -> None:
+    engine.next_container = {"output": SHOWN}
     server = engine.running[PROPS["server"]] = FakeContainer({}, status=status)
     assert DeliveryProvider().create(PROPS).outs == DONE
     assert server.executed == []
 
 
 def test_a_server_that_refuses_it_makes_up_fail_with_the_reason(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     refusing = FakeContainer({}, exec_answer=(1, b"refused: bad map\n"))
     engine.running[PROPS["server"]] = refusing
     with pytest.raises(DeploymentError) as error:
         DeliveryProvider().update("config", DONE, PROPS)
     assert str(error.value) == (
-        "tlsgate-test-gateway did not take the new configuration up: refused: bad map\n"
-        "The one before stays in force. Mend the reason and run `up` again"
+        "tlsgate-test-gateway did not accept the new configuration: refused: bad map\n"
+        "The previous configuration stays in force. Fix the problem and run `up` again"
     )
 
 
 @pytest.mark.parametrize(("kind", "accepted"), [("nginx", True), ("postfix", False)])
-def test_a_policy_host_that_lacks_only_certificates_gets_them_next(
+def test_a_policy_host_may_lack_only_certificates(
     engine: FakeEngine, kind: str, accepted: bool
 ) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     lacking = FakeContainer({}, exec_answer=(LACKS_CERTIFICATE, b"no certificate policy-1\n"))
     engine.running[PROPS["server"]] = lacking
     props = {**PROPS, "kind": kind}
@@ -111,8 +111,8 @@ def test_a_policy_host_that_lacks_only_certificates_gets_them_next(
             DeliveryProvider().update("config", DONE, props)
 
 
-def test_refresh_sees_a_change_by_hand_and_the_next_up_undoes_it(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": b'{"live": "live-2"}'}
+def test_refresh_shows_a_change_by_hand_and_the_next_up_reverts_it(engine: FakeEngine) -> None:
+    engine.next_container = {"output": b'{"live": "live-2"}'}
     read = DeliveryProvider().read("config", DONE)
     assert engine.only.arguments["command"][-1] == "show"
     assert read.outs == {**DONE, "live": "live-2"}
@@ -120,7 +120,7 @@ def test_refresh_sees_a_change_by_hand_and_the_next_up_undoes_it(engine: FakeEng
 
 
 def test_refresh_sees_no_drift_where_there_is_none(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": SHOWN}
+    engine.next_container = {"output": SHOWN}
     assert DeliveryProvider().read("config", DONE).outs == DONE
 
 

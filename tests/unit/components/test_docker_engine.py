@@ -44,28 +44,28 @@ def test_two_engines_are_refused() -> None:
         choose_engine({"host": FAR}, {"DOCKER_HOST": NEAR}, HOSTS.get)
     assert str(refused.value) == (
         f"docker:host: is {FAR}, but DOCKER_HOST is {NEAR}: two Docker engines for one gateway."
-        " Set one of them, or both to the same"
+        " Set only one of them, or both to the same value"
     )
 
 
 @pytest.mark.parametrize(
-    ("config", "environment", "told"),
+    ("config", "environment", "expected"),
     [
-        ({}, {"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT: the Docker context far leads to " + FAR),
-        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": NEAR}, "DOCKER_HOST to " + NEAR),
+        ({}, {"DOCKER_CONTEXT": "far"}, "DOCKER_CONTEXT: the Docker context far is for " + FAR),
+        ({}, {"DOCKER_CONTEXT": "far", "DOCKER_HOST": NEAR}, "DOCKER_HOST are for " + NEAR),
         ({"context": "far"}, {"DOCKER_HOST": NEAR}, "docker:context: the Docker context far"),
-        ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost leads to no known address"),
+        ({}, {"DOCKER_CONTEXT": "lost", "DOCKER_HOST": NEAR}, "lost is for an unknown address"),
     ],
 )
-def test_a_context_that_leads_elsewhere_is_refused(
-    config: dict[str, str], environment: dict[str, str], told: str
+def test_a_context_of_another_engine_is_refused(
+    config: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
     with pytest.raises(DeploymentError) as refused:
         choose_engine(config, environment, HOSTS.get)
-    assert told in str(refused.value)
+    assert expected in str(refused.value)
 
 
-def test_every_way_to_a_second_engine_is_told_at_once() -> None:
+def test_all_ways_to_a_second_engine_are_reported_at_once() -> None:
     config = {"host": FAR, "certPath": "/a", "context": "far", "keyMaterial": "secret"}
     environment = {"DOCKER_HOST": NEAR, "DOCKER_CERT_PATH": "/b", "DOCKER_CONTEXT": "lost"}
     with pytest.raises(DeploymentError) as refused:
@@ -78,8 +78,8 @@ def test_every_way_to_a_second_engine_is_told_at_once() -> None:
     assert "secret" not in str(refused.value)
 
 
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What docker-py is asked for."""
+def recorded_connections(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The arguments of each connection that docker-py opens from now on."""
     found: list[dict[str, Any]] = []
 
     def from_env(**arguments: Any) -> FakeEngine:
@@ -90,9 +90,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return found
 
 
-def test_an_address_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_overrides_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", NEAR)
-    found = asked(monkeypatch)
+    found = recorded_connections(monkeypatch)
     connect({"host": FAR, "cert_path": "/certs"})
     environment = found[0]["environment"]
     assert environment["DOCKER_HOST"] == FAR
@@ -101,14 +101,14 @@ def test_an_address_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_an_address_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = asked(monkeypatch)
+    found = recorded_connections(monkeypatch)
     connect()
     connect({})
     assert "environment" not in found[0]
     assert found[1]["environment"] == dict(os.environ)
 
 
-def test_an_engine_of_the_config_is_told_by_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_the_configs_engine_names_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: Any) -> None:
         raise docker.errors.DockerException("connection refused")
 
@@ -117,12 +117,12 @@ def test_an_engine_of_the_config_is_told_by_its_key(monkeypatch: pytest.MonkeyPa
         require_engine({"host": FAR})
     assert str(error.value) == (
         f"docker:host: no Docker engine answers at {FAR} (connection refused). "
-        "Start it, or set docker:host to the address of one that runs, and repeat"
+        "Start it, or set docker:host to the address of one that runs, and try again"
     )
 
 
 @pytest.mark.parametrize("provider", [DeliveryProvider(), VolumeFilesProvider()])
-def test_a_state_from_before_has_no_engine_and_nothing_changes(provider: Any) -> None:
+def test_an_older_state_without_an_engine_does_not_change(provider: Any) -> None:
     olds = {"volume": "v", "digest": "d", "secrets": {}, "generation": "g", "image": "i"}
     olds |= {"server": "s", "live": "l", "delivered": "l"}
     assert provider.diff("id", olds, {**olds, "engine": None}).changes is False
@@ -130,8 +130,8 @@ def test_a_state_from_before_has_no_engine_and_nothing_changes(provider: Any) ->
     assert (moved.changes, moved.replaces) == (True, [])
 
 
-def test_a_provider_goes_to_the_engine_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = asked(monkeypatch)
+def test_a_provider_uses_the_engine_of_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = recorded_connections(monkeypatch)
     props = {"volume": "v", "engine": {"host": FAR}}
     assert DeliveryProvider().read("v", props).id == ""
     assert VolumeFilesProvider().read("v", props).id == ""

@@ -1,4 +1,4 @@
-"""Without a Docker engine that can run the stack nothing begins."""
+"""Without a Docker engine that can run the stack, nothing is declared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOST = "unix:///run/other/docker.sock"
 
 
 class FakeClient:
-    """`docker.DockerClient` as far as its version goes."""
+    """The part of `docker.DockerClient` that returns the version."""
 
     def __init__(self, api: str) -> None:
         self.api = api
@@ -39,7 +39,7 @@ def provide(monkeypatch: pytest.MonkeyPatch, api: str) -> FakeClient:
 
 
 @pytest.mark.parametrize("api", ["1.41", "1.52", "2.0"])
-def test_a_recent_engine_will_do(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
+def test_a_recent_engine_is_accepted(monkeypatch: pytest.MonkeyPatch, api: str) -> None:
     client = provide(monkeypatch, api)
     require_engine()
     assert client.closed
@@ -53,12 +53,12 @@ def test_an_old_engine_is_refused(monkeypatch: pytest.MonkeyPatch, api: str) -> 
     assert str(refused.value) == (
         f"DOCKER_HOST: the Docker engine at {HOST} is too old: version 19.03.15 speaks API {api}, "
         "and 1.41 (Docker 20.10) or later is needed. Upgrade it, or set DOCKER_HOST to the address "
-        "of another, and repeat"
+        "of another, and try again"
     )
     assert client.closed
 
 
-def test_no_engine_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_engine_is_reported_with_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(timeout: int) -> None:
         error = DockerException("Error while fetching server API version: ((…))")
         error.__context__ = FileNotFoundError(2, "No such file or directory")
@@ -70,7 +70,7 @@ def test_no_engine_is_told_with_its_cause(monkeypatch: pytest.MonkeyPatch) -> No
         require_engine()
     assert str(refused.value) == (
         f"DOCKER_HOST: no Docker engine answers at {HOST} ([Errno 2] No such file or directory). "
-        "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
+        "Start it, or set DOCKER_HOST to the address of one that runs, and try again"
     )
 
 

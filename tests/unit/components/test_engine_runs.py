@@ -36,7 +36,7 @@ RUN = Run(
 )
 
 
-def test_a_run_can_do_only_what_it_needs() -> None:
+def test_a_run_has_least_privileges() -> None:
     fake = FakeEngine(output=b"out", errors=b"err")
     assert run_to_end(fake, RUN) == "out"  # type: ignore[arg-type]
     made = fake.only.arguments
@@ -57,7 +57,7 @@ def test_a_run_can_do_only_what_it_needs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ends", "told"),
+    ("ends", "expected"),
     [
         ({"code": 1, "output": b"{event}\n", "errors": b"CA says no\n"}, "CA says no"),
         ({"code": 1, "output": b"line\n"}, "line"),
@@ -69,11 +69,13 @@ def test_a_run_can_do_only_what_it_needs() -> None:
         ),
     ],
 )
-def test_a_run_that_fails_tells_its_log_and_leaves_nothing(ends: dict[str, Any], told: str) -> None:
+def test_a_run_that_fails_reports_its_log_and_leaves_nothing(
+    ends: dict[str, Any], expected: str
+) -> None:
     fake = FakeEngine(**ends)
     with pytest.raises(DeploymentError) as error:
         run_to_end(fake, RUN)  # type: ignore[arg-type]
-    assert str(error.value) == told
+    assert str(error.value) == expected
     assert fake.only.calls[-1] == "remove"
 
 
@@ -84,14 +86,14 @@ def test_what_an_interrupted_run_left_is_removed_first() -> None:
     assert left.calls == ["remove"]
 
 
-def test_a_container_is_removed_when_its_user_fails() -> None:
+def test_a_container_is_removed_after_an_error() -> None:
     fake = FakeEngine()
     with pytest.raises(KeyboardInterrupt), created(fake, RUN):  # type: ignore[arg-type]
         raise KeyboardInterrupt
     assert fake.only.calls == ["remove"]
 
 
-def test_without_an_engine_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_the_remedy_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(**_: Any) -> None:
         raise DockerException("connection refused")
 
@@ -101,7 +103,7 @@ def test_without_an_engine_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -
         connect()
     assert str(error.value) == (
         "DOCKER_HOST: no Docker engine answers at /var/run/docker.sock (connection refused). "
-        "Start it, or set DOCKER_HOST to the address of one that runs, and repeat"
+        "Start it, or set DOCKER_HOST to the address of one that runs, and try again"
     )
 
 

@@ -1,4 +1,4 @@
-"""What `pulumi up` prints of an error: no Python stack of ours, and nobody else's is lost."""
+"""Errors in `pulumi up`: ours have no Python stack trace, and other packages' keep theirs."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ def printed(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]],
     return of
 
 
-def test_our_errors_are_their_text(
+def test_our_errors_are_shown_as_text_only(
     printed: Callable[[Callable[[], object]], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(_at: object) -> None:
         raise DeploymentError("no Docker engine answers")
 
     monkeypatch.setattr("tlsgate_pulumi.engine.connect", refused)
-    said = printed(lambda: JobProvider().create(PROPS))
-    assert "  File " not in said
-    assert said.endswith("DeploymentError: no Docker engine answers\n")
+    printed_text = printed(lambda: JobProvider().create(PROPS))
+    assert "  File " not in printed_text
+    assert printed_text.endswith("DeploymentError: no Docker engine answers\n")
 
 
-def test_a_library_below_our_provider_shows_no_stack_either(
+def test_an_error_of_a_library_that_we_use_shows_no_stack(
     printed: Callable[[Callable[[], object]], str],
 ) -> None:
-    said = printed(lambda: JobProvider().update("id", {}, {"engine": {"host": 5}}))
-    assert said
-    assert "  File " not in said
+    printed_text = printed(lambda: JobProvider().update("id", {}, {"engine": {"host": 5}}))
+    assert printed_text
+    assert "  File " not in printed_text
 
 
 def test_another_programs_error_keeps_its_stack(
@@ -58,10 +58,10 @@ def test_another_programs_error_keeps_its_stack(
     def theirs() -> None:
         raise ValueError("theirs")
 
-    said = printed(theirs)
-    assert "  File " in said
-    assert "in theirs" in said
-    assert said.endswith("ValueError: theirs\n")
+    printed_text = printed(theirs)
+    assert "  File " in printed_text
+    assert "in theirs" in printed_text
+    assert printed_text.endswith("ValueError: theirs\n")
 
 
 def test_no_setting_of_the_process_is_changed(

@@ -1,4 +1,4 @@
-"""The gateway as a whole, declared from a config: what the engine would be asked to make."""
+"""The whole gateway, declared from a config: the resources that Pulumi would create."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def container(request: pytest.FixtureRequest, program: Program) -> Registered:
     return program.of_type("Container")[request.param]
 
 
-def test_these_containers_run_and_no_others(program: Program) -> None:
+def test_exactly_these_containers_run(program: Program) -> None:
     assert sorted(program.of_type("Container")) == sorted(CONTAINERS)
 
 
-def test_a_container_can_do_only_what_it_needs(container: Registered) -> None:
+def test_a_container_has_least_privileges(container: Registered) -> None:
     made = container.inputs
     assert made["readOnly"] is True
     assert made["securityOpts"] == ["no-new-privileges:true"]
@@ -53,7 +53,7 @@ def test_a_container_can_do_only_what_it_needs(container: Registered) -> None:
     assert {mount["type"] for mount in made["mounts"]} == {"volume"}
 
 
-def test_a_container_has_bounds_and_is_watched(container: Registered) -> None:
+def test_a_container_has_limits_and_a_health_check(container: Registered) -> None:
     made = container.inputs
     assert 0 < made["memory"] == made["memorySwap"] <= 3072
     assert made["healthcheck"]["tests"][0] == "CMD"
@@ -62,13 +62,13 @@ def test_a_container_has_bounds_and_is_watched(container: Registered) -> None:
     assert made["wait"] is True
 
 
-def test_outsiders_do_not_use_up_the_gateways_memory(program: Program) -> None:
+def test_outsiders_cannot_use_up_the_gateways_memory(program: Program) -> None:
     # Measured: an inbound session with its cleanup(8) takes 3.4 MB, a delivery under TLS 2.5 MB.
     inbound, outbound = 400 * 3.4, 450 * 2.5
     assert program.of_type("Container")["gateway"].inputs["memory"] * 1.048 > inbound + outbound
 
 
-def test_a_container_says_whose_it_is_and_what_it_is(container: Registered) -> None:
+def test_a_container_has_labels_for_its_stack_and_role(container: Registered) -> None:
     labels = {label["label"]: label["value"] for label in container.inputs["labels"]}
     assert labels["tlsgate.stack"] == "test"
     assert labels["tlsgate.role"] == container.name
@@ -100,7 +100,9 @@ def test_a_container_has_its_address_on_the_stacks_network(
 
 
 @pytest.mark.parametrize("role", ["gateway", "policy", "agent"])
-def test_who_looks_names_up_asks_the_validating_resolver(program: Program, role: str) -> None:
+def test_containers_that_look_up_names_use_the_validating_resolver(
+    program: Program, role: str
+) -> None:
     assert program.of_type("Container")[role].inputs["dns"] == ["172.31.26.2"]
 
 
@@ -141,7 +143,7 @@ MOUNTS = {
 }
 
 
-def test_a_container_sees_these_volumes_and_writes_only_its_own(container: Registered) -> None:
+def test_a_container_has_these_volumes_and_writes_only_its_own(container: Registered) -> None:
     assert {
         mount["target"]: (mount["source"].removeprefix("tlsgate-test-"), mount["readOnly"])
         for mount in container.inputs["mounts"]
@@ -152,7 +154,7 @@ def test_a_container_sees_these_volumes_and_writes_only_its_own(container: Regis
     ("delete_data", "kept"),
     [(False, {"acme", "mx-keys", "policy-keys", "policy-state", "spool"}), (True, set())],
 )
-def test_mail_and_keys_are_not_thrown_away_by_accident(
+def test_mail_and_keys_are_not_deleted_by_accident(
     tmp_path: Path, delete_data: bool, kept: set[str]
 ) -> None:
     line = f"  tlsgate:deleteData: {str(delete_data).lower()}\n  tlsgate:tlsRpt:"
@@ -184,7 +186,7 @@ def test_a_stack_without_a_network_makes_one(tmp_path: Path, program: Program) -
 
 
 ORDER = [
-    # Nothing is asked of the CA before it can look at us.
+    # No order before the CA can validate.
     (("Job", "issue"), ("Container", "resolver")),
     (("Job", "issue"), ("Container", "policy-host")),
     (("Job", "issue"), ("DnsRecords", "addresses")),
@@ -200,7 +202,7 @@ ORDER = [
     (("Container", "gateway"), ("Container", "notices")),
     (("Container", "policy"), ("Delivery", "partner-list")),
     (("Container", "notices"), ("Delivery", "partner-list")),
-    # Senders are pointed to it when it works; RFC 8461, section 3.3: the policy, then its id.
+    # DNS points to it only when it works; RFC 8461, section 3.3: the policy, then its id.
     (("DnsRecords", "mail-records"), ("Container", "gateway")),
     (("Job", "policy-served"), ("Job", "issue")),
     (("Job", "policy-served"), ("Delivery", "policy-host-config")),
@@ -210,7 +212,7 @@ ORDER = [
 
 
 @pytest.mark.parametrize(("later", "earlier"), ORDER, ids=lambda one: one[1])
-def test_what_is_made_after_what(
+def test_the_order_of_creation(
     program: Program, later: tuple[str, str], earlier: tuple[str, str]
 ) -> None:
     before = program.before(program.of_type(later[0])[later[1]])
@@ -218,7 +220,7 @@ def test_what_is_made_after_what(
     assert later not in before
 
 
-def test_jobs_run_again_for_what_they_cannot_see_in_their_files(program: Program) -> None:
+def test_jobs_run_again_when_their_triggers_change(program: Program) -> None:
     jobs = {name: one.inputs["triggers"] for name, one in program.of_type("Job").items()}
     delivery = program.of_type("Delivery")["policy-host-config"].inputs
     agent = program.of_type("VolumeFiles")["agent-files"].inputs
@@ -243,14 +245,14 @@ def test_records_are_split_by_when_they_may_go_live(program: Program) -> None:
 
 
 def test_no_secret_reaches_the_engine(program: Program) -> None:
-    said = "\n".join(text for one in program.registered for text in texts(one.inputs))
-    assert "agent.key" in said  # the paths are there
-    assert EAB_SECRET not in said
-    assert not [secret for secret in SECRETS if secret in said]
-    assert "PRIVATE KEY" not in said
+    text = "\n".join(text for one in program.registered for text in texts(one.inputs))
+    assert "agent.key" in text  # the paths are there
+    assert EAB_SECRET not in text
+    assert not [secret for secret in SECRETS if secret in text]
+    assert "PRIVATE KEY" not in text
 
 
-def test_the_outputs_tell_what_the_stack_is(program: Program, inputs: Inputs) -> None:
+def test_the_outputs_describe_the_stack(program: Program, inputs: Inputs) -> None:
     outputs = dict(program.outputs)
     records = outputs.pop("records")
     partners = outputs.pop("partners")

@@ -1,4 +1,4 @@
-"""Job: when it runs, what it leaves in the state, and what refresh makes of it."""
+"""Job: when it runs, what the state contains of it, and what refresh does."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def test_an_unknown_inside_an_input_runs_the_job_again() -> None:
 
 
 def test_nothing_changed_runs_nothing() -> None:
-    # As it comes back from the state: numbers are floats, and the provider stands beside them.
+    # As it comes back from the state: numbers are floats, and the provider is among them.
     olds = {**DONE, "timeout": 120.0, "__provider": "old code"}
     assert JobProvider().diff("id", olds, {**PROPS, "__provider": "new code"}).changes is False
 
 
 def test_the_result_is_the_last_line(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": b'ordering\n{"account": null, "certificates": []}\n'}
+    engine.next_container = {"output": b'ordering\n{"account": null, "certificates": []}\n'}
     made = JobProvider().create(PROPS)
     assert made.id == "tlsgate-test-issue"
     assert made.outs == DONE
@@ -83,16 +83,16 @@ def test_the_result_is_the_last_line(engine: FakeEngine) -> None:
     assert JobProvider().update("id", DONE, PROPS).outs == DONE
 
 
-def test_a_job_may_do_without_a_network_and_a_user(engine: FakeEngine) -> None:
+def test_a_job_needs_no_network_and_no_user(engine: FakeEngine) -> None:
     """Pulumi hands a provider no input that is None."""
-    engine.of_the_next = {"output": b"{}\n"}
+    engine.next_container = {"output": b"{}\n"}
     JobProvider().create({k: v for k, v in PROPS.items() if k not in ("network", "user")})
     assert engine.only.arguments["network"] is None
     assert engine.only.arguments["user"] is None
 
 
 def test_a_job_that_fails_is_not_recorded(engine: FakeEngine) -> None:
-    engine.of_the_next = {"code": 1, "errors": b"the CA refuses the name"}
+    engine.next_container = {"code": 1, "errors": b"the CA refuses the name"}
     with pytest.raises(DeploymentError, match="the CA refuses the name"):
         JobProvider().create(PROPS)
 
@@ -105,7 +105,7 @@ def test_a_job_without_its_result_line_fails(output: str) -> None:
 
 
 def test_refresh_sees_another_result_and_the_next_up_runs_again(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": b'{"account": null, "certificates": ["another"]}'}
+    engine.next_container = {"output": b'{"account": null, "certificates": ["another"]}'}
     read = JobProvider().read("id", DONE)
     assert engine.only.arguments["command"] == ["show"]
     assert read.id == "id"
@@ -114,7 +114,7 @@ def test_refresh_sees_another_result_and_the_next_up_runs_again(engine: FakeEngi
 
 
 def test_refresh_sees_no_drift_where_there_is_none(engine: FakeEngine) -> None:
-    engine.of_the_next = {"output": b'{"certificates": [], "account": null}'}
+    engine.next_container = {"output": b'{"certificates": [], "account": null}'}
     read = JobProvider().read("id", DONE)
     assert read.outs == DONE
     assert JobProvider().diff("id", read.outs, PROPS).changes is False
@@ -126,7 +126,7 @@ def test_without_its_volumes_a_job_is_gone(engine: FakeEngine) -> None:
     assert engine.made == []
 
 
-def test_a_job_without_a_read_command_is_taken_as_it_was(engine: FakeEngine) -> None:
+def test_a_job_without_a_read_command_keeps_its_result(engine: FakeEngine) -> None:
     done = {**DONE, "read_command": None}
     read = JobProvider().read("id", done)
     assert (read.id, read.outs) == ("id", done)
@@ -149,7 +149,7 @@ def test_destroy_has_nothing_to_run(
 
 def test_what_only_the_job_prints_is_no_drift(engine: FakeEngine) -> None:
     left = {**LEFT, "keys": {"mx1": "ab"}}
-    engine.of_the_next = {"output": b'{"certificates": [], "account": null}'}
+    engine.next_container = {"output": b'{"certificates": [], "account": null}'}
     done = {**DONE, "result": left, "settled": left}
     read = JobProvider().read("id", done)
     assert read.outs == done

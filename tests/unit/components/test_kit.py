@@ -1,4 +1,4 @@
-"""Gateways as somebody else's program declares them: several, with options, beside other things."""
+"""Gateways in another program: several of them, with options, beside other resources."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi
 import pulumi_docker
 import pytest
 
-from tests.unit.components.gateway_parts import told
+from tests.unit.components.gateway_parts import outputs_of
 from tests.unit.components.program import RecordingMonitor, Registered, run
 from tests.unit.components.stack_config import tsig
 from tests.unit.partners.partner_files import record
@@ -37,7 +37,7 @@ IDS = {role: f"sha256:{role}" for role in ROLES}
 
 @pytest.fixture
 def args(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MailGatewayArgs:
-    """A gateway's arguments; nothing of its images is built."""
+    """A gateway's arguments; no image is built."""
     for variable in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "wide.key").write_text(tsig("wide", "cHVsdW1pLXNlY3JldC1mb3ItdGVzdHM="))
@@ -91,8 +91,8 @@ def of_kind(found: tuple[Registered, ...], *kinds: str) -> list[Registered]:
     return [one for one in found if one.type.endswith(tuple(f":{kind}" for kind in kinds))]
 
 
-def test_a_gateway_tells_what_it_is(args: MailGatewayArgs) -> None:
-    outputs = run(lambda: told(MailGateway("gateway", args))).outputs
+def test_a_gateway_has_its_outputs(args: MailGatewayArgs) -> None:
+    outputs = run(lambda: outputs_of(MailGateway("gateway", args))).outputs
     assert outputs["hosts"] == ["mx1.corp.example"]
     assert outputs["smtp"] == "0.0.0.0:25"
     assert outputs["partners"]["count"] == 1
@@ -120,7 +120,7 @@ def test_two_gateways_in_one_program_share_no_name(args: MailGatewayArgs) -> Non
     assert {one.urn.rpartition("::")[2].partition("-")[0] for one in found} == {"east", "west"}
 
 
-def test_what_the_caller_waits_for_is_there_before_every_part(args: MailGatewayArgs) -> None:
+def test_dependencies_of_the_caller_come_before_every_part(args: MailGatewayArgs) -> None:
     def program() -> None:
         disk = pulumi_docker.Volume("disk", name="disk")
         MailGateway("gateway", args, pulumi.ResourceOptions(depends_on=[disk]))
@@ -143,7 +143,7 @@ def test_protection_and_transformations_reach_every_part(args: MailGatewayArgs) 
     assert sorted(seen) == sorted(one.name for one in made)
 
 
-def test_aliases_of_the_caller_are_the_components(args: MailGatewayArgs) -> None:
+def test_aliases_of_the_caller_apply_to_the_component(args: MailGatewayArgs) -> None:
     opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
     made = requested(gateway(args, opts))
     (component,) = [one for one in made if one.type == "tlsgate:index:MailGateway"]
@@ -157,7 +157,7 @@ def old_names(request: Any) -> set[str]:
     }
 
 
-def test_every_part_of_a_stack_from_before_is_found_under_its_old_name(
+def test_every_part_has_the_name_of_older_stacks_as_an_alias(
     args: MailGatewayArgs,
 ) -> None:
     _, *parts = requested(gateway(args))
@@ -194,7 +194,7 @@ def test_another_gateway_claims_no_old_name(args: MailGatewayArgs) -> None:
     assert [one.name for one in made if old_names(one)] == []
 
 
-def test_values_of_other_resources_may_come_later(args: MailGatewayArgs) -> None:
+def test_some_arguments_may_be_outputs_of_other_resources(args: MailGatewayArgs) -> None:
     def program() -> None:
         network = pulumi_docker.Network("shared", name="shared")
         address = pulumi.Output.from_input("192.0.2.77")
@@ -220,14 +220,16 @@ def test_values_of_other_resources_may_come_later(args: MailGatewayArgs) -> None
     assert len(postfix.inputs["generation"]) >= 16
 
 
-def test_a_later_address_that_is_none_is_refused(args: MailGatewayArgs) -> None:
+def test_an_output_that_is_no_address_is_refused(args: MailGatewayArgs) -> None:
     later = pulumi.Output.from_input("eip-1.example")
     given = replace(args, mta_sts=MtaStsArgs(addresses=[later]))
-    with pytest.raises(pulumi.RunError, match=r"'eip-1\.example' was given as a public address"):
+    with pytest.raises(
+        pulumi.RunError, match=r"'eip-1\.example' was given as a public address, but is not"
+    ):
         registered(gateway(given))
 
 
-def test_all_that_is_wrong_is_told_at_once_in_the_programs_words(args: MailGatewayArgs) -> None:
+def test_all_problems_are_reported_at_once_with_names_of_arguments(args: MailGatewayArgs) -> None:
     wrong = replace(
         args,
         domains="corp.example",
@@ -259,7 +261,9 @@ def test_all_that_is_wrong_is_told_at_once_in_the_programs_words(args: MailGatew
     assert "caaAccountUri" not in str(refused.value)
 
 
-def test_an_argument_of_another_class_is_told_by_the_class(args: MailGatewayArgs) -> None:
+def test_an_argument_of_the_wrong_class_is_reported_with_the_right_one(
+    args: MailGatewayArgs,
+) -> None:
     wrong = replace(args, dns={"server": "x"}, gateways=["mx1"])  # type: ignore[arg-type, list-item]
     with pytest.raises(pulumi.RunError) as refused:
         registered(gateway(wrong))
@@ -282,7 +286,7 @@ def test_without_an_engine_the_environment_decides_for_all(args: MailGatewayArgs
 
 
 @pytest.mark.parametrize("given", ["tcp://h:2376", DockerEngine("tcp://h:2376", "/certs")])
-def test_an_engine_is_everybodys(args: MailGatewayArgs, given: DockerEngine | str) -> None:
+def test_all_parts_use_the_given_engine(args: MailGatewayArgs, given: DockerEngine | str) -> None:
     declared = RecordingMonitor()
     run(only(gateway(replace(args, engine=given))), declared)
     (provider,) = [one for one in declared.registered if one.type == "pulumi:providers:docker"]
@@ -299,7 +303,7 @@ def test_an_engine_is_everybodys(args: MailGatewayArgs, given: DockerEngine | st
     assert all(one.provider.startswith(provider.urn) for one in docker)
 
 
-def test_the_callers_provider_is_everybodys(args: MailGatewayArgs) -> None:
+def test_all_parts_use_the_callers_provider(args: MailGatewayArgs) -> None:
     def program() -> None:
         provider = pulumi_docker.Provider("far", host="tcp://far:2376")
         MailGateway("gateway", args, pulumi.ResourceOptions(providers=[provider]))
@@ -307,7 +311,7 @@ def test_the_callers_provider_is_everybodys(args: MailGatewayArgs) -> None:
     assert all(engine == {"host": "tcp://far:2376"} for engine in engines(registered(program)))
 
 
-def test_an_engine_and_a_provider_are_one_too_many(args: MailGatewayArgs) -> None:
+def test_an_engine_and_a_provider_together_are_refused(args: MailGatewayArgs) -> None:
     def program() -> None:
         provider = pulumi_docker.Provider("far", host="tcp://far:2376")
         opts = pulumi.ResourceOptions(provider=provider)

@@ -1,4 +1,4 @@
-"""`__main__.py` as the engine runs it: refused as a whole, or declared as a whole."""
+"""`__main__.py` as Pulumi runs it: wrong input declares nothing, right input everything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pulumi.runtime import get_root_resource
 from pulumi.runtime.config import CONFIG, set_all_config
 from pulumi.runtime.stack import Stack as RootStack
 
-from tests.unit.components.program import Program, RecordingMonitor, absolute, run
+from tests.unit.components.program import Program, RecordingMonitor, config_in, run
 from tests.unit.components.stack_config import as_pulumi_gives, changed, write_project
 from tests.unit.partners.partner_files import record
 
@@ -51,7 +51,7 @@ def main(config: str, engine: RecordingMonitor) -> Program:
 @pytest.fixture
 def config(tmp_path: Path) -> str:
     """A right config and partner list, readable from the repository's root."""
-    text = absolute(tmp_path, (PARTNERS[0], PARTNERS[1].format(folder=tmp_path)))
+    text = config_in(tmp_path, (PARTNERS[0], PARTNERS[1].format(folder=tmp_path)))
     (tmp_path / "partners" / "acme.yaml").write_text(record())
     return text.replace('  tlsgate:relayhost: "[out.corp.example]:587"\n', "")
 
@@ -74,7 +74,7 @@ def test_a_preview_declares_the_same_though_it_knows_less(config: str) -> None:
     assert previewed == made
 
 
-def test_wrong_input_is_told_whole_before_anything_is_declared(project: Path) -> None:
+def test_all_wrong_input_is_reported_before_anything_is_declared(project: Path) -> None:
     config = changed(("    maxAge: 86400\n", "    max_age: 86400\n"))
     write_project(project, config, acme="name: A\n\tcontact: b\n")
     engine = RecordingMonitor()

@@ -26,7 +26,7 @@ RECORDED = {
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_a_state_of_before_the_package_still_finds_its_provider(name: str) -> None:
+def test_an_older_state_still_finds_its_provider(name: str) -> None:
     provider = dill.loads(base64.b64decode(RECORDED[name]))  # noqa: S301 - ours
     assert isinstance(provider, Provider)
     module, _, cls = name.partition(".")

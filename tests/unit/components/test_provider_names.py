@@ -1,8 +1,8 @@
-"""The contract with every state that is out there: how it names a dynamic provider.
+"""The contract with all existing states: the names of the dynamic providers in them.
 
 Pulumi pickles a provider into the state, by dill. A class that can be imported goes in as the names
 of its module and itself; any other as code, which another version of Python cannot run. Refresh,
-update and destroy import the name that the state has, so a name in the table below stays for ever.
+update and destroy import the name that the state has, so a name in this table must never go.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_the_state_gets_names_and_no_code(module: str, name: str) -> None:
     assert taken_apart(base64.b64decode(serialize_provider(provider))) == (BY_NAME, [module, name])
 
 
-def test_code_would_be_seen() -> None:
+def test_code_in_a_state_would_be_detected() -> None:
     """As of a class in a program's own `__main__`."""
     local = type("Local", (Provider,), {"__module__": "__main__"})()
     done, _ = taken_apart(base64.b64decode(serialize_provider(local)))

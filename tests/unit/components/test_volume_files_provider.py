@@ -42,7 +42,7 @@ def props(project: Path) -> dict[str, Any]:
         ({"__provider": "new code"}, False, []),
     ],
 )
-def test_what_writes_again(
+def test_which_changes_write_again(
     props: dict[str, Any], change: dict[str, Any], changes: bool, replaces: list[str]
 ) -> None:
     result = VolumeFilesProvider().diff("config", props, {**props, **change})
@@ -86,7 +86,7 @@ def test_a_write_records_what_it_wrote(
 def test_a_volume_that_cannot_be_emptied_is_not_written(
     engine: FakeEngine, props: dict[str, Any]
 ) -> None:
-    engine.of_the_next = {"code": 1, "errors": b"read-only file system"}
+    engine.next_container = {"code": 1, "errors": b"read-only file system"}
     with pytest.raises(DeploymentError, match="read-only file system"):
         VolumeFilesProvider().create(props)
     assert engine.only.put == []
@@ -117,7 +117,7 @@ LIVE = {"agent.json": b"{}\n", "ca.pem": b"PEM\n", "agent.tsig": b"secret-1"}
 def test_refresh_compares_what_is_there(
     engine: FakeEngine, props: dict[str, Any], live: dict[str, bytes], drift: bool
 ) -> None:
-    engine.of_the_next = {"content": live}
+    engine.next_container = {"content": live}
     read = VolumeFilesProvider().read("config", props)
     assert (read.outs == props) is not drift
     assert VolumeFilesProvider().diff("config", read.outs or {}, props).changes is drift

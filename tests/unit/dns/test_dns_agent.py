@@ -76,7 +76,7 @@ def test_an_alias_in_the_way_is_named() -> None:
     assert fake.updates == []
 
 
-def test_a_name_outside_the_zones_is_told() -> None:
+def test_a_name_outside_the_zones_is_reported() -> None:
     with pytest.raises(ZoneError, match=r"none of the zones corp\.example"):
         AgentZone(FakeServer(zones=["other.example"]).name_server(), ["corp.example"]).add_text(
             "_acme-challenge.other.example", "mine", 60

@@ -119,7 +119,7 @@ def test_a_server_that_does_not_answer_and_a_missing_key_file(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("changed", [{"sink": "manual"}, {"server": UNKNOWN}, {"wanted": UNKNOWN}])
-def test_nothing_is_asked_for_what_is_not_known_or_not_ours(changed: dict[str, Any]) -> None:
+def test_no_server_is_asked_about_unknown_or_manual_records(changed: dict[str, Any]) -> None:
     news = inputs(*WANTED, tsig_key_file="missing.key", **changed)
     assert failures({}, news) == []
     outs = inputs(records=[])
@@ -156,7 +156,7 @@ def test_the_manual_sink_leaves_ttls_to_the_publisher(
     assert str(caught.value).splitlines() == [
         "2 of 3 DNS record sets are not live. Publish these lines, then run `up` again:",
         *to_lines([A, STS]),
-        "In their place there is now:",
+        "These records are live instead:",
         "mx1.corp.example. 300 IN A 192.0.2.9",
     ]
     fake.put(replace(A, ttl=5), STS)
@@ -184,7 +184,7 @@ def test_without_a_server_the_machines_resolver_is_asked(
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (DnsRecordsArgs(WANTED, "rfc2136", None, ZONES, "k"), "needs tlsgate:dns.server"),
         (DnsRecordsArgs(WANTED, "rfc2136", Endpoint("ns", 53), ZONES), "dns.tsigKeyFile"),
@@ -192,8 +192,8 @@ def test_without_a_server_the_machines_resolver_is_asked(
         (DnsRecordsArgs([replace(A, values=("x",))], "manual"), "A: x cannot be read"),
     ],
 )
-def test_arguments_that_cannot_be_are_told_without_a_stack_trace(
-    args: DnsRecordsArgs, said: str
+def test_wrong_arguments_are_reported_without_a_stack_trace(
+    args: DnsRecordsArgs, message: str
 ) -> None:
-    with pytest.raises(pulumi.RunError, match=said):
+    with pytest.raises(pulumi.RunError, match=message):
         DnsRecords("records", args)

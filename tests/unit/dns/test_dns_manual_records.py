@@ -55,7 +55,7 @@ def test_a_failed_look_up_is_no_absent_record(monkeypatch: pytest.MonkeyPatch) -
         look_up([MX, Record("broken.example", "A", 300, ("192.0.2.1",))], None)
 
 
-def test_a_machine_without_a_resolver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_resolver_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def none() -> None:
         raise dns.resolver.NoResolverConfiguration
 

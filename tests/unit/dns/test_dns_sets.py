@@ -94,7 +94,7 @@ def test_a_name_is_in_the_longest_zone_that_matches(name: str, zone: str) -> Non
     assert zone_of(name, ("corp.example", "example.", "Mail.corp.example")) == zone
 
 
-def test_a_name_outside_all_zones_is_told_with_the_zones() -> None:
+def test_a_name_outside_all_zones_is_reported_with_the_zones() -> None:
     with pytest.raises(ZoneError, match=r"a\.test is in none of the zones corp\.example"):
         zone_of("a.test", ("corp.example",))
     with pytest.raises(ZoneError, match=r"none of the zones \(none\)"):
@@ -111,7 +111,7 @@ def test_a_name_outside_all_zones_is_told_with_the_zones() -> None:
     ],
     ids=lambda record: record.type,
 )
-def test_a_value_that_is_none_is_named(record: Record) -> None:
+def test_a_wrong_value_is_named(record: Record) -> None:
     with pytest.raises(DnsError, match=f"a.test {record.type}: "):
         to_rdataset(record)
 

@@ -124,18 +124,18 @@ def test_a_name_that_does_not_resolve_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (b"\x00\x00" + b"\xff" * 40, "cannot be read"),
         (b"\x00\x00" + b"\x00" * 10, "another question"),
     ],
 )
-def test_what_is_no_answer_is_said(answer: bytes, said: str) -> None:
+def test_a_wrong_answer_is_reported(answer: bytes, message: str) -> None:
     def babble(connection: socket.socket, received: list[bytes]) -> None:
         receive(connection, received)
         connection.sendall(len(answer).to_bytes(2, "big") + answer)
 
-    with listening(babble) as (port, _), pytest.raises(DnsError, match=said):
+    with listening(babble) as (port, _), pytest.raises(DnsError, match=message):
         exchange("127.0.0.1", port, questions(1), 5)
 
 

@@ -47,7 +47,7 @@ def test_another_ttl_is_set_whoever_published_the_values() -> None:
     assert fake.holds("corp.example", "MX") == MX
 
 
-def test_all_conflicts_are_told_at_once_and_nothing_is_changed() -> None:
+def test_all_conflicts_are_reported_at_once_and_nothing_is_changed() -> None:
     theirs = (
         replace(MX, values=("5 old.test.", "10 mx1.corp.example.")),
         Record("mx1.corp.example", "CNAME", 300, ("host.test.",)),
@@ -109,7 +109,7 @@ def failing_in(zone: str, code: dns.rcode.Rcode, until: int = 10**6):  # type: i
     return answer
 
 
-def test_zones_that_were_done_are_taken_back_when_a_later_one_fails() -> None:
+def test_finished_zones_are_reverted_when_a_later_one_fails() -> None:
     fake = FakeServer([A])
     fake.before_update = failing_in("corp.example", dns.rcode.SERVFAIL)
     with pytest.raises(DnsError, match="SERVFAIL to an update of zone corp") as caught:
@@ -121,7 +121,7 @@ def test_zones_that_were_done_are_taken_back_when_a_later_one_fails() -> None:
     assert [fake.holds(r.name, r.type) for r in WANTED] == [MX, A, STS]
 
 
-def test_what_cannot_be_taken_back_is_told_and_the_run_can_be_repeated() -> None:
+def test_what_cannot_be_reverted_is_reported_and_the_run_can_be_repeated() -> None:
     fake = FakeServer()
     fake.before_update = failing_in("corp.example", dns.rcode.SERVFAIL, until=1)
     with pytest.raises(DnsError, match=r"Already published, and left: _mta-sts\.brand\.example"):
@@ -152,7 +152,7 @@ def test_what_a_wildcard_answers_is_no_record_of_anybody() -> None:
     assert fake.holds("*.corp.example", "A") == wildcard
 
 
-def test_a_record_with_the_same_value_as_a_wildcard_is_told_from_it() -> None:
+def test_a_record_is_distinguished_from_a_wildcard_with_the_same_value() -> None:
     mine = Record("mta-sts.corp.example", "A", 300, ("192.0.2.80",))
     fake = FakeServer([replace(mine, name="*.corp.example")])
     server = fake.name_server()
@@ -162,7 +162,7 @@ def test_a_record_with_the_same_value_as_a_wildcard_is_told_from_it() -> None:
     assert withdraw(server, ZONES, [mine]).removed == ()
 
 
-def test_every_name_outside_the_zones_is_told() -> None:
+def test_every_name_outside_the_zones_is_reported() -> None:
     outside = [Record(f"{name}.test", "A", 300, ("192.0.2.1",)) for name in ("a", "b")]
     with pytest.raises(ZoneError, match=r"(?s)a\.test is in none.*b\.test is in none"):
         publish(FakeServer().name_server(), ZONES, [*outside, MX])

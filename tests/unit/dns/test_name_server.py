@@ -68,7 +68,7 @@ def test_an_answer_without_authority_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "said"),
+    ("code", "kind", "message"),
     [
         (dns.rcode.YXRRSET, PrerequisiteError, "changed by someone else"),
         (dns.rcode.NXRRSET, PrerequisiteError, "changed by someone else"),
@@ -82,17 +82,17 @@ def test_an_answer_without_authority_is_an_error() -> None:
     ids=lambda value: dns.rcode.to_text(value) if isinstance(value, dns.rcode.Rcode) else "",
 )
 def test_every_refusal_says_what_and_what_to_do(
-    code: dns.rcode.Rcode, kind: type[DnsError], said: str
+    code: dns.rcode.Rcode, kind: type[DnsError], message: str
 ) -> None:
     fake = FakeServer()
     fake.before_update = lambda query: code
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind, match=message) as caught:
         fake.name_server().update(an_update())
     assert str(caught.value).startswith("ns.test:53: ")
 
 
 @pytest.mark.parametrize("code", [dns.rcode.REFUSED, dns.rcode.NOTAUTH], ids=dns.rcode.to_text)
-def test_a_key_that_may_not_write_is_told_from_one_that_may_not_update_at_all(
+def test_a_key_that_may_not_write_a_name_differs_from_one_that_may_not_update(
     code: dns.rcode.Rcode,
 ) -> None:
     fake = FakeServer()
@@ -114,7 +114,7 @@ def test_a_refusal_of_many_sets_names_some() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (dns.tsig.PeerBadTime, "BADTIME.*clock"),
         (dns.tsig.PeerBadSignature, "another secret.*BADSIG"),
@@ -125,7 +125,7 @@ def test_a_refusal_of_many_sets_names_some() -> None:
     ],
 )
 def test_every_trouble_with_a_signature_has_its_sentence(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception], said: str
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception], message: str
 ) -> None:
     def raises(wire, **_):  # type: ignore[no-untyped-def]
         raise error
@@ -139,11 +139,11 @@ def test_every_trouble_with_a_signature_has_its_sentence(
         return made
 
     monkeypatch.setattr(fake, "_answer", answered)
-    with pytest.raises(KeyRefusedError, match=said):
+    with pytest.raises(KeyRefusedError, match=message):
         fake.name_server().update(an_update())
 
 
-def test_an_acceptance_that_nobody_signed_is_not_believed() -> None:
+def test_an_unsigned_acceptance_is_refused() -> None:
     def unsigned(host, port, queries, timeout):  # type: ignore[no-untyped-def]
         plain = [dns.update.UpdateMessage("corp.example.", id=query.id) for query in queries]
         return [dns.message.make_response(query) for query in plain]

@@ -44,17 +44,17 @@ def test_what_tools_write_is_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
-        ("", "holds no TSIG key"),
-        ("hmac-sha256:k:c2VjcmV0", "holds no TSIG key"),
+        ("", "contains no TSIG key"),
+        ("hmac-sha256:k:c2VjcmV0", "contains no TSIG key"),
         (
             'key "a" { algorithm hmac-sha256; secret "c2VjcmV0"; };\n'
             'key "b" { algorithm hmac-sha256; secret "c2VjcmV0"; };',
-            "holds 2 TSIG keys",
+            "contains 2 TSIG keys",
         ),
-        ('key "k" { secret "c2VjcmV0"; };', "algorithm is none of hmac-sha224"),
-        ('key "k" { algorithm hmac-md5; secret "c2VjcmV0"; };', "algorithm is none of"),
+        ('key "k" { secret "c2VjcmV0"; };', "algorithm must be one of hmac-sha224"),
+        ('key "k" { algorithm hmac-md5; secret "c2VjcmV0"; };', "algorithm must be one of"),
         ('key "k" { algorithm hmac-sha256; };', "cannot be read"),
         ('key "k" { algorithm hmac-sha256; secret "c2VjcmV"; };', "cannot be read"),
         ('key "k" { algorithm hmac-sha256; secret "c2Vj!mV0"; };', "cannot be read"),
@@ -63,7 +63,7 @@ def test_what_tools_write_is_read(
     ],
 )
 def test_a_bad_file_is_named_with_its_remedy_and_without_its_secret(
-    tmp_path: Path, text: str, said: str
+    tmp_path: Path, text: str, expected: str
 ) -> None:
     file = tmp_path / "stack.key"
     file.write_text(text)
@@ -71,24 +71,24 @@ def test_a_bad_file_is_named_with_its_remedy_and_without_its_secret(
         read_tsig_key(file)
     message = str(caught.value)
     assert message.startswith(f"{file}: ")
-    assert said in message
+    assert expected in message
     assert "tsig-keygen" in message
     assert "c2V" not in message
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda file: None, "No such file"),
         (lambda file: file.mkdir(), "Is a directory"),
-        (lambda file: file.write_bytes(b"\xff\xfe"), "is not a text file"),
+        (lambda file: file.write_bytes(b"\xff\xfe"), "is not UTF-8 text"),
     ],
 )
-def test_an_unreadable_file_is_named(tmp_path: Path, make: object, said: str) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path, make: object, message: str) -> None:
     file = tmp_path / "stack.key"
     assert callable(make)
     make(file)
-    with pytest.raises(KeyRefusedError, match=said) as caught:
+    with pytest.raises(KeyRefusedError, match=message) as caught:
         read_tsig_key(file)
     assert str(file) in str(caught.value)
 

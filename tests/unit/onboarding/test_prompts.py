@@ -15,7 +15,6 @@ from tlsgate.onboarding.prompts import (
     MissingAnswersError,
     Prompter,
     collect_answers,
-    next_year,
 )
 from tlsgate.onboarding.proposal import Proposal
 from tlsgate.partners.model import Verify
@@ -130,15 +129,3 @@ def test_keys_are_used_only_if_the_partner_confirmed_them() -> None:
 def test_the_end_of_the_input_is_not_an_answer() -> None:
     with pytest.raises(MissingAnswersError, match="Name of the organisation: the input has ended"):
         collect_answers(NOTHING, PKIX, TODAY, Said().prompter)
-
-
-@pytest.mark.parametrize(
-    ("day", "later"),
-    [
-        (date(2026, 11, 24), date(2027, 11, 24)),
-        (date(2028, 2, 29), date(2029, 2, 28)),
-        (date(2027, 2, 28), date(2028, 2, 28)),
-    ],
-)
-def test_next_year(day: date, later: date) -> None:
-    assert next_year(day) == later

@@ -76,6 +76,7 @@ def test_then_uvs_is_installed_once(tmp_path: Path, pyenv: dict[str, str]) -> No
     assert (world.context.cache.root / "python-uv/made").exists()
 
 
+@serves_on_loopback
 def test_then_one_is_made_of_debians_packages(
     tmp_path: Path, pyenv: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -66,7 +66,7 @@ def test_the_users_own_is_preferred(tmp_path: Path, version: str) -> None:
     ("version", "host", "note"),
     [
         ("v3.219.9", True, "older than 3.220.0"),
-        ("", True, "did not tell its version"),
+        ("", True, "did not print its version"),
         ("v3.251.0", False, f"no {HOST}"),
     ],
 )

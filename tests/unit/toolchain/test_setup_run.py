@@ -207,7 +207,7 @@ def test_a_failing_command_is_shown_with_the_end_of_its_log(tmp_path: Path) -> N
             log=tmp_path / "log/step.log",
             progress=world.context.progress,
             environment={},
-            remedy="mend it",
+            remedy="fix it",
         )
     assert refused.value.problem == "`sh -c …` ended with 3"
     assert refused.value.details == (

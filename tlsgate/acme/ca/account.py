@@ -20,7 +20,7 @@ from tlsgate.acme.ca.trusted_roots import system_roots
 from tlsgate.acme.config.agent_json import Config
 from tlsgate.acme.config.ca import Ca, Eab
 from tlsgate.acme.faults import AcmeFault
-from tlsgate.acme.keys import Key, load_key, new_key, to_pem
+from tlsgate.acme.keys import Key, KeyMissing, load_key, new_key, to_pem
 from tlsgate.acme.state.paths import Paths
 from tlsgate.clock import Clock
 from tlsgate.events import emit
@@ -62,10 +62,11 @@ def contact_differs(path: Path, contact: tuple[str, ...]) -> bool:
 
 
 def account_key(path: Path) -> Key:
-    """The account's key; made if there is none. Raises KeyFault."""
-    if not (path / KEY).exists():
-        make_key(path / KEY)
-    return load_key(path / KEY)
+    """The account's key; made if there is none. Raises KeyFault, OSError."""
+    try:
+        return load_key(path / KEY)
+    except KeyMissing:
+        return make_key(path / KEY)
 
 
 def make_key(path: Path) -> Key:
@@ -253,10 +254,12 @@ class Connector:
 
     def _settle(self) -> None:
         """If a change of the key was begun: finds out whether the CA accepted it."""
-        if not (self._path / NEXT_KEY).exists():
+        try:
+            key = load_key(self._path / NEXT_KEY)
+        except KeyMissing:
             return
         uri = account_uri(self._path) or ""
-        if find(self._server(load_key(self._path / NEXT_KEY)), uri) is not None:
+        if find(self._server(key), uri) is not None:
             self._promote()
         else:
             (self._path / NEXT_KEY).unlink()

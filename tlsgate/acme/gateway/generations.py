@@ -53,7 +53,7 @@ class CertificateGeneration:
         return datetime.strptime(self.id.partition("-")[0], _BIRTH).replace(tzinfo=UTC)
 
     def key(self) -> Key:
-        """Raises KeyFault."""
+        """Raises KeyFault, OSError."""
         return load_key(self.path / KEY)
 
 
@@ -158,7 +158,7 @@ class CertificateStore:
                 shutil.rmtree(self._generations / name, ignore_errors=True)
 
     def unfinished_key(self) -> Key | None:
-        """The key of a generation that was begun and has no chain yet."""
+        """The key of a generation that was begun and has no chain yet. Raises OSError."""
         name = link_target(self._next)
         try:
             return load_key(self._generations / name / KEY) if name else None
@@ -166,7 +166,7 @@ class CertificateStore:
             return None
 
     def key_made(self, key: Key) -> datetime | None:
-        """When the served key was made, if it is this one (UTC)."""
+        """When the served key was made, if it is this one (UTC). Raises OSError."""
         current, wanted = self.current(), spki_sha256(key.public_key())
         try:
             same = current is not None and spki_sha256(current.key().public_key()) == wanted
@@ -175,14 +175,14 @@ class CertificateStore:
         return current.key_made if current is not None and same else None
 
     def next_key(self) -> Key | None:
-        """The key that a roll-over made; None without one that can be used."""
+        """The key that a roll-over made; None if there is none or it is damaged. Raises OSError."""
         try:
             return load_key(self._next_key)
         except KeyFault:
             return None
 
     def make_next_key(self) -> Key:
-        """The same; a new one if there is none."""
+        """The same; a new one if there is none. A key that cannot be read is never overwritten."""
         key = self.next_key()
         if key is None:
             key = new_key()

@@ -43,7 +43,8 @@ def installed_plugin(home: Path) -> Path | None:
 
 def serve() -> None:
     """Serve until the engine ends the process, or is gone itself."""
-    engine = os.getppid()  # before the port is told: an engine that is gone by then reads no port
+    # Asked before the port is printed: an engine that has ended by then reads no port.
+    engine = os.getppid()
     # Imported here: handing over to the real plugin needs none of it.
     import grpc  # noqa: PLC0415
     from pulumi.runtime.proto import provider_pb2_grpc  # noqa: PLC0415
@@ -72,7 +73,7 @@ def serve() -> None:
 
 
 def main() -> None:
-    """Hand over to the real plugin where there is one, else serve."""
+    """Hand over to the real plugin where there is one, otherwise serve."""
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     real = installed_plugin(home)
     if real and os.environ.get(OVERRIDE_VARIABLE) != "stand-in":

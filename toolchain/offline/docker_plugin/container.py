@@ -175,7 +175,7 @@ class Containers(Resource):
             self._discard(identity)
             raise PluginError(
                 f"Container {inputs['name']} ended at once with exit code {code} although it must "
-                f"run; it was removed. Mend its command, or set must_run=False. {tail}"
+                f"run; it was removed. Fix its command, or set must_run=False. {tail}"
             )
         return {**inputs, **observed(found, inputs)}
 
@@ -185,7 +185,7 @@ class Containers(Resource):
         """Return the live outputs and inputs, or None where the container is gone.
 
         One that must run and does not is removed and reported as gone, so that the next `up`
-        makes it anew: the real plugin's way.
+        makes it again, as the real plugin does.
         """
         try:
             found = self._engine.client.inspect_container(identity)
@@ -271,5 +271,5 @@ def _last_probe(health: Mapping[str, Any] | None) -> str:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Tell whether docker-py's bounded wait ran out: requests or urllib3 say so in several ways."""
+    """Return whether docker-py's wait timed out: requests and urllib3 say so in several ways."""
     return "timed out" in str(error).lower()

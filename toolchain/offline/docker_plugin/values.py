@@ -88,7 +88,7 @@ def _fill(target: struct_pb2.Value, value: Any) -> None:
 
 
 def has_unknown(value: Any) -> bool:
-    """Tell whether `value` is, or holds at any depth, a value that is not known yet."""
+    """Return whether `value` is, or holds at any depth, a value that is not known yet."""
     if isinstance(value, Unknown):
         return True
     if isinstance(value, Mapping):

@@ -20,7 +20,7 @@ from tests.unit.acme.acme_parts import MX, Parts, settings
 from tests.unit.acme.acme_pki import NOW, Root
 from tlsgate.acme.certificate import Meta, facts
 from tlsgate.acme.gateway.generations import KEPT_GENERATIONS, CertificateStore
-from tlsgate.acme.keys import new_key
+from tlsgate.acme.keys import new_key, to_pem
 
 META = Meta("https://ca.example/dir", None)
 STEPS: list[tuple[Any, str]] = [
@@ -192,6 +192,50 @@ def test_a_generation_that_cannot_be_read_is_not_missing(
     """Before, it was: a volume's fault led to an order."""
     parts = Parts(tmp_path)
     assert parts.renewer().attempt(MX) is None
+    cannot_read(monkeypatch, name)
+    with pytest.raises(OSError, match="Input/output"):
+        parts.store().current()
+    assert parts.renewer().attempt(MX) is not None
+    monkeypatch.undo()
+    assert parts.renewer().reason(MX) is None
+
+
+def test_a_next_key_that_cannot_be_read_is_never_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a new key was made over it: the published one was lost."""
+    store = CertificateStore(tmp_path / "mx1")
+    store.path.mkdir()
+    made = to_pem(store.make_next_key())
+    with monkeypatch.context() as patch:
+        cannot_read(patch, "next-key.pem")
+        for use in (store.next_key, store.make_next_key):
+            with pytest.raises(OSError, match="Input/output"):
+                use()
+    assert (store.path / "next-key.pem").read_bytes() == made
+    assert to_pem(store.make_next_key()) == made
+
+
+@pytest.mark.parametrize("name", ["key.pem", "next-key.pem"])
+def test_a_key_that_cannot_be_read_is_reported_and_leads_to_no_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    parts = Parts(tmp_path)
+    assert parts.renewer().attempt(MX) is None
+    parts.now += timedelta(days=80)  # the certificate is due
+    parts.store().make_next_key()
+    with monkeypatch.context() as patch:
+        cannot_read(patch, name)
+        fault = parts.renewer().attempt(MX)
+    assert fault is not None
+    assert "a file cannot be read or written: " in fault.reason
+    assert "Input/output error" in fault.reason
+    assert parts.orders == [MX.names]
+    assert parts.renewer().attempt(MX) is None
+
+
+def cannot_read(patch: pytest.MonkeyPatch, name: str) -> None:
+    """Files of this name give an I/O error."""
     real = Path.read_bytes
 
     def fails(path: Path) -> bytes:
@@ -199,9 +243,4 @@ def test_a_generation_that_cannot_be_read_is_not_missing(
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return real(path)
 
-    monkeypatch.setattr(Path, "read_bytes", fails)
-    with pytest.raises(OSError, match="Input/output"):
-        parts.store().current()
-    assert parts.renewer().attempt(MX) is not None
-    monkeypatch.undo()
-    assert parts.renewer().reason(MX) is None
+    patch.setattr(Path, "read_bytes", fails)
