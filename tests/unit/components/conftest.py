@@ -25,6 +25,12 @@ def one_pickler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle._Pickler, method, getattr(pickle._Pickler, method))
 
 
+@pytest.fixture(autouse=True)
+def no_known_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process asks each engine once; here every test is one."""
+    monkeypatch.setattr("tlsgate_pulumi.engine._UNFIT", {})
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project folder, in which the program was started."""
@@ -37,5 +43,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """An engine with the volumes `keys` and `config`, in place of the machine's."""
     fake = FakeEngine("keys", "config")
-    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at: fake)
+    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at, **_: fake)
     return fake

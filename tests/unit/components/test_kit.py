@@ -25,8 +25,11 @@ from tlsgate_pulumi import (
     MailGatewayArgs,
     MtaStsArgs,
     NetworkArgs,
+    PortsArgs,
 )
 
+HOSTS = {"far": "tcp://far:2376", "same": "tcp://h:2376"}
+"""Docker contexts."""
 DYNAMIC = ("Job", "Delivery", "VolumeFiles")
 ROLES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 IDS = {role: f"sha256:{role}" for role in ROLES}
@@ -105,7 +108,9 @@ def test_names_on_the_engine_are_the_stacks_and_the_gateways(args: MailGatewayAr
 def test_two_gateways_in_one_program_share_no_name(args: MailGatewayArgs) -> None:
     def both() -> None:
         MailGateway("east-gateway", args)
-        MailGateway("west-gateway", args)
+        network = NetworkArgs(subnet="172.31.26.0/24")
+        ports = PortsArgs(smtp="none", internal="none", https="none")
+        MailGateway("west-gateway", replace(args, network=network, ports=ports))
 
     found = registered(both)
     urns = [one.urn for one in found]
@@ -159,6 +164,29 @@ def test_every_part_has_the_name_of_older_stacks_as_an_alias(
     assert len(parts) > 30
     for one in parts:
         assert old_names(one) == {one.name.removeprefix("gateway-")}
+
+
+def test_a_renamed_gateway_and_its_engine_are_found_under_their_old_names(
+    args: MailGatewayArgs,
+) -> None:
+    opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
+    given = replace(args, engine="tcp://h:2376")
+    made = requested(lambda: MailGateway("new-gateway", given, opts))
+    assert len(made) > 30
+    for one in made:
+        assert old_names(one) == {f"old{one.name.removeprefix('new-gateway')}"}
+
+
+def test_the_first_gateway_renamed_is_found_under_its_names_without_prefix(
+    args: MailGatewayArgs,
+) -> None:
+    urn = pulumi.Output.from_input("urn:pulumi:test::tlsgate::tlsgate:index:MailGateway::gateway")
+    opts = pulumi.ResourceOptions(aliases=[urn])
+    _, *parts = requested(lambda: MailGateway("new-gateway", args, opts))
+    assert len(parts) > 30
+    for one in parts:
+        role = one.name.removeprefix("new-gateway-")
+        assert old_names(one) == {role, f"gateway-{role}"}
 
 
 def test_another_gateway_claims_no_old_name(args: MailGatewayArgs) -> None:
@@ -300,6 +328,37 @@ def test_a_provider_by_context_is_refused(args: MailGatewayArgs) -> None:
 
     with pytest.raises(pulumi.RunError, match="by a Docker context"):
         registered(program)
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (
+            "far",
+            "DOCKER_CONTEXT: the Docker context far leads to tcp://far:2376, but the gateway's",
+        ),
+        ("lost", "DOCKER_CONTEXT: the Docker context lost leads to no known address, but the"),
+    ],
+)
+@pytest.mark.parametrize("is_given", [True, False], ids=["engine", "provider"])
+def test_a_context_of_the_environment_is_no_second_engine(
+    args: MailGatewayArgs, monkeypatch: pytest.MonkeyPatch, context: str, told: str, is_given: bool
+) -> None:
+    """The plugin goes by DOCKER_CONTEXT before its provider's `host`."""
+
+    def program() -> None:
+        if is_given:
+            MailGateway("gateway", replace(args, engine="tcp://h:2376"))
+            return
+        provider = pulumi_docker.Provider("far", host="tcp://h:2376")
+        MailGateway("gateway", args, pulumi.ResourceOptions(providers=[provider]))
+
+    monkeypatch.setattr("tlsgate_pulumi.docker_engine._context_host", HOSTS.get)
+    monkeypatch.setenv("DOCKER_CONTEXT", context)
+    with pytest.raises(pulumi.RunError, match=told):
+        registered(program)
+    monkeypatch.setenv("DOCKER_CONTEXT", "same")
+    assert set(map(str, engines(registered(program)))) == {"{'host': 'tcp://h:2376'}"}
 
 
 def test_a_preview_declares_the_same_as_an_update(args: MailGatewayArgs) -> None:
