@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import PurePath
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pulumi
 
+from tlsgate.partners.model import Partner
 from tlsgate.problems import Problem, ProblemsError
 from tlsgate_pulumi import arguments
-from tlsgate_pulumi.arguments import GatewayHostArgs, MailGatewayArgs
+from tlsgate_pulumi.arguments import ImagesArgs, MailGatewayArgs
+from tlsgate_pulumi.docker_engine import DockerEngine
 from tlsgate_pulumi.inputs import IMAGES, Addresses, Inputs, parse_inputs
 
 NOT_CONFIG = frozenset({"partners", "engine", "stack", "build_folder", "images.ids"})
 MAY_BE_OUTPUT = re.compile(r"(gateways\[\d+\]|mta_sts)\.addresses\[\d+\]|network\.existing")
+_PULUMI = {"Output": pulumi.Output, "T": str}
+"""The names in `pulumi.Input`, a type that refers to them as text."""
 UNKNOWN_ADDRESS = "192.0.2.1"
 """Used in place of an address that is not known yet, while the other arguments are checked."""
 
@@ -31,7 +35,7 @@ def read_args(name: str, args: MailGatewayArgs) -> Inputs:
 
     `name` is the name of the component.
     """
-    problems = _wrong_types(args)
+    problems = [*_wrong_classes(args, MailGatewayArgs, ""), *_wrong_own_types(args)]
     if problems:  # the arguments cannot be read any further
         raise _run_error(name, problems)
     raw = RawConfig()
@@ -45,7 +49,10 @@ def read_args(name: str, args: MailGatewayArgs) -> Inputs:
     try:
         inputs = parse_inputs(values, lambda _: ("", 0), partners)
     except ProblemsError as error:
-        problems += error.problems
+        reported = {
+            problem.key for problem in raw.problems
+        }  # a value that is not known is missing too
+        problems += (one for one in error.problems if _in_program(one.key) not in reported)
     if problems:
         raise _run_error(name, problems)
     addresses = Addresses(args.gateways[0].addresses, args.mta_sts.addresses)
@@ -94,25 +101,56 @@ class RawConfig:
             return UNKNOWN_ADDRESS
         message = "comes from another resource, but must be known when the program runs"
         remedy = "Use a plain value"
-        self.problems.append(Problem("", 0, f"tlsgate:{path}", "not-known", message, remedy))
+        self.problems.append(Problem("", 0, path, "not-known", message, remedy))
         return None
 
 
-def _wrong_types(args: MailGatewayArgs) -> list[Problem]:
-    """Return a problem for each argument that is not an object of the right class."""
-    classes = get_type_hints(MailGatewayArgs)
-    found = [
-        (part.name, getattr(args, part.name), classes[part.name])
-        for part in fields(args)
-        if is_dataclass(classes[part.name])
-    ]
-    hosts = enumerate(args.gateways if isinstance(args.gateways, list | tuple) else ())
-    found += [(f"gateways[{place}]", host, GatewayHostArgs) for place, host in hosts]
-    return [
-        Problem("", 0, key, "wrong-type", f"must be {cls.__name__}(…)", "")
-        for key, value, cls in found
-        if not isinstance(value, cls)
-    ]
+def _wrong_classes(value: Any, kind: type, path: str) -> Iterator[Problem]:
+    """Yield a problem for each argument that must be an object of a class of `arguments`."""
+    if not isinstance(value, kind):
+        yield _wrong_type(path, f"{kind.__name__}(…)")
+        return
+    for name, hint in get_type_hints(kind, localns=_PULUMI).items():
+        inner, within = getattr(value, name), f"{path}.{name}" if path else name
+        for one in (hint, *get_args(hint)):
+            if getattr(one, "__module__", "") != arguments.__name__:
+                continue
+            if get_origin(hint) is Sequence:
+                items = inner if isinstance(inner, list | tuple) else ()
+                for place, item in enumerate(items):
+                    yield from _wrong_classes(item, one, f"{within}[{place}]")
+            elif one is hint or inner is not None:
+                yield from _wrong_classes(inner, one, within)
+
+
+def _wrong_own_types(args: MailGatewayArgs) -> Iterator[Problem]:
+    """Yield a problem for each argument of `NOT_CONFIG` whose type is wrong."""
+    listed = args.partners
+    if isinstance(listed, list | tuple):
+        for place, item in enumerate(listed):
+            if not isinstance(item, Partner):
+                yield _wrong_type(f"partners[{place}]", "a Partner, as load_partners returns them")
+    elif not isinstance(listed, str | os.PathLike):
+        yield _wrong_type("partners", "the path of a folder, or a list from load_partners")
+    if not isinstance(args.engine, DockerEngine | str | None):
+        yield _wrong_type("engine", "a string or DockerEngine(…)")
+    if not isinstance(args.stack, str | None):
+        yield _wrong_type("stack", "a string that is known when the program runs")
+    if not isinstance(args.build_folder, str):
+        yield _wrong_type("build_folder", "a string that is known when the program runs")
+    images = args.images
+    if not isinstance(images, ImagesArgs):
+        return  # reported already
+    if not isinstance(images.ids, Mapping):
+        yield _wrong_type("images.ids", "a dict of image ids by role")
+        return
+    for role, image in images.ids.items():
+        if not isinstance(image, str | pulumi.Output | Awaitable) or image == "":
+            yield _wrong_type(f"images.ids.{role}", "the id of an image")
+
+
+def _wrong_type(key: str, wanted: str) -> Problem:
+    return Problem("", 0, key, "wrong-type", f"must be {wanted}", "")
 
 
 def _program_problems(args: MailGatewayArgs, stack: str) -> list[Problem]:
@@ -125,6 +163,9 @@ def _program_problems(args: MailGatewayArgs, stack: str) -> list[Problem]:
     if args.internal.recipients == "list" and not args.internal.recipients_folder:
         remedy = "Name the folder that contains one file per domain"
         found.append(Problem("", 0, "internal.recipients_folder", "missing", "is missing", remedy))
+    if args.network.existing == "":
+        remedy = "Give the name of a network, or leave it out"
+        found.append(Problem("", 0, "network.existing", "empty", "is empty", remedy))
     for role in args.images.ids.keys() - set(IMAGES):
         remedy = f"Known images: {', '.join(IMAGES)}"
         key = f"images.ids.{role}"
@@ -149,19 +190,22 @@ _NAMES = {
     for part in fields(cls)
     if "_" in part.name
 }
+_REMEDIES = {"not-a-list": "Use a list", "not-a-mapping": "Use a dict"}
+"""By the problem's code, for what a config writes in another way."""
 _CONFIG_KEY = re.compile(rf"tlsgate:|\b({'|'.join(_NAMES)})\b")
 
 
 def _as_argument(name: str, problem: Problem) -> Problem:
     """Return a problem with config keys replaced by the names of arguments."""
 
-    def renamed(text: str) -> str:
-        return _CONFIG_KEY.sub(lambda found: _NAMES.get(found[0], ""), text)
-
     return replace(
         problem,
         file=problem.file or f"MailGateway {name}",
-        key=renamed(problem.key),
-        message=renamed(problem.message),
-        remedy=renamed(problem.remedy),
+        key=_in_program(problem.key),
+        message=_in_program(problem.message),
+        remedy=_in_program(_REMEDIES.get(problem.code, problem.remedy)),
     )
+
+
+def _in_program(text: str) -> str:
+    return _CONFIG_KEY.sub(lambda found: _NAMES.get(found[0], ""), text)

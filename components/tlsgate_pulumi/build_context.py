@@ -4,6 +4,9 @@ A stack of this repository builds from the repository itself. Any other program 
 in a folder of its own project. The path of the copy is relative, so that it is the same on every
 machine and for every Python version: pulumi-docker replaces an image when its context path changes.
 Files and their modes are the same in both cases, so the engine's build cache gives the same ids.
+
+The Docker plugin looks for a relative path in the folder where Pulumi started the program. So that
+folder counts here, and not the current one: a program may change that with `os.chdir`.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+import pulumi
 
 import tlsgate
 from tlsgate_pulumi.engine import DeploymentError, read_host_file
@@ -23,6 +28,8 @@ PACKAGE = Path(__file__).parent
 SHIPPED_IMAGES = PACKAGE / "images"
 """Exists in the wheel only; in a checkout, images/ is at the top."""
 CHECKOUT = None if SHIPPED_IMAGES.is_dir() else PACKAGE.parents[1]
+STARTED_IN = Path.cwd()
+"""The current folder when the program imported this package."""
 NOTE = "# Written by tlsgate: what its images are built from. Safe to delete.\n*\n"
 
 
@@ -35,17 +42,30 @@ class BuildContext:
 
     def digest(self, role: str) -> str:
         """Return the SHA-256 of all files that the image of `images/<role>` is built from."""
-        return build_digest(Path(self.folder), role)
+        return build_digest(_program_folder() / self.folder, role)
+
+
+def _program_folder() -> Path:
+    """Return the folder where Pulumi started the program: that of Pulumi.yaml, or its `main`.
+
+    Not every language host tells the root; then the program must import this package before it
+    changes the current folder.
+    """
+    root = Path(pulumi.get_root_directory() or "")
+    if not root.is_absolute() or STARTED_IN.is_relative_to(root.resolve()):
+        return STARTED_IN
+    return root
 
 
 def is_checkout() -> bool:
     """Return whether the program runs in this repository."""
-    return CHECKOUT is not None and Path().resolve() == CHECKOUT
+    return CHECKOUT is not None and _program_folder().resolve() == CHECKOUT
 
 
 def is_usable(path: str) -> bool:
     """Return whether a build can use the CA bundle at `path`; a copied context can use any."""
-    return not is_checkout() or Path(path).resolve().is_relative_to(Path("images").resolve())
+    images = (_program_folder() / "images").resolve()
+    return not is_checkout() or (_program_folder() / path).resolve().is_relative_to(images)
 
 
 def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
@@ -66,7 +86,7 @@ def prepare(folder: str, build_ca_file: str | None) -> BuildContext:
         except DeploymentError as error:
             setting = "images.build_ca_file" if build_ca_file else BUILD_CA_VARIABLE
             raise DeploymentError(f"{setting}: {error}") from None
-    _write(Path(folder), wanted)
+    _write(_program_folder() / folder, wanted)
     return BuildContext(folder, EXTRA_CA if bundle else NO_EXTRA_CA)
 
 

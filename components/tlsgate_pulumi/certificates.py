@@ -131,7 +131,9 @@ class Certificates(pulumi.ComponentResource):
                 ),
                 stack.options("account", own),
             )
-            bound = account.result.apply(lambda result: caa_records(settings, result["accounts"]))
+            bound = account.result.apply(
+                lambda result: caa_records(settings, result["accounts"]) if result else []
+            )
             caa = DnsRecords(
                 stack.resource_name("caa"),
                 DnsRecordsArgs.from_settings(settings.dns, bound),
@@ -168,7 +170,7 @@ class Certificates(pulumi.ComponentResource):
             after=[self.job],
         )
         self.issued = self.job.result.apply(with_keys)
-        self.account = self.job.result.apply(lambda result: result["account"])
+        self.account = self.job.result.apply(lambda result: result["account"] if result else None)
         self.register_outputs(
             {"issued": self.issued, "account": self.account, "records": self.records}
         )
@@ -179,8 +181,13 @@ def caa_records(settings: Settings, accounts: Sequence[str | None]) -> list[Reco
     return [one for one in published_records(settings, accounts) if one.type == "CAA"]
 
 
-def with_keys(result: dict[str, Any]) -> list[IssuedCertificate]:
-    """Return the certificates, each with the hash of its key at the last `up` that issued."""
+def with_keys(result: dict[str, Any] | None) -> list[IssuedCertificate]:
+    """Return the certificates, each with the hash of its key at the last `up` that issued.
+
+    `result` is None if `up --target` left the job out: nothing was issued.
+    """
+    if result is None:
+        return []
     keys = result.get("keys", {})
     certificates: list[IssuedCertificate] = result["certificates"]
     return [

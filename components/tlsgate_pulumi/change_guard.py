@@ -78,6 +78,7 @@ def refusal(old: Sequence[Partner], new: Sequence[Partner], accepted: str) -> st
             *lines[:SHOWN_LINES],
             *more,
             "If you want all of this, run: pulumi config set tlsgate:acceptWeakening " + digest,
+            f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"',
             "That allows this change and no other."
             + (" The digest that is set now is that of another change." if accepted else ""),
         ]

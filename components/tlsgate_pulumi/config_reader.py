@@ -46,10 +46,13 @@ class ConfigReader:
         value = self.take(key)
         if value is None and default is not None:
             return default
-        if isinstance(value, str) and value.strip():
+        if isinstance(value, str) and value.strip() and value.isprintable():
             return value
         if value is None:
             self.problem(key, "missing", "is missing", remedy or "Write a string")
+        elif isinstance(value, str) and value.strip():
+            message = f"{value!r} contains a line end or another invisible character"
+            self.problem(key, "not-printable", message, remedy or "Write it on one line")
         elif isinstance(value, str):
             self.problem(key, "empty", "is empty", remedy or "Write a string, or remove the key")
         else:

@@ -33,7 +33,7 @@ from tlsgate.partners.format import LIST_FILE
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.change_guard import check_change
 from tlsgate_pulumi.docker_engine import Address
-from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, check_engine, difference
 from tlsgate_pulumi.outputs import apply_to
 
 CONFIG = "/config"
@@ -68,6 +68,9 @@ class DeliveryProvider(Provider):
 
     def check(self, _olds: Props, news: Props) -> CheckResult:
         """Refuse a list that weakens too much, in a preview and before `up`."""
+        checked = check_engine(news)
+        if checked.failures:
+            return checked
         refused = check_change(_olds, news, f"{CONFIG}/current/{LIST_FILE}")
         return CheckResult(news, [CheckFailure("", refused)] if refused else [])
 

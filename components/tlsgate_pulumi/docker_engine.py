@@ -10,7 +10,7 @@ environment, so that the state contains nothing of one machine's environment.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,16 @@ class DockerEngine:
 
 
 def with_engine(
-    name: str, engine: DockerEngine | str | None, opts: pulumi.ResourceOptions | None
+    name: str,
+    engine: DockerEngine | str | None,
+    opts: pulumi.ResourceOptions | None,
+    former: Sequence[pulumi.Output[str]] = (),
 ) -> pulumi.ResourceOptions | None:
-    """Return the component's options, with a Docker provider for the engine if there is one."""
+    """Return the component's options, with a Docker provider for the engine if there is one.
+
+    `former`: names that the component had before. If Pulumi created the provider again, it would
+    replace everything on the engine.
+    """
     if engine is None:
         return opts
     if _has_docker_provider(opts):
@@ -54,7 +61,10 @@ def with_engine(
         f"{name}-engine",
         host=chosen.host,
         cert_path=chosen.cert_path,
-        opts=pulumi.ResourceOptions(parent=opts.parent if opts else None),
+        opts=pulumi.ResourceOptions(
+            parent=opts.parent if opts else None,
+            aliases=[one.apply(lambda old: pulumi.Alias(name=f"{old}-engine")) for one in former],
+        ),
     )
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(providers=[provider]))
 
@@ -66,7 +76,9 @@ def _has_docker_provider(opts: pulumi.ResourceOptions | None) -> bool:
     return any(one.package == "docker" for one in (*(given or ()), opts.provider) if one)
 
 
-def engine_of(component: pulumi.Resource) -> pulumi.Input[Address | None]:
+def engine_of(
+    component: pulumi.Resource,
+) -> Address | pulumi.Output[Address | None] | None:
     """Return the input `engine` for the dynamic providers in a component.
 
     Raises pulumi.RunError if they and the plugin could use different engines.
@@ -93,7 +105,23 @@ def _provider_address(found: Mapping[str, Any]) -> Address:
             "the Docker provider names its engine by a Docker context or contains a key. Jobs"
             " cannot use these. Set its `host` instead, and `cert_path` for TLS"
         )
+    if other := _other_context(os.environ, found["host"], _context_host):
+        raise pulumi.RunError(other)
     return {key: found[key] for key in ("host", "cert_path") if found[key]}
+
+
+def _other_context(
+    environment: Mapping[str, str], host: str | None, host_of: Callable[[str], str | None]
+) -> str | None:
+    """Return what is wrong if the plugin would go by a context and not by its provider's `host`."""
+    context = environment.get("DOCKER_CONTEXT")
+    if not context or context == "default" or (host and host_of(context) == host):
+        return None
+    return (
+        f"DOCKER_CONTEXT: the Docker context {context} leads to"
+        f" {host_of(context) or 'no known address'}, but the gateway's Docker provider to"
+        f" {host or 'the local engine'}: two Docker engines for one gateway. Unset DOCKER_CONTEXT"
+    )
 
 
 def stack_engine() -> Address | None:

@@ -12,8 +12,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from pulumi.dynamic import ConfigureRequest, DiffResult, ResourceProvider
+from pulumi.dynamic import CheckFailure, CheckResult, ConfigureRequest, DiffResult, ResourceProvider
 from pulumi.runtime.rpc import contains_unknowns
+
+from tlsgate_pulumi import engine
 
 Props = dict[str, Any]
 PACKAGE = Path(__file__).parent
@@ -41,6 +43,16 @@ class Provider(ResourceProvider):
         """
         del req
         traceback.format_exc = format_exc
+
+
+def check_engine(news: Props) -> CheckResult:
+    """Refuse an engine that is too old or does not answer, at preview and before `up`.
+
+    No container of a gateway is created before a resource that asks this.
+    """
+    at = news.get("engine")
+    reason = None if contains_unknowns(at) else engine.unfit(at)
+    return CheckResult(news, [CheckFailure("", reason)] if reason else [])
 
 
 def changed_keys(olds: Props, news: Props, keys: tuple[str, ...]) -> list[str]:

@@ -24,8 +24,13 @@ AGENT_UID = 10001
 """The user of the agent, the policy helper and the policy host, as set in their images."""
 LOG_LINES = 40
 INCOMING = "/incoming"
+STACK_LABEL = "tlsgate.stack"
+"""On everything that a stack makes; its value is the stack's name."""
 MINIMUM_API = (1, 41)
 """Older engines do not support all of the containers' hardening."""
+
+
+_UNFIT: dict[tuple[tuple[str, str], ...], str | None] = {}
 
 
 class DeploymentError(Exception):
@@ -107,6 +112,22 @@ def require_engine(address: Mapping[str, str] | None = None) -> None:
         )
 
 
+def unfit(address: Mapping[str, str] | None) -> str | None:
+    """Return why an engine cannot do all that `up` needs; None if it can.
+
+    Each engine is asked once in a process, which is at most one `up`.
+    """
+    key = tuple(sorted((address or {}).items()))
+    if key not in _UNFIT:
+        try:
+            require_engine(address)
+        except DeploymentError as error:
+            _UNFIT[key] = str(error)
+        else:
+            _UNFIT[key] = None
+    return _UNFIT[key]
+
+
 def _setting(address: Mapping[str, str] | None) -> str:
     return "docker:host" if address and address.get("host") else "DOCKER_HOST"
 
@@ -142,7 +163,11 @@ def read_host_file(path: str) -> bytes:
 
 @contextmanager
 def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
-    """Create a container without starting it; remove it afterwards in any case."""
+    """Create a container without starting it; remove it afterwards in any case.
+
+    Raises DeploymentError if one of its volumes belongs to another stack.
+    """
+    refuse_others_volumes(client, run)
     remove_leftover(client, run.name)
     mounts = [Mount(m.target, m.volume, read_only=m.read_only) for m in run.mounts]
     uid = (run.user or "0").partition(":")[0]
@@ -171,6 +196,25 @@ def created(client: docker.DockerClient, run: Run) -> Iterator[Container]:
         yield container
     finally:
         container.remove(v=True, force=True)
+
+
+def refuse_others_volumes(client: docker.DockerClient, run: Run) -> None:
+    """Raise DeploymentError if a volume's label names another stack than the run's does.
+
+    A volume without the label is anybody's.
+    """
+    mine = run.labels.get(STACK_LABEL)
+    for mount in run.mounts:
+        try:
+            labels = client.volumes.get(mount.volume).attrs.get("Labels") or {}
+        except NotFound:
+            continue
+        theirs = labels.get(STACK_LABEL)
+        if mine and theirs and mine != theirs:
+            raise DeploymentError(
+                f"{run.name}: the volume {mount.volume} belongs to the stack {theirs}, and this is"
+                f" {mine}. Nothing was written. Give this gateway another stack name"
+            )
 
 
 def remove_leftover(client: docker.DockerClient, name: str) -> None:

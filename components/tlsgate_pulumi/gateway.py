@@ -25,12 +25,14 @@ from tlsgate_pulumi.docker_engine import engine_of, with_engine
 from tlsgate_pulumi.engine import DeploymentError, read_host_file
 from tlsgate_pulumi.inputs import IMAGES, Inputs
 from tlsgate_pulumi.mta_sts import MtaStsPolicy, MtaStsPolicyArgs, PolicyHost, PolicyHostArgs
+from tlsgate_pulumi.neighbours import Claim, claim
 from tlsgate_pulumi.outputs import IssuedCertificate, PartnerSummary, apply_to
 from tlsgate_pulumi.partner_list import PartnerList, PartnerListArgs
 from tlsgate_pulumi.records import published_records
-from tlsgate_pulumi.stack import ContainerArgs, Stack, child_options, container, image
+from tlsgate_pulumi.stack import ContainerArgs, Stack, child_options, container, former_names, image
 from tlsgate_pulumi.volume_files import VolumeFiles, VolumeFilesArgs
 
+KIND = "tlsgate:index:MailGateway"
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """The privileges of root that Postfix needs: without any one of them it fails."""
 ADDRESS_TYPES = frozenset({"A", "AAAA", "CAA"})
@@ -78,10 +80,19 @@ class MailGateway(pulumi.ComponentResource):
     ) -> None:
         inputs = args if isinstance(args, Inputs) else read_args(name, args)
         context = _build_context(inputs)
-        opts = with_engine(name, inputs.engine, opts)
-        super().__init__("tlsgate:index:MailGateway", name, {}, opts)
+        former = former_names(KIND, name, opts)
+        opts = with_engine(name, inputs.engine, opts, former)
+        super().__init__(KIND, name, {}, opts)
         self._settings = settings = inputs.settings
-        self._stack = stack = Stack(inputs.stack, name, engine_of(self))
+        taken = Claim(
+            name,
+            opts.parent.pulumi_resource_type if opts and opts.parent else "",
+            inputs.stack,
+            settings,
+            is_network_joined=bool(inputs.network or settings.network.existing),
+        )
+        engine = apply_to(engine_of(self), lambda found: claim(taken, found))
+        self._stack = stack = Stack(inputs.stack, name, engine, former)
         self._own = own = child_options(self, opts)
         images = dict(inputs.image_ids)
         if context is not None:
@@ -155,7 +166,7 @@ class MailGateway(pulumi.ComponentResource):
         self.policy_id = policy.policy_id
         self.records = pulumi.Output.all(
             addresses.records, certificates.records, mail.records, policy.records
-        ).apply(lambda parts: sorted(line for part in parts for line in part))
+        ).apply(lambda parts: sorted(line for part in parts for line in part or ()))
         self.certificates = certificates.issued
         self.acme_account = certificates.account
         self.partners = pulumi.Output.from_input(

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
-from tlsgate.partners.load import load_partners
+from tlsgate.partners.load import check_partners, load_partners
 from tlsgate.partners.model import Partner
 from tlsgate.problems import ProblemsError
 from tlsgate.recipients import load_recipients
@@ -112,13 +112,15 @@ def parse_inputs(
     """
     settings, problems = read_settings(raw, locate)
     problems += file_problems(settings, locate)
-    partners = given_partners or ()
-    if given_partners is None:
-        folder, today = Path(settings.partners), datetime.now(UTC).date()
-        try:
-            partners = load_partners(folder, own_domains=settings.domains, today=today)
-        except ProblemsError as error:
-            problems += error.problems
+    partners: tuple[Partner, ...] = ()
+    own, today = settings.domains, datetime.now(UTC).date()
+    try:
+        if given_partners is None:
+            partners = load_partners(settings.partners, own_domains=own, today=today)
+        else:
+            partners = check_partners(given_partners, own_domains=own, today=today)
+    except ProblemsError as error:
+        problems += error.problems
     if settings.internal.recipients == "list":
         folder = Path(settings.internal.recipients_folder)
         try:

@@ -17,11 +17,18 @@ from typing import Any
 
 import docker
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import (
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    UpdateResult,
+)
 
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.docker_engine import Address
-from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, check_engine, difference
 
 INPUTS = (
     "name",
@@ -101,6 +108,10 @@ def _volumes_exist(client: docker.DockerClient, props: Props) -> bool:
 
 class JobProvider(Provider):
     """Runs the job on create and update; reads its result on refresh."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Refuse an engine that is not fit."""
+        return check_engine(news)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Run again if an input changed, or if refresh found a result that differs."""

@@ -156,7 +156,10 @@ class MtaStsPolicy(pulumi.ComponentResource):
             ),
             stack.options("policy-ids", own, after=[served]),
         )
-        self.policy_id = served.result.apply(lambda result: str(result["id"]))
+        # Without a result, `up --target` left the check out: the policy has this id all the same.
+        self.policy_id = served.result.apply(
+            lambda result: str(result["id"]) if result else policy_id(text)
+        )
         self.urls = [f"https://mta-sts.{d}/.well-known/mta-sts.txt" for d in settings.domains]
         self.records = ids.records
         self.register_outputs({"policy_id": self.policy_id, "urls": self.urls})

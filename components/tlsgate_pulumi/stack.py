@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_docker as docker
+from pulumi.runtime.resource import all_aliases
 
 from tlsgate_pulumi.build_context import BuildContext
 from tlsgate_pulumi.docker_engine import Address
+from tlsgate_pulumi.engine import STACK_LABEL
 
 FIRST_GATEWAY = "gateway"
 """The name of the component in this repository's own stacks."""
@@ -21,12 +23,14 @@ class Stack:
 
     `name`: all its names on the Docker engine start with `tlsgate-<name>`. `gateway`: the name of
     its component; the names of its resources in Pulumi start with it, so that one program can have
-    several gateways. `engine`: the address of the engine, for its dynamic providers.
+    several gateways. `engine`: the address of the engine, for its dynamic providers. `former`: the
+    names that the component had before (`former_names`).
     """
 
     name: str
     gateway: str = FIRST_GATEWAY
     engine: pulumi.Input[Address | None] = None
+    former: Sequence[pulumi.Output[str]] = ()
 
     @property
     def prefix(self) -> str:
@@ -51,20 +55,27 @@ class Stack:
     ) -> pulumi.ResourceOptions:
         """Return a child's options: those of its component, `own`, and its dependencies, `after`.
 
-        `keep`: `pulumi destroy` does not delete it. The alias is for older stacks, which had only
-        one gateway: names there do not start with its name. It avoids a replacement.
+        `keep`: `pulumi destroy` does not delete it. The aliases avoid a replacement. One is for
+        older stacks, which had only one gateway: names there do not start with its name. The others
+        are for a gateway that is renamed by `aliases`: Pulumi renames a child only if its name
+        starts with its parent's, and here all names start with the gateway's.
         """
-        old = [pulumi.Alias(name=role)] if self.gateway == FIRST_GATEWAY else None
+        old: list[pulumi.Input[str | pulumi.Alias]] = []
+        if self.gateway == FIRST_GATEWAY:
+            old.append(pulumi.Alias(name=role))
+        for former in self.former:
+            old.append(former.apply(lambda name: pulumi.Alias(name=f"{name}-{role}")))
+            old.append(former.apply(lambda name: pulumi.Alias(name=_first_name(name, role))))
         return own.merge(
             pulumi.ResourceOptions(
-                aliases=old, depends_on=list(after), retain_on_delete=keep or None
+                aliases=old or None, depends_on=list(after), retain_on_delete=keep or None
             )
         )
 
     @property
     def labels(self) -> dict[str, str]:
         """The labels of everything that the stack creates on the Docker engine."""
-        return {"tlsgate.stack": self.name}
+        return {STACK_LABEL: self.name}
 
     def volume(
         self, role: str, own: pulumi.ResourceOptions, *, keep: bool = False
@@ -79,6 +90,23 @@ class Stack:
             opts=self.options(role, own, keep=keep),
         )
         return volume.name
+
+
+def _first_name(former: str, role: str) -> str:
+    return role if former == FIRST_GATEWAY else f"{former}-{role}"
+
+
+def former_names(
+    kind: str, name: str, opts: pulumi.ResourceOptions | None
+) -> list[pulumi.Output[str]]:
+    """Return the names that a component had before, by its own `aliases` and its parent's.
+
+    `kind`: its type. A name may be the same as today's.
+    """
+    if opts is None:
+        return []
+    urns = all_aliases(opts.aliases, name, kind, opts.parent)
+    return [pulumi.Output.from_input(urn).apply(lambda u: u.rpartition("::")[2]) for urn in urns]
 
 
 def child_options(

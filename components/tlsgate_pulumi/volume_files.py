@@ -14,11 +14,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi.dynamic import CreateResult, DiffResult, ReadResult, Resource, UpdateResult
+from pulumi.dynamic import (
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    UpdateResult,
+)
 
 from tlsgate_pulumi import engine
 from tlsgate_pulumi.docker_engine import Address
-from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, difference
+from tlsgate_pulumi.dynamic import Props, Provider, changed_keys, check_engine, difference
 
 TARGET = "/target"
 WIPE = ["find", TARGET, "-mindepth", "1", "-delete"]
@@ -62,6 +69,10 @@ def unpack(stream: bytes) -> dict[str, bytes]:
 
 class VolumeFilesProvider(Provider):
     """Writes the whole content; refresh reads it again and compares digests."""
+
+    def check(self, _olds: Props, news: Props) -> CheckResult:
+        """Refuse an engine that is not fit."""
+        return check_engine(news)
 
     def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
         """Write again if the content or the volume changed."""

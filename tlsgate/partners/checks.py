@@ -46,7 +46,7 @@ def _doubled_names(drafts: Iterable[Draft]) -> Iterator[Problem]:
         same = draft.name.value.casefold()
         place, first = seen.setdefault(same, (draft.name, draft))
         if first is not draft:
-            message = f"{shown(draft.name.value)} is already in {first.file}:{place.line}"
+            message = f"{shown(draft.name.value)} is already in {_at(place, first)}"
             remedy = "Merge the two records, or give each its own name"
             yield Problem(draft.file, draft.name.line, "name", "name-doubled", message, remedy)
 
@@ -103,5 +103,10 @@ def _parents(domain: str) -> Iterator[str]:
 
 
 def _where(place: Located[str], draft: Draft) -> str:
-    name = f" ({draft.name.value})" if draft.name else ""
-    return f"{draft.file}:{place.line}{name}"
+    name = f" ({draft.name.value})" if draft.name and place.line else ""
+    return f"{_at(place, draft)}{name}"
+
+
+def _at(place: Located[str], draft: Draft) -> str:
+    """Return file and line; without a line, the record's label, which contains its name."""
+    return f"{draft.file}:{place.line}" if place.line else draft.file

@@ -8,6 +8,7 @@ and the gateway keeps the list it has.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,17 +17,21 @@ from pathlib import Path
 
 from tlsgate.partners.checks import check_list
 from tlsgate.partners.entries import FolderEntry, folder_entries
+from tlsgate.partners.format import to_yaml
 from tlsgate.partners.model import Partner
 from tlsgate.partners.record import Draft, read_record
 from tlsgate.partners.syntax import read_documents
-from tlsgate.problems import Problem, ProblemsError
+from tlsgate.problems import Problem, ProblemsError, visible
 
 DraftCache = dict[tuple[str, bytes], tuple[Draft, ...]]
 """Records of files without problems, by file name and content, so that each is read once."""
 
 
 def load_partners(
-    directory: Path, *, own_domains: Sequence[str] = (), today: date | None = None
+    directory: str | os.PathLike[str],
+    *,
+    own_domains: Sequence[str] = (),
+    today: date | None = None,
 ) -> tuple[Partner, ...]:
     """Return the partners of a folder, sorted by name.
 
@@ -34,7 +39,7 @@ def load_partners(
     a name above or below them. With `today`, an agreement in the future is refused; the clock
     is never read. Raises ProblemsError with all problems of all files.
     """
-    return load_entries(folder_entries(directory), own_domains=own_domains, today=today)
+    return load_entries(folder_entries(Path(directory)), own_domains=own_domains, today=today)
 
 
 def load_entries(
@@ -64,6 +69,46 @@ def load_entries(
         raise ProblemsError(problems)
     partners = [draft.partner for draft in drafts if draft.partner is not None]
     return tuple(sorted(partners, key=lambda partner: partner.name))
+
+
+def check_partners(
+    partners: Sequence[Partner], *, own_domains: Sequence[str] = (), today: date | None = None
+) -> tuple[Partner, ...]:
+    """Same as `load_partners`, for records that a program has put together.
+
+    Each record is read again as a file would be, so no check of a file or of the list is left out.
+    A problem names the record's file, or its place in `partners`, and the partner.
+    """
+    problems: list[Problem] = []
+    drafts: list[Draft] = []
+    checked: list[Partner] = []
+    with _without_garbage_collection():
+        for place, given in enumerate(partners):
+            label = f"{given.file or f'partners[{place}]'} ({visible(str(given.name))})"
+            found: list[Problem] = []
+            try:
+                text = to_yaml(given).encode()
+            except (AttributeError, TypeError, ValueError) as error:
+                message = f"is not a valid record ({error})"
+                found.append(Problem(label, 0, "", "not-a-record", message, "Use load_partners"))
+            else:
+                for draft in read_drafts(text, label, today, found):
+                    drafts.append(_without_lines(draft))
+                    if draft.partner is not None:
+                        checked.append(replace(draft.partner, file=given.file))
+            problems += (replace(problem, line=0) for problem in found)
+        problems.extend(check_list(drafts, own_domains))
+    if problems:
+        raise ProblemsError(problems)
+    return tuple(sorted(checked, key=lambda partner: partner.name))
+
+
+def _without_lines(draft: Draft) -> Draft:
+    return replace(
+        draft,
+        name=draft.name and replace(draft.name, line=0),
+        domains=tuple(replace(place, line=0) for place in draft.domains),
+    )
 
 
 @contextmanager

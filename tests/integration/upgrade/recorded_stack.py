@@ -58,7 +58,18 @@ class RecordedStack:
 
     def pulumi(self, *arguments: str, stdin: str | None = None) -> str:
         """Run the CLI on the stack, which must succeed, and return its output."""
-        done = subprocess.run(
+        done = self._run(*arguments, stdin=stdin)
+        assert done.returncode == 0, _diagnostics(done.stdout) + done.stderr
+        return done.stdout
+
+    def refused(self, *arguments: str) -> str:
+        """Run the CLI on the stack, which must fail, and return its output."""
+        done = self._run(*arguments)
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
+
+    def _run(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             ["pulumi", *arguments, "--stack", STACK, "--non-interactive"],
             cwd=self.directory,
             env=dict(self.environment),
@@ -68,8 +79,6 @@ class RecordedStack:
             timeout=180,
             check=False,
         )
-        assert done.returncode == 0, _diagnostics(done.stdout) + done.stderr
-        return done.stdout
 
     def load(self, state: State) -> None:
         """Make this the stack's state."""
@@ -108,6 +117,18 @@ def recorded_state(knot: Knot) -> State:
             for part in ("inputs", "outputs"):
                 resource[part] |= {"server": knot.address, "port": 53}
     return state
+
+
+def as_upgraded(state: State) -> State:
+    """Return the state with the names that the gateway's parts have since they start with its."""
+    resources = state["deployment"]["resources"]
+    text = json.dumps(state)
+    for urn in (one["urn"] for one in resources if not one["type"].startswith("pulumi:")):
+        before, _, name = urn.rpartition("::")
+        if name != "gateway" or CONTAINER in before:
+            text = text.replace(f'{urn}"', f'{before}::gateway-{name}"')
+    upgraded: State = json.loads(text)
+    return upgraded
 
 
 def as_built_by(steps: list[Step], state: State) -> State:

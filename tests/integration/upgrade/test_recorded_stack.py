@@ -8,6 +8,8 @@ and nothing may replace a volume.
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,11 @@ import pytest
 from tests.integration.dns.knot_server import Knot
 from tests.integration.upgrade.recorded_stack import (
     CONTAINER,
+    RECORDED,
     VOLUME,
+    State,
     as_built_by,
+    as_upgraded,
     open_stack,
     recorded_state,
 )
@@ -50,6 +55,44 @@ def test_every_resource_is_kept(tmp_path: Path, knot: Knot) -> None:
         # Deliveries, jobs and records may have other content: they are updated in place.
         allowed = {"same"} if step.type in (CONTAINER, VOLUME) else {"same", "update"}
         assert step.op in allowed, step
+
+
+RENAMED = """
+import pulumi
+from tlsgate_pulumi import MailGateway, read_inputs
+
+old = pulumi.Alias(name="gateway")
+MailGateway("mail", read_inputs(), pulumi.ResourceOptions(aliases=[old]))
+"""
+
+
+@pytest.mark.parametrize("change", [as_upgraded, lambda state: state], ids=["today's", "recorded"])
+def test_a_gateway_renamed_by_aliases_keeps_every_resource(
+    tmp_path: Path, knot: Knot, change: Callable[[State], State]
+) -> None:
+    """Also the parts of its parts, which are not called after the component just above them."""
+    stack = open_stack(tmp_path, knot)
+    state = change(recorded_state(knot))
+    stack.load(state)
+    (stack.directory / "__main__.py").unlink()
+    (stack.directory / "__main__.py").write_text(RENAMED)
+    steps = stack.preview()
+    renamed = [step for step in steps if "::mail" in step.urn]
+    assert len(renamed) > 30
+    assert [step.urn for step in steps if step.before is None or step.op == "delete"] == []
+
+
+def test_the_first_up_after_an_upgrade_asks_about_a_list_that_weakens(
+    tmp_path: Path, knot: Knot
+) -> None:
+    stack = open_stack(tmp_path, knot)
+    stack.load(recorded_state(knot))
+    partners = stack.directory / "lab/partners"
+    partners.unlink()
+    shutil.copytree(RECORDED / "partners", partners)
+    for name in ("dane", "good", "sts"):
+        (partners / f"{name}.yaml").unlink()
+    assert "this change removes or weakens 3 of 17 partners" in stack.refused("preview")
 
 
 def test_a_resource_that_lost_its_name_is_noticed(tmp_path: Path, knot: Knot) -> None:

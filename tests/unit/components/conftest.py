@@ -25,10 +25,17 @@ def one_pickler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pickle._Pickler, method, getattr(pickle._Pickler, method))
 
 
+@pytest.fixture(autouse=True)
+def no_known_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process asks each engine once; here every test is one."""
+    monkeypatch.setattr("tlsgate_pulumi.engine._UNFIT", {})
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project folder, which is the current one."""
+    """An empty project folder, in which the program was started."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tlsgate_pulumi.build_context.STARTED_IN", tmp_path)
     return tmp_path
 
 
@@ -36,5 +43,5 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     """An engine with the volumes `keys` and `config`, in place of the machine's."""
     fake = FakeEngine("keys", "config")
-    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at: fake)
+    monkeypatch.setattr("tlsgate_pulumi.engine.connect", lambda _at, **_: fake)
     return fake

@@ -82,6 +82,15 @@ class FakeEngine:
         self.running: dict[str, FakeContainer] = {}
         self.containers = self
         self.volumes = FakeVolumes(self.existing)
+        self.api = "1.52"
+        self.asked = 0
+
+    def version(self) -> dict[str, str]:
+        self.asked += 1
+        return {"ApiVersion": self.api, "Version": "19.03.15"}
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def create(self, image: str, command: list[str], **arguments: Any) -> FakeContainer:
         made = FakeContainer(
@@ -102,13 +111,21 @@ class FakeEngine:
         return container
 
 
+@dataclass(slots=True)
+class FakeVolume:
+    """A volume, as far as its labels go."""
+
+    attrs: dict[str, Any]
+
+
 class FakeVolumes:
     """The engine's volumes."""
 
     def __init__(self, names: set[str]) -> None:
         self.names = names
+        self.labels: dict[str, dict[str, str]] = {}
 
-    def get(self, name: str) -> str:
+    def get(self, name: str) -> FakeVolume:
         if name not in self.names:
             raise NotFound(name)
-        return name
+        return FakeVolume({"Labels": self.labels.get(name)})

@@ -32,6 +32,7 @@ def test_stacks_of_this_repository_build_from_the_repository(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(build_context, "STARTED_IN", ROOT)
     assert prepare("never", None).folder == "."
     assert not Path("never").exists()
     assert prepare("never", "images/own.crt").extra_ca == "images/own.crt"
@@ -99,3 +100,33 @@ def test_a_folder_with_other_content_is_not_changed(project: Path) -> None:
     with pytest.raises(DeploymentError, match="was not written by tlsgate and is not empty"):
         prepare(".", None)
     assert (project / "images/mine").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("started_in", "known"), [("", True), ("src", True), ("../elsewhere", True), ("", False)]
+)
+def test_a_program_that_changes_its_folder_builds_where_the_plugin_looks(
+    project: Path, monkeypatch: pytest.MonkeyPatch, started_in: str, known: bool
+) -> None:
+    root, elsewhere = project / "root", project / "elsewhere"
+    for folder in (root / "src", elsewhere):
+        folder.mkdir(parents=True)
+    monkeypatch.setattr("pulumi.get_root_directory", lambda: str(root) if known else None)
+    monkeypatch.setattr(build_context, "STARTED_IN", (root / started_in).resolve())
+    monkeypatch.chdir(elsewhere)
+    context = prepare(".tlsgate", None)
+    # With `main: src`, Pulumi starts the plugin there too; the third imported after os.chdir.
+    expected = root / "src" if started_in == "src" else root
+    assert context.folder == ".tlsgate"
+    assert (expected / ".tlsgate/images/agent/Dockerfile").is_file()
+    assert not (elsewhere / ".tlsgate").exists()
+    assert context.digest("agent") == build_digest(ROOT, "agent")
+
+
+def test_a_stack_of_this_repository_stays_one_when_it_changes_its_folder(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_context, "STARTED_IN", ROOT)
+    assert prepare("never", None).folder == "."
+    assert build_context.is_usable("images/own.crt")
+    assert not build_context.is_usable("own.crt")

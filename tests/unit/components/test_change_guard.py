@@ -89,8 +89,8 @@ def test_is_refused_without_its_own_digest(old: Sequence[Partner], new: Sequence
     digest = weakening_digest(weakenings(old, new))
     assert (
         f"\nIf you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}\n"
-        in (refusal(old, new, "") or "")
-    )
+        f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"\n'
+    ) in (refusal(old, new, "") or "")
     assert refusal(old, new, "0" * 64) is not None
     assert refusal(old, new, digest) is None
 
@@ -114,6 +114,7 @@ def test_the_text_of_a_refusal() -> None:
         "  WEAKENED Partner 04 (p04.example and below): out: a public CA's certificate for the"
         " domain itself → a public CA's certificate for .provider.example",
         f"If you want all of this, run: pulumi config set tlsgate:acceptWeakening {digest}",
+        f'In a program with MailGatewayArgs, set: accept_weakening="{digest}"',
         "That allows this change and no other. The digest that is set now is that of another"
         " change.",
     ]
@@ -122,7 +123,7 @@ def test_the_text_of_a_refusal() -> None:
 def test_a_long_refusal_is_shortened_and_says_so() -> None:
     lines = (refusal(partners(90), (), "") or "").splitlines()
     assert lines[21] == "  and 70 more"
-    assert len(lines) == 24
+    assert len(lines) == 25
 
 
 def inputs(listed: Sequence[Partner], accepted: str = "") -> dict[str, Any]:

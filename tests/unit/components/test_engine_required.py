@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 from docker.errors import DockerException
+from pulumi.output import Unknown
 
+from tests.unit.components.fake_engine import FakeEngine
+from tlsgate_pulumi.delivery import DeliveryProvider
 from tlsgate_pulumi.engine import DeploymentError, require_engine
+from tlsgate_pulumi.job import JobProvider
+from tlsgate_pulumi.volume_files import VolumeFilesProvider
 
 HOST = "unix:///run/other/docker.sock"
 
@@ -67,3 +72,33 @@ def test_a_missing_engine_is_reported_with_the_cause(monkeypatch: pytest.MonkeyP
         f"DOCKER_HOST: no Docker engine answers at {HOST} ([Errno 2] No such file or directory). "
         "Start it, or set DOCKER_HOST to the address of one that runs, and try again"
     )
+
+
+PROVIDERS = [DeliveryProvider(), JobProvider(), VolumeFilesProvider()]
+AT = {"host": "tcp://far:2376"}
+
+
+def failures(provider: Any, at: Any) -> list[str]:
+    result = provider.check({}, {"engine": at, "files": {}})
+    return [failure.reason for failure in result.failures]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS, ids=lambda one: type(one).__name__)
+def test_a_program_of_others_gets_no_old_engine_either(engine: FakeEngine, provider: Any) -> None:
+    engine.api = "1.40"
+    (refused,) = failures(provider, AT)
+    assert refused.startswith("docker:host: the Docker engine at tcp://far:2376 is too old: ")
+
+
+def test_every_engine_is_asked_once(engine: FakeEngine) -> None:
+    for at in (None, AT, {"host": "tcp://other:2376"}):
+        for provider in PROVIDERS:
+            assert failures(provider, at) == []
+    assert engine.asked == 3
+
+
+def test_an_engine_that_is_not_known_at_a_preview_is_not_asked(engine: FakeEngine) -> None:
+    engine.api = "1.40"
+    for provider in PROVIDERS:
+        assert failures(provider, Unknown()) == []  # type: ignore[no-untyped-call]
+    assert engine.asked == 0

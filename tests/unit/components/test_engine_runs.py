@@ -137,3 +137,24 @@ def test_a_file_of_the_deploying_machine(tmp_path: Path, monkeypatch: pytest.Mon
     assert (
         str(error.value) == "no/such.pem: No such file or directory. Check the path in the config"
     )
+
+
+@pytest.mark.parametrize("volume", ["keys", "config"])
+def test_another_stacks_volume_is_not_touched(volume: str) -> None:
+    fake = FakeEngine("keys", "config")
+    fake.volumes.labels = {volume: {"tlsgate.stack": "test-b"}}
+    with pytest.raises(DeploymentError) as refused:
+        run_to_end(fake, RUN)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        f"tlsgate-test-issue: the volume {volume} belongs to the stack test-b, and this is test."
+        " Nothing was written. Give this gateway another stack name"
+    )
+    assert fake.made == []
+
+
+@pytest.mark.parametrize("labels", [{}, {"other": "x"}, {"tlsgate.stack": "test"}])
+def test_ones_own_volume_and_one_without_the_label_are_written(labels: dict[str, str]) -> None:
+    fake = FakeEngine("keys")
+    fake.volumes.labels = {"keys": labels}
+    run_to_end(fake, RUN)  # type: ignore[arg-type]
+    assert fake.only.calls[-1] == "remove"

@@ -12,7 +12,7 @@ import pulumi_docker
 import pytest
 
 from tests.unit.components.gateway_parts import outputs_of
-from tests.unit.components.program import RecordingMonitor, Registered, run
+from tests.unit.components.program import Answers, RecordingMonitor, Registered, run
 from tests.unit.components.stack_config import tsig
 from tests.unit.partners.partner_files import record
 from tlsgate_pulumi import (
@@ -25,8 +25,11 @@ from tlsgate_pulumi import (
     MailGatewayArgs,
     MtaStsArgs,
     NetworkArgs,
+    PortsArgs,
 )
 
+HOSTS = {"far": "tcp://far:2376", "same": "tcp://h:2376"}
+"""Docker contexts."""
 DYNAMIC = ("Job", "Delivery", "VolumeFiles")
 ROLES = ("postfix", "policy", "policy-host", "resolver", "agent", "notices")
 IDS = {role: f"sha256:{role}" for role in ROLES}
@@ -105,7 +108,9 @@ def test_names_on_the_engine_are_the_stacks_and_the_gateways(args: MailGatewayAr
 def test_two_gateways_in_one_program_share_no_name(args: MailGatewayArgs) -> None:
     def both() -> None:
         MailGateway("east-gateway", args)
-        MailGateway("west-gateway", args)
+        network = NetworkArgs(subnet="172.31.26.0/24")
+        ports = PortsArgs(smtp="none", internal="none", https="none")
+        MailGateway("west-gateway", replace(args, network=network, ports=ports))
 
     found = registered(both)
     urns = [one.urn for one in found]
@@ -159,6 +164,29 @@ def test_every_part_has_the_name_of_older_stacks_as_an_alias(
     assert len(parts) > 30
     for one in parts:
         assert old_names(one) == {one.name.removeprefix("gateway-")}
+
+
+def test_a_renamed_gateway_and_its_engine_are_found_under_their_old_names(
+    args: MailGatewayArgs,
+) -> None:
+    opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
+    given = replace(args, engine="tcp://h:2376")
+    made = requested(lambda: MailGateway("new-gateway", given, opts))
+    assert len(made) > 30
+    for one in made:
+        assert old_names(one) == {f"old{one.name.removeprefix('new-gateway')}"}
+
+
+def test_the_first_gateway_renamed_is_found_under_its_names_without_prefix(
+    args: MailGatewayArgs,
+) -> None:
+    urn = pulumi.Output.from_input("urn:pulumi:test::tlsgate::tlsgate:index:MailGateway::gateway")
+    opts = pulumi.ResourceOptions(aliases=[urn])
+    _, *parts = requested(lambda: MailGateway("new-gateway", args, opts))
+    assert len(parts) > 30
+    for one in parts:
+        role = one.name.removeprefix("new-gateway-")
+        assert old_names(one) == {role, f"gateway-{role}"}
 
 
 def test_another_gateway_claims_no_old_name(args: MailGatewayArgs) -> None:
@@ -302,6 +330,37 @@ def test_a_provider_by_context_is_refused(args: MailGatewayArgs) -> None:
         registered(program)
 
 
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        (
+            "far",
+            "DOCKER_CONTEXT: the Docker context far leads to tcp://far:2376, but the gateway's",
+        ),
+        ("lost", "DOCKER_CONTEXT: the Docker context lost leads to no known address, but the"),
+    ],
+)
+@pytest.mark.parametrize("is_given", [True, False], ids=["engine", "provider"])
+def test_a_context_of_the_environment_is_no_second_engine(
+    args: MailGatewayArgs, monkeypatch: pytest.MonkeyPatch, context: str, told: str, is_given: bool
+) -> None:
+    """The plugin goes by DOCKER_CONTEXT before its provider's `host`."""
+
+    def program() -> None:
+        if is_given:
+            MailGateway("gateway", replace(args, engine="tcp://h:2376"))
+            return
+        provider = pulumi_docker.Provider("far", host="tcp://h:2376")
+        MailGateway("gateway", args, pulumi.ResourceOptions(providers=[provider]))
+
+    monkeypatch.setattr("tlsgate_pulumi.docker_engine._context_host", HOSTS.get)
+    monkeypatch.setenv("DOCKER_CONTEXT", context)
+    with pytest.raises(pulumi.RunError, match=told):
+        registered(program)
+    monkeypatch.setenv("DOCKER_CONTEXT", "same")
+    assert set(map(str, engines(registered(program)))) == {"{'host': 'tcp://h:2376'}"}
+
+
 def test_a_preview_declares_the_same_as_an_update(args: MailGatewayArgs) -> None:
     later = pulumi.Output.from_input("192.0.2.77")
     given = replace(args, mta_sts=MtaStsArgs(addresses=[later]), engine="tcp://h:2376")
@@ -310,3 +369,29 @@ def test_a_preview_declares_the_same_as_an_update(args: MailGatewayArgs) -> None
         for preview in (True, False)
     )
     assert previewed == made
+
+
+class Skipping(RecordingMonitor):
+    """Answers as the engine does for a resource that `up --target` leaves out: with its inputs."""
+
+    class _Inputs(Answers):
+        def new_resource(self, args: Any) -> tuple[str, dict[str, Any]]:
+            return "", args.inputs
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mocks = self._Inputs(preview=False)
+
+
+@pytest.mark.parametrize("bound", [False, True])
+def test_what_is_not_targeted_has_no_outputs_and_breaks_nothing(
+    args: MailGatewayArgs, bound: bool
+) -> None:
+    issuers = ["ca.example"] if bound else []
+    dns = replace(args.dns, caa_issuers=issuers, caa_account_uri=bound)
+    given = replace(args, dns=dns)
+    outputs = run(lambda: outputs_of(MailGateway("gateway", given)), Skipping()).outputs
+    assert outputs["certificates"] == []
+    assert outputs["acmeAccount"] is None
+    assert outputs["records"] == []
+    assert outputs["policyId"] is not None
