@@ -6,8 +6,9 @@ ENV := . ./.state/env.sh &&
 # In the order in which failures are cheapest to find. For one test: make test TESTS="tests/unit -k pkix"
 TESTS ?= $(wildcard tests/unit tests/policies tests/integration tests/e2e)
 
-# pytest keeps what it compiled: every later run saves seconds.
-UNIT := env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest tests/unit -n 2 --dist worksteal
+# pytest keeps what it compiled: every later run saves seconds. Some tests wait, so one process more
+# than the cores of a small machine.
+UNIT := env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest tests/unit -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-quiet setup-python demo test test-unit coverage test-python test-integration
