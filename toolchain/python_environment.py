@@ -77,7 +77,7 @@ def python_environment(context: Context) -> tuple[Path, Done]:
 
 
 def sync(context: Context, uv: Path, folder: Path, interpreter: Path | None = None) -> None:
-    """Bring an environment to what uv.lock says; make it anew with an interpreter that is given."""
+    """Bring an environment to what uv.lock says; create it again if an interpreter is given."""
     environment = {
         **context.environment,
         "UV_PYTHON_DOWNLOADS": "never",

@@ -86,7 +86,7 @@ class PolicyFile:
 
     def put_aside(self, reason: str) -> None:
         """Renames the file; the next write begins a new one. At most one damaged file is kept."""
-        what = f"policies of MTA-STS begin anew, the damaged file is {DAMAGED}"
+        what = f"the MTA-STS policies start empty; the damaged file is {DAMAGED}"
         self._alert(what, reason, "They are fetched again as mail goes there.")
         # The journal first: beside a new file it would be applied to that.
         for suffix in ("-journal", ""):

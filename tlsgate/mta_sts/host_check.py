@@ -85,7 +85,7 @@ def fault_of(domain: str, policy: bytes, fetch_policy: Fetch) -> str | None:
 
 def fetch(address: str, name: str, context: ssl.SSLContext) -> bytes:
     """The policy that `address` serves for `name`. Raises OSError, HTTPException."""
-    # Without the context given, every connection would read the system's roots anew.
+    # Without the context given, every connection would read the system's roots again.
     connection = http.client.HTTPSConnection(name, PORT, timeout=TRY_SECONDS, context=context)
     plain = socket.create_connection((address, PORT), timeout=TRY_SECONDS)
     connection.sock = context.wrap_socket(plain, server_hostname=name)

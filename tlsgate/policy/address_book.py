@@ -118,7 +118,7 @@ class AddressBook:
         self._domains: dict[Address, set[str]] = {}
         self._unknown: set[str] = set()
         self._queue: list[tuple[float, str]] = []
-        loss = "The partners' mail servers are looked up anew."
+        loss = "The partners' mail servers are looked up again."
         file = StateFile(folder / FILE, Texts, loss=loss, check=_addresses)
         self._kept_file = KeptFile(file, "the partners' addresses", self._known)
         self._kept = _addresses(self._kept_file.load() or {})

@@ -133,7 +133,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def _file(folder: Path) -> StateFile[Partners]:
-    return StateFile(folder / FILE, Partners, loss="Observed partners are counted anew.")
+    return StateFile(folder / FILE, Partners, loss="Observed partners are counted again from zero.")
 
 
 def _text(time: datetime) -> str:

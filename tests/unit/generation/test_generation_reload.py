@@ -122,7 +122,7 @@ def test_a_generation_that_is_in_force_again_has_a_new_table(machine: Machine) -
         (folder / name).touch()
     machine.run([7], [9])
     sessions.prepare(machine.paths, Path("generation"), "old")
-    # The sessions of the first time get their last answer; then the table is made anew.
+    # The sessions of the first time get their last answer; then the table is created again.
     assert [(name, text.partition("\t")[0]) for name, text in machine.ended] == [
         ("old", "recipient"),
         ("old", "data"),

@@ -23,7 +23,7 @@ MAIN = f"myhostname = {HOST}\nsmtpd_tls_chain_files = /run/tlsgate/tls/{HOST}.pe
 
 
 class Server:
-    """A program that counts its reloads, and refuses what it is told to."""
+    """A program that counts its reloads, and refuses what the test names."""
 
     def __init__(self, paths: Paths, kind: str = "postfix") -> None:  # noqa: F811
         self.paths = Paths(paths.config, paths.keys, paths.run, paths.config.parent / "state")

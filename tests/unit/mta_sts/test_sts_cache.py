@@ -157,7 +157,7 @@ def test_a_damaged_file_is_put_aside(disk: Disk, damage: Any) -> None:
     damage(disk.file)
     cache = disk.cache()
     assert known(cache) == {}
-    assert disk.alerts == [f"policies of MTA-STS begin anew, the damaged file is {DAMAGED}"]
+    assert disk.alerts == [f"the MTA-STS policies start empty; the damaged file is {DAMAGED}"]
     assert (disk.folder / DAMAGED).exists()
     cache.put("b.example", "1", POLICY, NOW)
     cache.write()

@@ -302,7 +302,7 @@ def test_a_file_that_is_none_begins_anew(
     book = world.new_book()
     (alert,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert alert["what"] == f"the state file {world.folder / FILE} was damaged"
-    assert alert["next"].endswith("The partners' mail servers are looked up anew.")
+    assert alert["next"].endswith("The partners' mail servers are looked up again.")
     assert len(list(world.folder.glob(f"{FILE}.damaged-*"))) == 1
     book.follow(["a.example"])
     assert not book.complete

@@ -103,7 +103,7 @@ def test_a_damaged_file_is_told_and_is_no_evidence(
     observations = made(tmp_path)
     (alert,) = map(json.loads, capsys.readouterr().out.splitlines())
     assert alert["what"] == f"the state file {tmp_path / 'observations.json'} was damaged"
-    assert alert["next"].endswith("Observed partners are counted anew.")
+    assert alert["next"].endswith("Observed partners are counted again from zero.")
     (aside,) = tmp_path.glob("observations.json.damaged-*")
     assert aside.read_text() == content
     observations.follow(ACME)

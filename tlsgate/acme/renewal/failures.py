@@ -58,7 +58,7 @@ class Failures(StateMap[Failure]):
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Failure, loss="Failed attempts are counted anew.")
+        super().__init__(path, Failure, loss="Failed attempts are counted again from zero.")
 
     def add(self, certificate: str, fault: AcmeFault, now: datetime, cas: CaTurns) -> Failure:
         """Counts one and returns it."""

@@ -24,7 +24,7 @@ class RenewalInfo:
     """renewals.json; read at each use, since a job and the agent both write it."""
 
     def __init__(self, path: Path, clock: Clock, random: ari.Random = uniform) -> None:
-        loss = "The CAs are asked anew when to renew."
+        loss = "The CAs are asked again when to renew."
         self._advice = StateMap(path, ari.Advice, loss=loss)
         self._clock = clock
         self._random = random

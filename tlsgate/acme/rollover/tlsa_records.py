@@ -38,7 +38,7 @@ class PublishedRecords(StateMap[Published]):
     """tlsa.json: owner → what was published there and seen."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, Published, loss="TLSA records are looked for and published anew.")
+        super().__init__(path, Published, loss="TLSA records are looked for and published again.")
 
 
 class Tlsa:

@@ -98,7 +98,7 @@ def test_another_name_or_issuer_is_seen(tmp_path: Path) -> None:
         (0 * DAY, timedelta(seconds=-60), []),
         (0 * DAY, timedelta(minutes=-7), ["the agent's loop has not run for 420 s"]),
         (0 * DAY, None, ["the agent's loop has not run yet"]),
-        # Renewal is due at 60 days: 15 days later something is wrong, with 15 more to mend it.
+        # Renewal is due at 60 days: 15 days later something is wrong, with 15 more to fix it.
         (74 * DAY, timedelta(0), []),
         (
             76 * DAY,

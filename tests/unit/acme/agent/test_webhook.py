@@ -26,7 +26,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """Keeps what it gets, and answers as it is told."""
+    """Keeps what it gets, and answers as the test says."""
 
     status = 204
 

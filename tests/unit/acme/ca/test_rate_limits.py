@@ -42,7 +42,7 @@ def test_free_at(times: tuple[float, ...], free_at: float | None) -> None:
 
 
 class Book:
-    """A ledger that is opened anew for each use, at a time of one's own."""
+    """A new rate limiter for each use, at a time of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path / "ledger.json"

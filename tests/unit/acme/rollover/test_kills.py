@@ -156,7 +156,7 @@ def test_any_kills_at_any_time(
 @given(
     acts=st.lists(
         st.tuples(
-            st.sampled_from(["rotate", "renew", "undo", "look", "deaf", "mended"]),
+            st.sampled_from(["rotate", "renew", "undo", "look", "deaf", "repaired"]),
             st.floats(0, 2.5 * TTL),
             st.none() | st.integers(0, 100),
         ),
@@ -170,7 +170,7 @@ def test_whatever_a_person_asks_meanwhile(
     with TemporaryDirectory() as folder:
         world = begun.copy(Path(folder) / "world")
         for act, pause, steps in acts:
-            if act in ("deaf", "mended"):
+            if act in ("deaf", "repaired"):
                 world.deaf = act == "deaf"
             with suppress(ProblemsError):
                 if act == "rotate":

@@ -226,5 +226,5 @@ def test_damage_to_one_file_is_told_and_the_others_stay(tmp_path: Path, capsys: 
     assert [entry["failure"] for entry in entries] == [None] * len(entries)
     (alert,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert alert["what"] == f"the state file {parts.paths.failures} was damaged"
-    assert alert["next"].endswith("Failed attempts are counted anew.")
+    assert alert["next"].endswith("Failed attempts are counted again from zero.")
     assert ForcedRenewals(parts.paths.forced).get(STS.id) == "1"
