@@ -16,14 +16,25 @@ from tests.unit.components.program import run
 from tests.unit.partners.partner_files import load, record
 from tlsgate_pulumi.gateway import MailGateway
 from tlsgate_pulumi.inputs import Inputs
+from tlsgate_pulumi.settings import Endpoint, PortSettings
 
 NAMES = ("east", "west")
+SUBNETS = {"east": "172.31.40.0/24", "west": "172.31.41.0/24"}
 
 
 def of(name: str, inputs: Inputs) -> Inputs:
     """A gateway of the domain `<name>.example`, with an MTA-STS policy in mode enforce."""
     host = replace(inputs.settings.gateways[0], name=f"mx.{name}.example")
-    settings = replace(inputs.settings, domains=(f"{name}.example",), gateways=(host,))
+    subnet = SUBNETS[name]
+    address = subnet.replace(".0/24", ".1")
+    ports = PortSettings(*(Endpoint(address, port) for port in (25, 2525, 80, 443)))
+    settings = replace(
+        inputs.settings,
+        domains=(f"{name}.example",),
+        gateways=(host,),
+        network=replace(inputs.settings.network, subnet=subnet),
+        ports=ports,
+    )
     return replace(inputs, settings=settings, partners=load(acme=record()), stack=f"x-{name}")
 
 
